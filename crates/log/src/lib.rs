@@ -1,1 +1,16 @@
-//! placeholder
+//! Partition logs: record batches in offset order, durable, searchable by offset and by time.
+//!
+//! This crate knows partitions, offsets, leader epochs, producer sequences, retention and compaction. It must not know
+//! requests, connections, groups or wire error codes. Two engines keep one contract: [`LocalEngine`] in Kafka's own files
+//! on this machine's disk, and [`MemoryEngine`] for tests.
+
+mod api;
+mod config;
+mod error;
+
+pub use api::{
+    Append, AppendOrigin, Appended, Engine, FetchFuture, Fetched, FlushCallback, Offsets, PartitionLog, ProducerView,
+    Read, ReadLimit, StorageInfo, TimestampOffset, TopicPartition,
+};
+pub use config::{CleanupPolicy, LogConfig, TimestampType};
+pub use error::{AppendError, FlushError, LogError, ReadError};

@@ -1,0 +1,299 @@
+//! What the broker may ask of a log: the traits that every engine keeps.
+//!
+//! Offsets are Kafka's: the first record is 0, an *end* offset is one past the last. Times are milliseconds since 1970.
+//! The traits know nothing of requests, groups or error codes.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use catchword_wire::batch::Batch;
+use catchword_wire::{Records, Uuid};
+
+use crate::{AppendError, FlushError, LogConfig, LogError, ReadError};
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition's number, from 0.
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    /// The partition `partition` of `topic`.
+    pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> TopicPartition {
+        TopicPartition { topic: topic.into(), partition }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+/// All the partition logs of one storage.
+pub trait Engine: Send + Sync {
+    /// The partitions that exist, with their topics' ids, in order.
+    fn partitions(&self) -> Vec<(TopicPartition, Uuid)>;
+
+    /// Creates the partition's log, or opens it if it exists.
+    ///
+    /// # Errors
+    /// [`LogError::TopicIdMismatch`] if another topic of this name has it; otherwise what the storage says.
+    fn create(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Uuid,
+        config: LogConfig,
+    ) -> Result<Arc<dyn PartitionLog>, LogError>;
+
+    /// The partition's log, if it exists.
+    fn get(&self, partition: &TopicPartition) -> Option<Arc<dyn PartitionLog>>;
+
+    /// Deletes the log. Once this returns it is gone, whatever crashes; its bytes are given back later by
+    /// [`maintain`](Engine::maintain).
+    ///
+    /// # Errors
+    /// [`LogError::NotFound`], or what the storage says.
+    fn delete(&self, partition: &TopicPartition) -> Result<(), LogError>;
+
+    /// One bounded step of the housekeeping: retention, segments rolled by time, compaction, checkpoints, files of
+    /// deleted logs. To be called from a background thread, once a second or so.
+    fn maintain(&self, now_ms: i64);
+
+    /// Makes everything durable and marks the storage as cleanly closed. Appends fail from then on.
+    ///
+    /// # Errors
+    /// The first failure; the rest is closed all the same, and the next open recovers.
+    fn close(&self) -> Result<(), LogError>;
+
+    /// Where the storage is and how much room it has.
+    fn describe(&self) -> StorageInfo;
+}
+
+/// Where an engine keeps its data, for DescribeLogDirs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageInfo {
+    /// The data directory; empty for an engine without one.
+    pub directory: PathBuf,
+    /// Size of its file system in bytes, -1 if unknown.
+    pub total_bytes: i64,
+    /// Bytes of it that we may still use, -1 if unknown.
+    pub usable_bytes: i64,
+}
+
+/// Called once when a flush is through. It runs on a thread of the engine, or inline: it must not block.
+pub type FlushCallback = Box<dyn FnOnce(Result<(), FlushError>) + Send>;
+
+/// One partition's records in offset order.
+pub trait PartitionLog: Send + Sync {
+    /// Appends validated batches, all or none, and gives them their offsets. Readers see them at once; they are durable
+    /// after [`flush_to`](PartitionLog::flush_to). If the first batch repeats one of its idempotent producer's last five,
+    /// nothing is written and the answer is the original's.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing was appended then.
+    fn append(&self, batches: &[Batch], how: Append) -> Result<Appended, AppendError>;
+
+    /// Calls `done` when everything below `end_offset` is on stable storage (at once if it already is), or with the
+    /// error of the flush that failed.
+    fn flush_to(&self, end_offset: i64, done: FlushCallback);
+
+    /// Whole batches from the one that contains `from` (which may begin below it), about `max_bytes` of them, never past
+    /// `upto`. With `min_one_batch` at least one batch whatever its size. `from` at the limit gives no bytes.
+    fn read(&self, from: i64, max_bytes: usize, upto: ReadLimit, min_one_batch: bool) -> Read;
+
+    /// The log's offsets, taken together.
+    fn offsets(&self) -> Offsets;
+
+    /// The first record whose timestamp is at least `timestamp`.
+    ///
+    /// # Errors
+    /// What the storage says.
+    fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampOffset>, ReadError>;
+
+    /// The record with the largest timestamp (the first of them), if there are records.
+    ///
+    /// # Errors
+    /// What the storage says.
+    fn max_timestamp(&self) -> Result<Option<TimestampOffset>, ReadError>;
+
+    /// Deletes the records below `new_start` (DeleteRecords); durable on return. Returns the log start offset, which
+    /// never goes back.
+    ///
+    /// # Errors
+    /// [`ReadError::OutOfRange`] if `new_start` is past the high watermark; otherwise what the storage says.
+    fn truncate_prefix(&self, new_start: i64) -> Result<i64, ReadError>;
+
+    /// The largest known epoch not above `epoch` and the offset where it ends; `(-1, -1)` if unknown (KIP-320). The
+    /// current epoch ends at the log end.
+    fn end_offset_for_epoch(&self, epoch: i32) -> (i32, i64);
+
+    /// The epoch of the newest records, -1 if there never were any.
+    fn latest_epoch(&self) -> i32;
+
+    /// The producers whose sequences are known, for DescribeProducers.
+    fn producers(&self) -> Vec<ProducerView>;
+
+    /// Bytes of records on storage.
+    fn size_bytes(&self) -> u64;
+
+    /// Takes effect from the next append and the next [`Engine::maintain`].
+    fn set_config(&self, config: LogConfig);
+
+    /// The configuration in force.
+    fn config(&self) -> Arc<LogConfig>;
+
+    /// The id of the topic that the log belongs to.
+    fn topic_id(&self) -> Uuid;
+}
+
+/// Who appends, which decides what is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppendOrigin {
+    /// A client's Produce: producer epochs and sequences are checked.
+    Client,
+    /// A coordinator of this broker: epochs are checked, sequences are not.
+    Coordinator,
+}
+
+/// How batches are appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Append {
+    /// The partition's leader epoch, stamped into each batch.
+    pub leader_epoch: i32,
+    /// For `message.timestamp.type=LogAppendTime`: the time to stamp into each batch.
+    pub append_time: Option<i64>,
+    /// Who appends.
+    pub origin: AppendOrigin,
+}
+
+/// Where batches went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of the first record; of the original if `duplicate`.
+    pub base_offset: i64,
+    /// Offset of the last record.
+    pub last_offset: i64,
+    /// The time that was stamped, -1 if the producers' stay.
+    pub log_append_time: i64,
+    /// The log start offset at the append.
+    pub log_start_offset: i64,
+    /// The batch had been appended before; nothing was written.
+    pub duplicate: bool,
+}
+
+/// How far a read may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadLimit {
+    /// What consumers may see (read_uncommitted).
+    HighWatermark,
+    /// What belongs to no open transaction (read_committed).
+    LastStable,
+    /// Everything: replication and the coordinators' own loading.
+    LogEnd,
+}
+
+/// The offsets of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Offsets {
+    /// The first offset that may be read.
+    pub log_start: i64,
+    /// The first offset that consumers may not see.
+    pub high_watermark: i64,
+    /// The first offset of the oldest open transaction, or the high watermark.
+    pub last_stable: i64,
+    /// The offset that the next record gets.
+    pub log_end: i64,
+    /// Everything below is on stable storage.
+    pub durable_end: i64,
+}
+
+impl Offsets {
+    /// The first offset that a read with `limit` may not see.
+    pub fn limit(&self, limit: ReadLimit) -> i64 {
+        match limit {
+            ReadLimit::HighWatermark => self.high_watermark,
+            ReadLimit::LastStable => self.last_stable,
+            ReadLimit::LogEnd => self.log_end,
+        }
+    }
+}
+
+/// A read that is waited for.
+pub type FetchFuture = Pin<Box<dyn Future<Output = Result<Fetched, ReadError>> + Send>>;
+
+/// An answered read, or one under way.
+pub enum Read {
+    /// Local engines answer at once.
+    Now(Result<Fetched, ReadError>),
+    /// The records are on another machine.
+    Later(FetchFuture),
+}
+
+impl Read {
+    /// The answer of an engine that always answers at once: for tests and for tools.
+    ///
+    /// # Panics
+    /// If the engine answers later.
+    pub fn now(self) -> Result<Fetched, ReadError> {
+        match self {
+            Read::Now(result) => result,
+            Read::Later(_) => panic!("the engine answers later; await it"),
+        }
+    }
+}
+
+impl fmt::Debug for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Read::Now(result) => f.debug_tuple("Now").field(result).finish(),
+            Read::Later(_) => f.write_str("Later"),
+        }
+    }
+}
+
+/// What a read found.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Whole batches as they stand in the log; the first may begin below the offset that was asked for.
+    pub data: Records,
+    /// The log's offsets at the read.
+    pub offsets: Offsets,
+    /// Aborted transactions among the records, for read_committed: (producer id, first offset). Empty until there are
+    /// transactions.
+    pub aborted: Vec<(i64, i64)>,
+}
+
+/// A record's place in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimestampOffset {
+    /// The record's timestamp.
+    pub timestamp: i64,
+    /// Its offset.
+    pub offset: i64,
+    /// The leader epoch of its batch.
+    pub leader_epoch: i32,
+}
+
+/// What is known of a producer in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerView {
+    /// The producer id.
+    pub producer_id: i64,
+    /// Its newest epoch.
+    pub epoch: i16,
+    /// The sequence of its last record, -1 if none is known.
+    pub last_sequence: i32,
+    /// The largest timestamp of its last batch.
+    pub last_timestamp: i64,
+    /// The epoch of the coordinator that wrote its last marker, -1 if none did.
+    pub coordinator_epoch: i32,
+    /// The first offset of its open transaction, -1 if none is open.
+    pub current_txn_start_offset: i64,
+}
