@@ -29,7 +29,7 @@ const DATA: &[&str] =
 const RECORDS: &[&str] = &[
     "LegacyOffsetCommitKey", "LegacyOffsetCommitValue", "OffsetCommitKey", "OffsetCommitValue", "GroupMetadataKey",
     "GroupMetadataValue", "TopicRecord", "PartitionRecord", "RemoveTopicRecord", "ConfigRecord", "ProducerIdsRecord",
-    "FeatureLevelRecord", "NoOpRecord",
+    "FeatureLevelRecord", "NoOpRecord", "RegisterBrokerRecord",
 ];
 
 fn main() {

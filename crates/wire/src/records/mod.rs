@@ -11,6 +11,7 @@ pub mod offset_commit_key;
 pub mod offset_commit_value;
 pub mod partition_record;
 pub mod producer_ids_record;
+pub mod register_broker_record;
 pub mod remove_topic_record;
 pub mod topic_record;
 
@@ -25,5 +26,6 @@ pub use offset_commit_key::OffsetCommitKey;
 pub use offset_commit_value::OffsetCommitValue;
 pub use partition_record::PartitionRecord;
 pub use producer_ids_record::ProducerIdsRecord;
+pub use register_broker_record::RegisterBrokerRecord;
 pub use remove_topic_record::RemoveTopicRecord;
 pub use topic_record::TopicRecord;
