@@ -11,6 +11,8 @@ use std::io::{self, Read};
 
 use bytes::{Buf, Bytes};
 
+use super::source::OverLimit;
+
 const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 const HEADER_LEN: usize = 16;
 /// Chunk size of snappy-java, which every reader can hold.
@@ -62,10 +64,11 @@ impl SnappyReader {
 
     fn inflate(&mut self, block: &[u8]) -> io::Result<()> {
         let length = snap::raw::decompress_len(block)?;
-        if length > block.len() * MAX_GROWTH || length > self.limit.saturating_add(1) {
-            return Err(io::Error::other(
-                "a snappy block announces more than it can hold",
-            ));
+        if length > block.len().saturating_mul(MAX_GROWTH) {
+            return Err(io::Error::other("a snappy block announces more than it can hold"));
+        }
+        if length > self.limit {
+            return Err(io::Error::other(OverLimit));
         }
         self.chunk.resize(length, 0);
         self.position = 0;

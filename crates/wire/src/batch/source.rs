@@ -21,6 +21,11 @@ pub(super) enum SourceError {
     Limit(u64),
 }
 
+/// What a decompressor says that will not even begin on a block larger than the limit.
+#[derive(Debug, thiserror::Error)]
+#[error("the payload inflates beyond the limit")]
+pub(super) struct OverLimit;
+
 /// A forward reader over the records of a batch.
 pub(super) trait Source {
     /// The next byte.
@@ -109,6 +114,9 @@ impl<R: Read> StreamSource<R> {
             match self.reader.read(&mut self.buffer) {
                 Ok(filled) => break filled,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.get_ref().is_some_and(|cause| cause.is::<OverLimit>()) => {
+                    return Err(SourceError::Limit(self.limit));
+                }
                 Err(error) => return Err(SourceError::Inflate(error.to_string().into())),
             }
         };
