@@ -65,7 +65,9 @@ impl SnappyReader {
     fn inflate(&mut self, block: &[u8]) -> io::Result<()> {
         let length = snap::raw::decompress_len(block)?;
         if length > block.len().saturating_mul(MAX_GROWTH) {
-            return Err(io::Error::other("a snappy block announces more than it can hold"));
+            return Err(io::Error::other(
+                "a snappy block announces more than it can hold",
+            ));
         }
         if length > self.limit {
             return Err(io::Error::other(OverLimit));
