@@ -1,1 +1,36 @@
-//! placeholder
+//! The group coordinator: calls and time in, records and effects out.
+//!
+//! One [`GroupShard`] is the state of all groups whose ids hash to one partition of `__consumer_offsets`. It is a pure
+//! state machine: no IO, no clock, no locks, no randomness of its own; the same inputs give the same outputs, which
+//! the simulation in `tests/` rests on.
+//!
+//! Its driver keeps this order, and nothing else keeps acknowledged commits safe:
+//! 1. [`GroupShard::step`] (or [`timer`](GroupShard::timer) and its siblings) decides and applies: when it returns, the
+//!    state already holds what the records say.
+//! 2. The driver appends [`Output::records`] to the partition's log.
+//! 3. Only when they are durable, and everything before them, it performs [`Output::effects`], in order.
+//!
+//! An append that fails leaves a state that is ahead of the log: the driver answers what waits
+//! ([`GroupShard::unload`], [`Reply::into_error`]), drops the shard and replays the log into a new one.
+//!
+//! This crate knows Kafka's messages as plain data. It must not know connections, logs or topics.
+
+mod config;
+mod effect;
+mod group;
+mod ids;
+mod offsets;
+mod partition;
+pub mod record;
+mod shard;
+mod timer;
+
+pub use config::GroupConfig;
+pub use effect::{
+    Call, Client, Context, CoordinatorRecord, Effect, Headers, OffsetFetchCall, Output, Reply,
+    ReplyTo,
+};
+pub use partition::partition_for;
+pub use record::ReplayError;
+pub use shard::GroupShard;
+pub use timer::{TimerKey, TimerKind};

@@ -1,0 +1,277 @@
+//! What goes into the shard and what comes out of it.
+//!
+//! Calls and replies are Kafka's own requests and responses. Nothing in this file decides anything.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
+use catchword_wire::messages::describe_groups_response::DescribedGroup;
+use catchword_wire::messages::list_groups_response::ListedGroup;
+use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use catchword_wire::messages::{
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
+    OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
+};
+use catchword_wire::{ErrorCode, Str};
+
+use crate::timer::TimerKey;
+
+/// Who calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Client {
+    /// The client id of the request's header; empty if there was none.
+    pub client_id: Str,
+    /// Where the client connects from, as Kafka shows it: `/127.0.0.1`.
+    pub client_host: Str,
+    /// The authenticated principal, such as `User:alice`; empty for an anonymous client.
+    pub principal: Str,
+}
+
+/// What surrounds a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The time, in milliseconds since 1970.
+    pub now_ms: i64,
+    /// Who calls.
+    pub client: &'a Client,
+    /// The request's version. Some rules differ by it.
+    pub api_version: i16,
+}
+
+/// Where a reply belongs. Chosen by the driver, opaque to the shard; a join may be answered many steps later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplyTo(pub u64);
+
+/// A request to the shard that its group lives in.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Call {
+    JoinGroup(JoinGroupRequest),
+    SyncGroup(SyncGroupRequest),
+    Heartbeat(HeartbeatRequest),
+    LeaveGroup(LeaveGroupRequest),
+    /// Topics and partitions that don't exist must have been taken out before (C1).
+    OffsetCommit(OffsetCommitRequest),
+    OffsetFetch(OffsetFetchCall),
+    OffsetDelete(OffsetDeleteRequest),
+    /// One group of a DescribeGroups request.
+    DescribeGroup(Str),
+    /// The groups of this shard; the filters are those of the request, empty for all.
+    ListGroups {
+        states: Vec<Str>,
+        types: Vec<Str>,
+    },
+    /// One group of a DeleteGroups request.
+    DeleteGroup(Str),
+}
+
+/// One group's part of an OffsetFetch request, of whatever version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OffsetFetchCall {
+    /// The group and its topics; null topics ask for all.
+    pub group: OffsetFetchRequestGroup,
+    /// Whether offsets of open transactions must be reported as unstable (KIP-447). There are none yet.
+    pub require_stable: bool,
+}
+
+/// The answer to the [`Call`] of the same name.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Reply {
+    JoinGroup(JoinGroupResponse),
+    SyncGroup(SyncGroupResponse),
+    Heartbeat(HeartbeatResponse),
+    LeaveGroup(LeaveGroupResponse),
+    OffsetCommit(OffsetCommitResponse),
+    OffsetFetch(OffsetFetchResponseGroup),
+    OffsetDelete(OffsetDeleteResponse),
+    DescribeGroup(DescribedGroup),
+    ListGroups(Vec<ListedGroup>),
+    DeleteGroup(DeletableGroupResult),
+}
+
+/// A record's headers: shared, since all records of a request carry the same.
+pub type Headers = Arc<[(Bytes, Bytes)]>;
+
+/// A record for `__consumer_offsets`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoordinatorRecord {
+    /// Kafka's key: two bytes of type, then the fields.
+    pub key: Bytes,
+    /// Kafka's value: two bytes of version, then the fields. `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// Who moved the bookmark and why; see [`crate::record::headers`].
+    pub headers: Headers,
+}
+
+/// Something for the driver to do once the records before it are durable.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Answer a call. Each call is answered exactly once.
+    Reply {
+        /// Where to.
+        to: ReplyTo,
+        /// What.
+        reply: Reply,
+    },
+    /// Call [`GroupShard::timer`](crate::GroupShard::timer) with `key` at this time or later. Replaces a timer of the
+    /// same key.
+    SetTimer {
+        /// The timer.
+        key: TimerKey,
+        /// When, in milliseconds since 1970.
+        at_ms: i64,
+    },
+    /// Forget a timer. Firing it all the same does no harm.
+    CancelTimer {
+        /// The timer.
+        key: TimerKey,
+    },
+}
+
+/// What a step gives. The driver hands the same one in again and again, cleared, so that no step allocates it anew.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// To be appended, in this order, in one batch.
+    pub records: Vec<CoordinatorRecord>,
+    /// To be performed, in this order, once the records are durable.
+    pub effects: Vec<Effect>,
+    /// Where keys and values are written before they are split off.
+    pub(crate) scratch: BytesMut,
+}
+
+impl Output {
+    /// Forgets records and effects, keeps the memory.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.effects.clear();
+    }
+
+    pub(crate) fn reply(&mut self, to: ReplyTo, reply: Reply) {
+        self.effects.push(Effect::Reply { to, reply });
+    }
+}
+
+impl Call {
+    /// The group that is called; `None` if the call is not about one group.
+    pub fn group_id(&self) -> Option<&Str> {
+        match self {
+            Call::JoinGroup(request) => Some(&request.group_id),
+            Call::SyncGroup(request) => Some(&request.group_id),
+            Call::Heartbeat(request) => Some(&request.group_id),
+            Call::LeaveGroup(request) => Some(&request.group_id),
+            Call::OffsetCommit(request) => Some(&request.group_id),
+            Call::OffsetFetch(call) => Some(&call.group.group_id),
+            Call::OffsetDelete(request) => Some(&request.group_id),
+            Call::DescribeGroup(group_id) | Call::DeleteGroup(group_id) => Some(group_id),
+            Call::ListGroups { .. } => None,
+        }
+    }
+
+    /// The reply to a call that no shard has seen: it is loading, or it is elsewhere (G9).
+    pub fn refuse(self, error: ErrorCode) -> Reply {
+        let error_code = error.code();
+        match self {
+            Call::JoinGroup(request) => Reply::JoinGroup(JoinGroupResponse {
+                error_code,
+                member_id: request.member_id,
+                ..JoinGroupResponse::default()
+            }),
+            Call::SyncGroup(_) => Reply::SyncGroup(SyncGroupResponse {
+                error_code,
+                ..SyncGroupResponse::default()
+            }),
+            // A member needn't know that its group is being loaded.
+            Call::Heartbeat(_) if error == ErrorCode::CoordinatorLoadInProgress => {
+                Reply::Heartbeat(HeartbeatResponse::default())
+            }
+            Call::Heartbeat(_) => Reply::Heartbeat(HeartbeatResponse {
+                error_code,
+                ..HeartbeatResponse::default()
+            }),
+            Call::LeaveGroup(_) => Reply::LeaveGroup(LeaveGroupResponse {
+                error_code,
+                ..LeaveGroupResponse::default()
+            }),
+            Call::OffsetCommit(request) => {
+                Reply::OffsetCommit(crate::offsets::refused_commit(&request, error))
+            }
+            Call::OffsetFetch(call) => Reply::OffsetFetch(OffsetFetchResponseGroup {
+                group_id: call.group.group_id,
+                error_code,
+                ..OffsetFetchResponseGroup::default()
+            }),
+            Call::OffsetDelete(_) => Reply::OffsetDelete(OffsetDeleteResponse {
+                error_code,
+                ..OffsetDeleteResponse::default()
+            }),
+            Call::DescribeGroup(group_id) => Reply::DescribeGroup(DescribedGroup {
+                group_id,
+                error_code,
+                ..DescribedGroup::default()
+            }),
+            Call::ListGroups { .. } => Reply::ListGroups(Vec::new()),
+            Call::DeleteGroup(group_id) => Reply::DeleteGroup(DeletableGroupResult {
+                group_id,
+                error_code,
+            }),
+        }
+    }
+}
+
+impl Reply {
+    /// The same reply with `error` in place of success, for when the records that it waits for could not be stored.
+    pub fn into_error(self, error: ErrorCode) -> Reply {
+        let error_code = error.code();
+        match self {
+            Reply::JoinGroup(response) => Reply::JoinGroup(JoinGroupResponse {
+                error_code,
+                member_id: response.member_id,
+                ..JoinGroupResponse::default()
+            }),
+            Reply::SyncGroup(_) => Reply::SyncGroup(SyncGroupResponse {
+                error_code,
+                ..SyncGroupResponse::default()
+            }),
+            Reply::Heartbeat(_) => Reply::Heartbeat(HeartbeatResponse {
+                error_code,
+                ..HeartbeatResponse::default()
+            }),
+            Reply::LeaveGroup(_) => Reply::LeaveGroup(LeaveGroupResponse {
+                error_code,
+                ..LeaveGroupResponse::default()
+            }),
+            Reply::OffsetCommit(mut response) => {
+                for topic in &mut response.topics {
+                    topic
+                        .partitions
+                        .iter_mut()
+                        .for_each(|p| p.error_code = error_code);
+                }
+                Reply::OffsetCommit(response)
+            }
+            Reply::OffsetFetch(response) => Reply::OffsetFetch(OffsetFetchResponseGroup {
+                group_id: response.group_id,
+                error_code,
+                ..OffsetFetchResponseGroup::default()
+            }),
+            Reply::OffsetDelete(_) => Reply::OffsetDelete(OffsetDeleteResponse {
+                error_code,
+                ..OffsetDeleteResponse::default()
+            }),
+            Reply::DescribeGroup(group) => Reply::DescribeGroup(DescribedGroup {
+                group_id: group.group_id,
+                error_code,
+                ..DescribedGroup::default()
+            }),
+            Reply::ListGroups(_) => Reply::ListGroups(Vec::new()),
+            Reply::DeleteGroup(result) => Reply::DeleteGroup(DeletableGroupResult {
+                error_code,
+                ..result
+            }),
+        }
+    }
+}

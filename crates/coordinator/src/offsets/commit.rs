@@ -1,0 +1,112 @@
+//! OffsetCommit: from a request that the group accepted to records and bookmarks.
+//!
+//! The hottest path of all: one key, one value, one shared set of headers.
+
+use catchword_wire::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use catchword_wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use catchword_wire::{ErrorCode, Str};
+
+use super::{Bookmark, Offsets, put};
+use crate::config::GroupConfig;
+use crate::effect::{Context, Output};
+use crate::record::headers::{Cause, by};
+use crate::record::offset_commit;
+
+/// What older clients send for "the broker's own retention".
+const DEFAULT_RETENTION_MS: i64 = -1;
+
+/// Moves the bookmarks of a group. Whether the caller may commit was decided before.
+pub(crate) fn commit(
+    config: &GroupConfig,
+    offsets: &mut Offsets,
+    ctx: &Context<'_>,
+    cause: Cause,
+    request: OffsetCommitRequest,
+    out: &mut Output,
+) -> OffsetCommitResponse {
+    let headers = by(cause, ctx.client, &request.member_id);
+    // KIP-211: only OffsetCommit 2 to 4 can ask for a retention of their own.
+    let expire_timestamp_ms = (request.retention_time_ms != DEFAULT_RETENTION_MS)
+        .then(|| ctx.now_ms.saturating_add(request.retention_time_ms));
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let mut results = Vec::with_capacity(topic.partitions.len());
+        let fits =
+            |metadata: &Option<Str>| metadata_fits(metadata, config.offset_metadata_max_bytes);
+        // A topic without bookmarks must not come to be.
+        let any_fits = topic.partitions.iter().any(|p| fits(&p.committed_metadata));
+        let mut bookmarks = any_fits.then(|| offsets.topic_mut(&topic.name));
+        for partition in topic.partitions {
+            let fits = fits(&partition.committed_metadata);
+            let error = if fits {
+                ErrorCode::None
+            } else {
+                ErrorCode::OffsetMetadataTooLarge
+            };
+            results.push(OffsetCommitResponsePartition {
+                partition_index: partition.partition_index,
+                error_code: error.code(),
+            });
+            if let (true, Some(bookmarks)) = (fits, bookmarks.as_deref_mut()) {
+                let bookmark = Bookmark::new(
+                    partition.committed_offset,
+                    partition.committed_leader_epoch.max(-1),
+                    ctx.now_ms,
+                    topic.topic_id,
+                    partition.committed_metadata.unwrap_or_default(),
+                    expire_timestamp_ms,
+                );
+                let (group_id, index) = (&request.group_id, partition.partition_index);
+                offset_commit(group_id, &topic.name, index, &bookmark, &headers, out);
+                put(bookmarks, index, bookmark);
+            }
+        }
+        topics.push(OffsetCommitResponseTopic {
+            name: topic.name,
+            topic_id: topic.topic_id,
+            partitions: results,
+        });
+    }
+    OffsetCommitResponse {
+        topics,
+        ..OffsetCommitResponse::default()
+    }
+}
+
+/// Kafka counts Java's characters, which are UTF-16 code units. A text has no more of them than bytes.
+fn metadata_fits(metadata: &Option<Str>, max: usize) -> bool {
+    let Some(metadata) = metadata else {
+        return true;
+    };
+    let short = metadata.len() <= max || metadata.encode_utf16().count() <= max;
+    // A version 1 record has a 16-bit length.
+    short && metadata.len() <= i16::MAX as usize
+}
+
+/// The response to a commit that is refused as a whole.
+pub(crate) fn refused_commit(
+    request: &OffsetCommitRequest,
+    error: ErrorCode,
+) -> OffsetCommitResponse {
+    let topics = request
+        .topics
+        .iter()
+        .map(|topic| OffsetCommitResponseTopic {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|partition| OffsetCommitResponsePartition {
+                    partition_index: partition.partition_index,
+                    error_code: error.code(),
+                })
+                .collect(),
+        });
+    OffsetCommitResponse {
+        topics: topics.collect(),
+        ..OffsetCommitResponse::default()
+    }
+}

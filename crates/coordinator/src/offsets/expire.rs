@@ -1,0 +1,59 @@
+//! Expiry: bookmarks that nobody has had a use for in a long time.
+//!
+//! The clock of a bookmark starts at the last sign that someone cared: its last commit, or the moment when the group
+//! lost its last reader, whichever is later. Kafka 4's newer group kinds look at the commit alone, so that a quiet
+//! partition's bookmark vanishes at a restart; here no kind does.
+
+use catchword_wire::Str;
+
+use super::{Bookmark, Offsets};
+use crate::effect::{Headers, Output};
+use crate::record::offset_tombstone;
+
+/// Whether bookmarks of a group may expire just now, and since when nobody has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// Not while things are as they are: members are between two generations, or we can't know what they read.
+    Never,
+    /// Since this moment at the latest nobody has read the topics that the group is not subscribed to; `i64::MIN` if
+    /// only the commits tell.
+    UnreadSince(i64),
+}
+
+/// Removes what has expired. Returns whether nothing is left.
+pub(crate) fn expire(
+    group_id: &Str,
+    offsets: &mut Offsets,
+    expiry: Expiry,
+    is_subscribed: impl Fn(&str) -> bool,
+    (now_ms, retention_ms): (i64, i64),
+    headers: &Headers,
+    out: &mut Output,
+) -> bool {
+    let Expiry::UnreadSince(unread_since_ms) = expiry else {
+        return offsets.is_empty();
+    };
+    let is_expired = |bookmark: &Bookmark| match bookmark.expire_timestamp_ms() {
+        Some(expire_timestamp_ms) => now_ms >= expire_timestamp_ms,
+        None => {
+            let base_ms = bookmark.commit_timestamp_ms.max(unread_since_ms);
+            now_ms.saturating_sub(base_ms) >= retention_ms
+        }
+    };
+    let mut expired: Vec<(Str, i32)> = Vec::new();
+    for (topic, bookmarks) in offsets.topics() {
+        // Asked for only where something is due: most sweeps find nothing.
+        let mut due = bookmarks
+            .iter()
+            .filter(|(_, bookmark)| is_expired(bookmark))
+            .peekable();
+        if due.peek().is_some() && !is_subscribed(topic) {
+            expired.extend(due.map(|(partition, _)| (topic.clone(), *partition)));
+        }
+    }
+    for (topic, partition) in expired {
+        offsets.remove(&topic, partition);
+        offset_tombstone(group_id, &topic, partition, headers, out);
+    }
+    offsets.is_empty()
+}

@@ -1,0 +1,187 @@
+//! The committed offsets of one group: the bookmarks.
+//!
+//! Small structs, since there may be millions: a bookmark without metadata takes 56 bytes. This folder must not know
+//! how a group's members agree, only whether the group is empty and what it is subscribed to.
+
+mod commit;
+mod delete;
+mod expire;
+mod fetch;
+
+use std::collections::BTreeMap;
+
+use catchword_wire::records::OffsetCommitValue;
+use catchword_wire::{Str, Uuid};
+
+pub(crate) use commit::{commit, refused_commit};
+pub(crate) use delete::{delete_all, delete_offsets, delete_topic};
+pub(crate) use expire::{Expiry, expire};
+pub(crate) use fetch::fetch;
+
+/// The place in one partition from which a group will read on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bookmark {
+    pub(crate) offset: i64,
+    pub(crate) commit_timestamp_ms: i64,
+    pub(crate) topic_id: Uuid,
+    /// -1 where unknown.
+    pub(crate) leader_epoch: i32,
+    /// What few bookmarks have.
+    extra: Option<Box<Extra>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Extra {
+    metadata: Str,
+    expire_timestamp_ms: Option<i64>,
+}
+
+impl Bookmark {
+    pub(crate) fn new(
+        offset: i64,
+        leader_epoch: i32,
+        commit_timestamp_ms: i64,
+        topic_id: Uuid,
+        metadata: Str,
+        expire_timestamp_ms: Option<i64>,
+    ) -> Bookmark {
+        let extra = (!metadata.is_empty() || expire_timestamp_ms.is_some()).then(|| {
+            Box::new(Extra {
+                metadata: metadata.detached(),
+                expire_timestamp_ms,
+            })
+        });
+        Bookmark {
+            offset,
+            commit_timestamp_ms,
+            topic_id,
+            leader_epoch,
+            extra,
+        }
+    }
+
+    pub(crate) fn from_record(value: OffsetCommitValue) -> Bookmark {
+        let expire_timestamp_ms = (value.expire_timestamp != -1).then_some(value.expire_timestamp);
+        Bookmark::new(
+            value.offset,
+            value.leader_epoch,
+            value.commit_timestamp,
+            value.topic_id,
+            value.metadata,
+            expire_timestamp_ms,
+        )
+    }
+
+    /// The client's own text, empty if there is none.
+    pub(crate) fn metadata(&self) -> &Str {
+        static EMPTY: Str = Str::EMPTY;
+        self.extra.as_ref().map_or(&EMPTY, |extra| &extra.metadata)
+    }
+
+    /// When it expires, if the client said so itself (OffsetCommit 2 to 4).
+    pub(crate) fn expire_timestamp_ms(&self) -> Option<i64> {
+        self.extra
+            .as_ref()
+            .and_then(|extra| extra.expire_timestamp_ms)
+    }
+}
+
+/// All bookmarks of a group, by topic and partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Offsets {
+    /// Partitions in ascending order; no topic without one.
+    topics: BTreeMap<Str, Vec<(i32, Bookmark)>>,
+}
+
+impl Offsets {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.topics.values().map(Vec::len).sum()
+    }
+
+    pub(crate) fn partitions(&self, topic: &str) -> &[(i32, Bookmark)] {
+        self.topics.get(topic).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn topics(&self) -> impl Iterator<Item = (&Str, &[(i32, Bookmark)])> {
+        self.topics
+            .iter()
+            .map(|(topic, partitions)| (topic, partitions.as_slice()))
+    }
+
+    /// The bookmarks of one topic, for several changes without looking it up again.
+    pub(crate) fn topic_mut(&mut self, topic: &str) -> &mut Vec<(i32, Bookmark)> {
+        if !self.topics.contains_key(topic) {
+            // Not the request's own text: that would keep its whole frame in memory.
+            self.topics.insert(Str::copy(topic), Vec::with_capacity(1));
+        }
+        self.topics.get_mut(topic).expect("it was inserted above")
+    }
+
+    pub(crate) fn put(&mut self, topic: &str, partition: i32, bookmark: Bookmark) {
+        put(self.topic_mut(topic), partition, bookmark);
+    }
+
+    pub(crate) fn remove(&mut self, topic: &str, partition: i32) -> Option<Bookmark> {
+        let partitions = self.topics.get_mut(topic)?;
+        let index = partitions
+            .binary_search_by_key(&partition, |(p, _)| *p)
+            .ok()?;
+        let (_, removed) = partitions.remove(index);
+        if partitions.is_empty() {
+            self.topics.remove(topic);
+        }
+        Some(removed)
+    }
+}
+
+/// Puts a bookmark into a topic's.
+pub(crate) fn put(partitions: &mut Vec<(i32, Bookmark)>, partition: i32, bookmark: Bookmark) {
+    match partitions.binary_search_by_key(&partition, |(p, _)| *p) {
+        Ok(index) => partitions[index].1 = bookmark,
+        Err(index) => partitions.insert(index, (partition, bookmark)),
+    }
+}
+
+/// Finds a bookmark among a topic's.
+pub(crate) fn find(partitions: &[(i32, Bookmark)], partition: i32) -> Option<&Bookmark> {
+    let index = partitions
+        .binary_search_by_key(&partition, |(p, _)| *p)
+        .ok()?;
+    Some(&partitions[index].1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bookmark_is_small() {
+        assert!(size_of::<(i32, Bookmark)>() <= 56);
+    }
+
+    #[test]
+    fn offsets_are_kept_in_order_and_an_emptied_topic_is_gone() {
+        let mut offsets = Offsets::default();
+        let at = |offset| Bookmark::new(offset, -1, 0, Uuid::ZERO, Str::EMPTY, None);
+        for partition in [3, 1, 2] {
+            offsets.put("t", partition, at(i64::from(partition)));
+        }
+        offsets.put("t", 2, at(20));
+        let order: Vec<i64> = offsets
+            .partitions("t")
+            .iter()
+            .map(|(_, b)| b.offset)
+            .collect();
+        assert_eq!(order, [1, 20, 3]);
+        assert_eq!(offsets.len(), 3);
+        assert_eq!(offsets.remove("t", 4), None);
+        for partition in 1..=3 {
+            assert!(offsets.remove("t", partition).is_some());
+        }
+        assert!(offsets.is_empty());
+    }
+}

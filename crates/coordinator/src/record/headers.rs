@@ -1,0 +1,122 @@
+//! The headers of a record: who moved the bookmark, and why.
+//!
+//! Kafka's own tools don't look at them; Catchword's history is made of them. Values are UTF-8 text. A header is left
+//! out where there is nothing to say, which is what keeps a commit small.
+//!
+//! Persisted: never reuse a name, never change what a value means.
+
+use bytes::Bytes;
+use catchword_wire::Str;
+
+use crate::effect::{Client, Headers};
+
+/// Why the bookmark moved: a [`Cause`]'s name. Left out for [`Cause::Commit`].
+pub const CAUSE: &str = "cw.cause";
+/// The client id that the request gave.
+pub const CLIENT: &str = "cw.client";
+/// Where the client connected from, such as `/127.0.0.1`.
+pub const HOST: &str = "cw.host";
+/// The member id that the request gave.
+pub const MEMBER: &str = "cw.member";
+/// The authenticated principal, such as `User:alice`. Left out for an anonymous client.
+pub const PRINCIPAL: &str = "cw.principal";
+
+/// Why a bookmark moved or a group's record was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// A member of the group committed.
+    Commit,
+    /// Someone committed who is not a member, while the group was empty: an administrator's reset, or a consumer that
+    /// assigns itself its partitions. The protocol does not tell the two apart; the client id often does.
+    Standalone,
+    /// An administrator deleted offsets of the group (OffsetDelete).
+    OffsetDelete,
+    /// An administrator deleted the group.
+    GroupDelete,
+    /// Nobody read or committed for the retention time.
+    Expire,
+    /// The topic was deleted.
+    TopicDelete,
+    /// The group changed: its members, its generation, or that it is empty.
+    Rebalance,
+}
+
+impl Cause {
+    /// The name in the header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::Commit => "commit",
+            Cause::Standalone => "standalone",
+            Cause::OffsetDelete => "offset-delete",
+            Cause::GroupDelete => "group-delete",
+            Cause::Expire => "expire",
+            Cause::TopicDelete => "topic-delete",
+            Cause::Rebalance => "rebalance",
+        }
+    }
+}
+
+/// Headers that say only why.
+pub(crate) fn because(cause: Cause) -> Headers {
+    Headers::from([(bytes(CAUSE), bytes(cause.name()))])
+}
+
+/// Headers that say why and who; made once for all records of a request.
+pub(crate) fn by(cause: Cause, client: &Client, member_id: &Str) -> Headers {
+    let mut headers = Vec::with_capacity(5);
+    if cause != Cause::Commit {
+        headers.push((bytes(CAUSE), bytes(cause.name())));
+    }
+    let said = [
+        (CLIENT, &client.client_id),
+        (HOST, &client.client_host),
+        (MEMBER, member_id),
+        (PRINCIPAL, &client.principal),
+    ];
+    for (name, text) in said {
+        if !text.is_empty() {
+            headers.push((bytes(name), text.clone().into_bytes()));
+        }
+    }
+    Headers::from(headers)
+}
+
+fn bytes(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(headers: &Headers) -> Vec<String> {
+        headers
+            .iter()
+            .map(|(k, v)| format!("{}={}", lossy(k), lossy(v)))
+            .collect()
+    }
+
+    fn lossy(bytes: &Bytes) -> String {
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    #[test]
+    fn a_members_commit_says_who_and_leaves_out_what_goes_without_saying() {
+        let client = Client {
+            client_id: "c1".into(),
+            client_host: "/10.0.0.7".into(),
+            principal: Str::EMPTY,
+        };
+        let headers = by(Cause::Commit, &client, &"m1".into());
+        assert_eq!(
+            text(&headers),
+            ["cw.client=c1", "cw.host=/10.0.0.7", "cw.member=m1"]
+        );
+        let headers = by(Cause::Standalone, &client, &Str::EMPTY);
+        assert_eq!(
+            text(&headers),
+            ["cw.cause=standalone", "cw.client=c1", "cw.host=/10.0.0.7"]
+        );
+        assert_eq!(text(&because(Cause::Expire)), ["cw.cause=expire"]);
+    }
+}

@@ -1,0 +1,103 @@
+//! The bytes of `__consumer_offsets`: Kafka's own record formats, read and written.
+//!
+//! A key is two bytes of type and the type's fields; a value is two bytes of version and that version's fields; a null
+//! value is a tombstone. Anything that reads Kafka's topic reads ours. This module must not know what a record does to
+//! the state.
+
+mod group_metadata;
+pub mod headers;
+mod offset_commit;
+
+use bytes::Bytes;
+use catchword_wire::records::{GroupMetadataValue, OffsetCommitValue};
+use catchword_wire::{DecodeError, Decoder, Str};
+
+pub(crate) use group_metadata::{
+    encode_key as group_metadata_key, group_metadata, group_metadata_tombstone,
+};
+pub(crate) use offset_commit::{offset_commit, offset_tombstone};
+
+/// Key types. Persisted, and Kafka's: never reuse a number.
+mod key_type {
+    /// An offset as brokers before 0.9 wrote it; same fields as [`OFFSET_COMMIT`].
+    pub(super) const LEGACY_OFFSET_COMMIT: i16 = 0;
+    /// `(group, topic, partition)`.
+    pub(super) const OFFSET_COMMIT: i16 = 1;
+    /// `(group)`, a classic group.
+    pub(super) const GROUP_METADATA: i16 = 2;
+}
+
+/// Why a record could not be replayed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// A kind of record that this version does not know. It is to be logged and skipped, as Kafka does.
+    #[error("unknown record type {0}")]
+    UnknownKeyType(i16),
+    /// The key is not what its type says.
+    #[error("the key is malformed: {0}")]
+    Key(#[source] DecodeError),
+    /// The value is not what its version says, or the version is unknown.
+    #[error("the value under a key of type {key_type} is malformed: {cause}")]
+    Value {
+        /// The key's type.
+        key_type: i16,
+        /// What is wrong.
+        #[source]
+        cause: DecodeError,
+    },
+    /// A group with members whose record names no protocol.
+    #[error("group {0} has members but no protocol")]
+    NoProtocol(Str),
+}
+
+/// A record, understood.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Record {
+    Offset {
+        group_id: Str,
+        topic: Str,
+        partition: i32,
+        value: Option<OffsetCommitValue>,
+    },
+    Group {
+        group_id: Str,
+        value: Option<GroupMetadataValue>,
+    },
+}
+
+/// Reads a key and its value.
+pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Record, ReplayError> {
+    let mut fields = decoder(key);
+    match fields.i16().map_err(ReplayError::Key)? {
+        key_type @ (key_type::LEGACY_OFFSET_COMMIT | key_type::OFFSET_COMMIT) => {
+            let key = offset_commit::decode_key(&mut fields).map_err(ReplayError::Key)?;
+            let value = value.map(|v| versioned(key_type, v)).transpose()?;
+            Ok(Record::Offset {
+                group_id: key.group,
+                topic: key.topic,
+                partition: key.partition,
+                value,
+            })
+        }
+        key_type @ key_type::GROUP_METADATA => {
+            let group_id = group_metadata::decode_key(&mut fields).map_err(ReplayError::Key)?;
+            Ok(Record::Group {
+                group_id,
+                value: value.map(|v| versioned(key_type, v)).transpose()?,
+            })
+        }
+        unknown => Err(ReplayError::UnknownKeyType(unknown)),
+    }
+}
+
+fn decoder(bytes: &[u8]) -> Decoder {
+    Decoder::new(Bytes::copy_from_slice(bytes))
+}
+
+fn versioned<M: catchword_wire::Message>(key_type: i16, value: &[u8]) -> Result<M, ReplayError> {
+    let mut fields = decoder(value);
+    let decoded = fields
+        .i16()
+        .and_then(|version| M::decode(&mut fields, version));
+    decoded.map_err(|cause| ReplayError::Value { key_type, cause })
+}
