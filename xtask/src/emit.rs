@@ -22,7 +22,7 @@ pub(crate) fn snake(name: &str) -> String {
 }
 
 /// What a field holds, besides being an array or nullable.
-enum Base<'a> {
+pub(crate) enum Base<'a> {
     Scalar { rust: &'static str, method: &'static str },
     Str,
     Bytes,
@@ -71,14 +71,14 @@ impl Base<'_> {
     }
 }
 
-struct Shape<'a> {
-    base: Base<'a>,
-    array: bool,
-    nullable: bool,
+pub(crate) struct Shape<'a> {
+    pub(crate) base: Base<'a>,
+    pub(crate) array: bool,
+    pub(crate) nullable: bool,
 }
 
 impl Shape<'_> {
-    fn of(field: &Field) -> Shape<'_> {
+    pub(crate) fn of(field: &Field) -> Shape<'_> {
         let (array, base) = match field.kind.strip_prefix("[]") {
             Some(element) => (true, Base::of(element)),
             None => (false, Base::of(&field.kind)),
@@ -123,7 +123,7 @@ impl Shape<'_> {
 }
 
 /// A condition on `version` that is true within `range`, given that `version` is within `all`; `None` if always.
-fn when(range: Versions, all: Versions) -> Option<String> {
+pub(crate) fn when(range: Versions, all: Versions) -> Option<String> {
     let range = range.and(all);
     match (range.first <= all.first, range.last >= all.last) {
         _ if range.is_empty() => Some("false".into()),
@@ -181,7 +181,7 @@ pub(crate) fn message(schema: &Schema) -> String {
     )
 }
 
-fn collect<'a>(fields: &'a [Field], into: &mut BTreeMap<&'a str, (&'a [Field], Versions)>) {
+pub(crate) fn collect<'a>(fields: &'a [Field], into: &mut BTreeMap<&'a str, (&'a [Field], Versions)>) {
     for field in fields.iter().filter(|f| !f.fields.is_empty()) {
         let name = field.kind.strip_prefix("[]").unwrap_or(&field.kind);
         into.insert(name, (&field.fields, field.versions()));
