@@ -26,7 +26,10 @@ pub struct TopicPartition {
 impl TopicPartition {
     /// The partition `partition` of `topic`.
     pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> TopicPartition {
-        TopicPartition { topic: topic.into(), partition }
+        TopicPartition {
+            topic: topic.into(),
+            partition,
+        }
     }
 }
 
@@ -92,7 +95,8 @@ pub type FlushCallback = Box<dyn FnOnce(Result<(), FlushError>) + Send>;
 
 /// One partition's records in offset order.
 pub trait PartitionLog: Send + Sync {
-    /// Appends validated batches, all or none, and gives them their offsets. Readers see them at once; they are durable
+    /// Appends batches, all or none, and gives them their offsets. They are validated, and their headers tell the truth:
+    /// for CreateTime the max timestamp is that of the records (see `wire::batch::Stamp` for one that is not). Readers see them at once; they are durable
     /// after [`flush_to`](PartitionLog::flush_to). If the first batch repeats one of its idempotent producer's last five,
     /// nothing is written and the answer is the original's.
     ///
@@ -108,7 +112,13 @@ pub trait PartitionLog: Send + Sync {
     /// `upto`. With `min_one_batch` at least one batch whatever its size. `from` at the limit gives no bytes.
     fn read(&self, from: i64, max_bytes: usize, upto: ReadLimit, min_one_batch: bool) -> Read;
 
-    /// The log's offsets, taken together.
+    /// Opens the log if that has not happened yet, and says whether it can be written.
+    ///
+    /// # Errors
+    /// Why it cannot be loaded, or takes no more appends.
+    fn ready(&self) -> Result<(), LogError>;
+
+    /// The log's offsets, taken together; all 0 for a log that cannot be loaded (see [`ready`](PartitionLog::ready)).
     fn offsets(&self) -> Offsets;
 
     /// The first record whose timestamp is at least `timestamp`.

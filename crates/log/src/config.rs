@@ -18,12 +18,18 @@ pub enum CleanupPolicy {
 impl CleanupPolicy {
     /// Whether the log is compacted by key.
     pub fn compacts(self) -> bool {
-        matches!(self, CleanupPolicy::Compact | CleanupPolicy::CompactAndDelete)
+        matches!(
+            self,
+            CleanupPolicy::Compact | CleanupPolicy::CompactAndDelete
+        )
     }
 
     /// Whether retention by time and size deletes segments.
     pub fn deletes(self) -> bool {
-        matches!(self, CleanupPolicy::Delete | CleanupPolicy::CompactAndDelete)
+        matches!(
+            self,
+            CleanupPolicy::Delete | CleanupPolicy::CompactAndDelete
+        )
     }
 }
 

@@ -26,7 +26,9 @@ pub enum LogError {
         path: PathBuf,
     },
     /// An earlier fsync failed, so what is on disk is not known.
-    #[error("{partition}: an earlier fsync failed ({cause}), so nothing more is written to it: check the disk (dmesg), then restart the broker, which reads back what really is there")]
+    #[error(
+        "{partition}: an earlier fsync failed ({cause}), so nothing more is written to it: check the disk (dmesg), then restart the broker, which reads back what really is there"
+    )]
     Poisoned {
         /// The partition that is closed for writing.
         partition: TopicPartition,
@@ -71,14 +73,26 @@ pub enum LogError {
 impl LogError {
     /// An IO error with its place; a full disk becomes [`LogError::DiskFull`].
     pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> LogError {
-        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-            return LogError::DiskFull { path: path.to_owned() };
+        if matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ) {
+            return LogError::DiskFull {
+                path: path.to_owned(),
+            };
         }
-        LogError::Io { operation, path: path.to_owned(), source: Arc::new(source) }
+        LogError::Io {
+            operation,
+            path: path.to_owned(),
+            source: Arc::new(source),
+        }
     }
 
     pub(crate) fn corrupt(path: &Path, detail: impl Into<String>) -> LogError {
-        LogError::Corrupt { path: path.to_owned(), detail: detail.into() }
+        LogError::Corrupt {
+            path: path.to_owned(),
+            detail: detail.into(),
+        }
     }
 }
 
@@ -98,7 +112,9 @@ pub enum AppendError {
         expected: i32,
     },
     /// A newer incarnation of the producer has written already.
-    #[error("{partition}: producer {producer_id} wrote with epoch {epoch}, which is older than {current}")]
+    #[error(
+        "{partition}: producer {producer_id} wrote with epoch {epoch}, which is older than {current}"
+    )]
     InvalidProducerEpoch {
         /// The partition.
         partition: TopicPartition,
@@ -110,7 +126,9 @@ pub enum AppendError {
         current: i16,
     },
     /// Part of a transaction's partition was written outside the transaction.
-    #[error("{partition}: producer {producer_id} has an open transaction, but the batch is not part of it")]
+    #[error(
+        "{partition}: producer {producer_id} has an open transaction, but the batch is not part of it"
+    )]
     InvalidTxnState {
         /// The partition.
         partition: TopicPartition,
@@ -118,7 +136,9 @@ pub enum AppendError {
         producer_id: i64,
     },
     /// A transaction marker came from a coordinator that has been replaced.
-    #[error("{partition}: the marker for producer {producer_id} is of coordinator epoch {epoch}, the current one is {current}")]
+    #[error(
+        "{partition}: the marker for producer {producer_id} is of coordinator epoch {epoch}, the current one is {current}"
+    )]
     TransactionCoordinatorFenced {
         /// The partition.
         partition: TopicPartition,

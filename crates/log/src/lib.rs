@@ -6,11 +6,20 @@
 
 mod api;
 mod config;
+#[cfg(feature = "contract")]
+pub mod contract;
+mod epochs;
 mod error;
+mod local;
+mod memory;
+mod producer_snapshot;
+mod producer_state;
 
 pub use api::{
-    Append, AppendOrigin, Appended, Engine, FetchFuture, Fetched, FlushCallback, Offsets, PartitionLog, ProducerView,
-    Read, ReadLimit, StorageInfo, TimestampOffset, TopicPartition,
+    Append, AppendOrigin, Appended, Engine, FetchFuture, Fetched, FlushCallback, Offsets,
+    PartitionLog, ProducerView, Read, ReadLimit, StorageInfo, TimestampOffset, TopicPartition,
 };
 pub use config::{CleanupPolicy, LogConfig, TimestampType};
 pub use error::{AppendError, FlushError, LogError, ReadError};
+pub use local::{DiskHook, DiskOperation, LocalEngine, LocalOptions};
+pub use memory::MemoryEngine;

@@ -1,0 +1,27 @@
+//! The engine `local`: Kafka's own directory layout and file formats on this machine's disk.
+//!
+//! The way of an append: `append` (offsets, one vectored write) → `sync` (who waits) → `committer` (the threads that
+//! sync). The way of a read: `read` → `segment` → `index`. A start: `engine` (names) → `load` (on first use) → `recover`
+//! (after a crash). Housekeeping: `maintain` → `retention`, `clean`. Every change to the disk goes through `disk`.
+
+mod append;
+mod checkpoint;
+mod committer;
+mod disk;
+mod engine;
+mod index;
+mod load;
+mod log;
+mod maintain;
+mod names;
+mod read;
+mod recover;
+mod retention;
+mod segment;
+mod sync;
+mod tidy;
+mod time;
+mod walk;
+
+pub use disk::{DiskHook, DiskOperation};
+pub use engine::{LocalEngine, LocalOptions};

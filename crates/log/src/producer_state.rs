@@ -1,0 +1,355 @@
+//! What a partition knows of its producers: sequences, epochs, open transactions (KIP-98, KIP-360).
+//!
+//! Invariant: the state after an append is the state that replaying the log gives. A check changes nothing; its outcome
+//! is applied once the batches are written. No IO, no clock.
+
+use std::collections::{BTreeMap, HashMap};
+
+use catchword_wire::batch::{
+    BatchHeader, ControlRecord, NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP,
+};
+
+use crate::{AppendError, AppendOrigin, ProducerView, TopicPartition};
+
+/// How many of a producer's last batches are known again when they come twice; clients keep at most as many in flight.
+const BATCHES_KEPT: usize = 5;
+
+/// A batch that a producer wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct BatchPlace {
+    pub(crate) last_sequence: i32,
+    pub(crate) last_offset: i64,
+    pub(crate) offset_delta: i32,
+    pub(crate) timestamp: i64,
+}
+
+impl BatchPlace {
+    fn of(header: &BatchHeader, base_offset: i64) -> BatchPlace {
+        BatchPlace {
+            last_sequence: header.last_sequence(),
+            last_offset: base_offset + i64::from(header.last_offset_delta),
+            offset_delta: header.last_offset_delta,
+            timestamp: header.max_timestamp,
+        }
+    }
+
+    pub(crate) fn base_offset(&self) -> i64 {
+        self.last_offset - i64::from(self.offset_delta)
+    }
+
+    /// Sequences wrap from the largest to 0.
+    fn first_sequence(&self) -> i32 {
+        self.last_sequence.wrapping_sub(self.offset_delta) & i32::MAX
+    }
+}
+
+/// What is known of one producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Producer {
+    pub(crate) epoch: i16,
+    pub(crate) coordinator_epoch: i32,
+    pub(crate) last_timestamp: i64,
+    pub(crate) txn_first_offset: Option<i64>,
+    batches: [BatchPlace; BATCHES_KEPT],
+    kept: u8,
+}
+
+impl Producer {
+    pub(crate) const UNKNOWN: Producer = Producer {
+        epoch: NO_PRODUCER_EPOCH,
+        coordinator_epoch: -1,
+        last_timestamp: NO_TIMESTAMP,
+        txn_first_offset: None,
+        batches: [BatchPlace {
+            last_sequence: 0,
+            last_offset: 0,
+            offset_delta: 0,
+            timestamp: 0,
+        }; BATCHES_KEPT],
+        kept: 0,
+    };
+
+    /// The batches that are still known, oldest first.
+    pub(crate) fn batches(&self) -> &[BatchPlace] {
+        &self.batches[..usize::from(self.kept)]
+    }
+
+    pub(crate) fn last_batch(&self) -> Option<&BatchPlace> {
+        self.batches().last()
+    }
+
+    pub(crate) fn last_sequence(&self) -> i32 {
+        self.last_batch()
+            .map_or(NO_SEQUENCE, |batch| batch.last_sequence)
+    }
+
+    pub(crate) fn add_batch(&mut self, epoch: i16, batch: BatchPlace) {
+        self.enter_epoch(epoch);
+        if usize::from(self.kept) == BATCHES_KEPT {
+            self.batches.rotate_left(1);
+            self.kept -= 1;
+        }
+        self.batches[usize::from(self.kept)] = batch;
+        self.kept += 1;
+        self.last_timestamp = batch.timestamp;
+    }
+
+    fn enter_epoch(&mut self, epoch: i16) {
+        if self.epoch != epoch {
+            self.kept = 0;
+            self.epoch = epoch;
+        }
+    }
+
+    fn find_duplicate(&self, header: &BatchHeader) -> Option<BatchPlace> {
+        if header.producer_epoch != self.epoch {
+            return None;
+        }
+        let (first, last) = (header.base_sequence, header.last_sequence());
+        let same =
+            |batch: &&BatchPlace| batch.first_sequence() == first && batch.last_sequence == last;
+        self.batches().iter().find(same).copied()
+    }
+
+    /// Whether `sequence` with `epoch` may come next, else the sequence that should have.
+    fn check_sequence(&self, epoch: i16, sequence: i32) -> Result<(), i32> {
+        if self.epoch == NO_PRODUCER_EPOCH {
+            // Nothing is known of the producer, perhaps because its records were deleted: any sequence will do.
+            return Ok(());
+        }
+        let expected = if epoch == self.epoch {
+            next_sequence(self.last_sequence())
+        } else {
+            0
+        };
+        if sequence == expected {
+            Ok(())
+        } else {
+            Err(expected)
+        }
+    }
+}
+
+fn next_sequence(last: i32) -> i32 {
+    last.wrapping_add(1) & i32::MAX
+}
+
+/// A batch that is checked or replayed: its header, where it is (or will be), and its marker if it is a control batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entering<'a> {
+    pub(crate) header: &'a BatchHeader,
+    pub(crate) base_offset: i64,
+    pub(crate) marker: Option<ControlRecord>,
+}
+
+/// What a check found.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Checked {
+    /// The batch was written before, there.
+    Duplicate(BatchPlace),
+    /// The batches may be written; then this is what the producers have become.
+    Accepted(Updates),
+}
+
+/// The producers of an append as they will be once it is written.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Updates(Vec<(i64, Producer)>);
+
+/// The producers of a partition.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Producers {
+    known: HashMap<i64, Producer>,
+    /// First offset of each open transaction, and its producer.
+    open_transactions: BTreeMap<i64, i64>,
+}
+
+impl Producers {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
+        self.known.iter().map(|(id, producer)| (*id, producer))
+    }
+
+    /// Sets what is known of a producer, as a snapshot says it.
+    pub(crate) fn insert(&mut self, producer_id: i64, producer: Producer) {
+        if let Some(old) = self.known.insert(producer_id, producer)
+            && let Some(first) = old.txn_first_offset
+        {
+            self.open_transactions.remove(&first);
+        }
+        if let Some(first) = producer.txn_first_offset {
+            self.open_transactions.insert(first, producer_id);
+        }
+    }
+
+    /// The first offset of the oldest open transaction.
+    pub(crate) fn first_open_transaction(&self) -> Option<i64> {
+        self.open_transactions
+            .first_key_value()
+            .map(|(first, _)| *first)
+    }
+
+    /// Whether these batches may be appended, in this order.
+    pub(crate) fn check<'a>(
+        &self,
+        partition: &TopicPartition,
+        entering: impl Iterator<Item = Entering<'a>>,
+        origin: AppendOrigin,
+    ) -> Result<Checked, AppendError> {
+        let mut updates = Updates::default();
+        for batch in entering.filter(|batch| batch.header.has_producer_id()) {
+            let id = batch.header.producer_id;
+            let known = self.known.get(&id);
+            if origin == AppendOrigin::Client
+                && let Some(duplicate) = known.and_then(|known| known.find_duplicate(batch.header))
+            {
+                return Ok(Checked::Duplicate(duplicate));
+            }
+            let at = updates
+                .0
+                .iter()
+                .position(|(staged, _)| *staged == id)
+                .unwrap_or_else(|| {
+                    updates
+                        .0
+                        .push((id, known.copied().unwrap_or(Producer::UNKNOWN)));
+                    updates.0.len() - 1
+                });
+            let producer = &mut updates.0[at].1;
+            check_one(partition, producer, &batch, origin)?;
+            enter(producer, &batch);
+        }
+        Ok(Checked::Accepted(updates))
+    }
+
+    /// Takes over the outcome of a check whose batches were written.
+    pub(crate) fn apply(&mut self, updates: Updates) {
+        for (id, producer) in updates.0 {
+            self.insert(id, producer);
+        }
+    }
+
+    /// Takes over a batch that is in the log, without a check.
+    pub(crate) fn replay(&mut self, batch: &Entering<'_>) {
+        if !batch.header.has_producer_id() {
+            return;
+        }
+        let id = batch.header.producer_id;
+        let mut producer = self.known.get(&id).copied().unwrap_or(Producer::UNKNOWN);
+        enter(&mut producer, batch);
+        self.insert(id, producer);
+    }
+
+    /// Forgets producers that have written nothing for `expiration_ms`, unless a transaction of theirs is open. Returns
+    /// how many.
+    pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) -> usize {
+        let before = self.known.len();
+        self.known.retain(|_, producer| {
+            producer.txn_first_offset.is_some()
+                || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
+        });
+        before - self.known.len()
+    }
+
+    /// The producers as DescribeProducers shows them, by id.
+    pub(crate) fn view(&self) -> Vec<ProducerView> {
+        let mut views: Vec<ProducerView> = self
+            .iter()
+            .map(|(producer_id, producer)| ProducerView {
+                producer_id,
+                epoch: producer.epoch,
+                last_sequence: producer.last_sequence(),
+                last_timestamp: producer.last_timestamp,
+                coordinator_epoch: producer.coordinator_epoch,
+                current_txn_start_offset: producer.txn_first_offset.unwrap_or(-1),
+            })
+            .collect();
+        views.sort_unstable_by_key(|view| view.producer_id);
+        views
+    }
+}
+
+fn check_one(
+    partition: &TopicPartition,
+    producer: &Producer,
+    batch: &Entering<'_>,
+    origin: AppendOrigin,
+) -> Result<(), AppendError> {
+    let header = batch.header;
+    let partition = || partition.clone();
+    let producer_id = header.producer_id;
+    if header.producer_epoch < producer.epoch {
+        let (epoch, current) = (header.producer_epoch, producer.epoch);
+        return Err(AppendError::InvalidProducerEpoch {
+            partition: partition(),
+            producer_id,
+            epoch,
+            current,
+        });
+    }
+    if let Some(epoch) = coordinator_epoch(batch.marker) {
+        let current = producer.coordinator_epoch;
+        if epoch < current {
+            return Err(AppendError::TransactionCoordinatorFenced {
+                partition: partition(),
+                producer_id,
+                epoch,
+                current,
+            });
+        }
+        return Ok(());
+    }
+    if origin == AppendOrigin::Client {
+        let sequence = header.base_sequence;
+        if let Err(expected) = producer.check_sequence(header.producer_epoch, sequence) {
+            return Err(AppendError::OutOfOrderSequence {
+                partition: partition(),
+                producer_id,
+                sequence,
+                expected,
+            });
+        }
+    }
+    if producer.txn_first_offset.is_some() && !header.is_transactional() {
+        return Err(AppendError::InvalidTxnState {
+            partition: partition(),
+            producer_id,
+        });
+    }
+    Ok(())
+}
+
+fn coordinator_epoch(marker: Option<ControlRecord>) -> Option<i32> {
+    match marker? {
+        ControlRecord::Abort { coordinator_epoch }
+        | ControlRecord::Commit { coordinator_epoch } => Some(coordinator_epoch),
+        ControlRecord::Other(_) => None,
+    }
+}
+
+/// What the producer is after the batch.
+fn enter(producer: &mut Producer, batch: &Entering<'_>) {
+    let header = batch.header;
+    if header.is_control() {
+        // A control batch without records is what compaction left of one: it says nothing any more.
+        if let Some(epoch) = coordinator_epoch(batch.marker) {
+            producer.enter_epoch(header.producer_epoch);
+            producer.coordinator_epoch = epoch;
+            producer.txn_first_offset = None;
+            producer.last_timestamp = header.max_timestamp;
+        }
+        return;
+    }
+    producer.add_batch(
+        header.producer_epoch,
+        BatchPlace::of(header, batch.base_offset),
+    );
+    if header.is_transactional() && producer.txn_first_offset.is_none() {
+        producer.txn_first_offset = Some(batch.base_offset);
+    }
+}
+
+#[cfg(test)]
+mod tests;
