@@ -1,1 +1,31 @@
-fn main() {}
+//! `catchword`: the broker and the commands around it, in one binary.
+//!
+//! `main` parses, runs the command and turns its end into an exit code; everything else is in the commands.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod args;
+mod commands;
+mod failure;
+mod interrupt;
+mod place;
+mod serve;
+mod table;
+mod time;
+mod ui;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let mut ui = ui::Ui::new();
+    match args.run(&mut ui).and_then(|()| ui.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, failure::Failure::BrokenPipe) {
+                ui.note(format_args!("catchword: {failure}"));
+            }
+            failure.exit_code()
+        }
+    }
+}

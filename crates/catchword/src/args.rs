@@ -1,0 +1,143 @@
+//! The command line: which commands there are. Each command's own arguments are beside the command.
+
+use catchword_client::{Client, ClientOptions, DEFAULT_BOOTSTRAP};
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::commands::{
+    completions, consume, doctor, groups, produce, rewind, serve, show, topics, tour,
+};
+use crate::failure::Failure;
+use crate::ui::Ui;
+
+/// A broker that speaks Apache Kafka's protocol and never loses a consumer's place.
+#[derive(Debug, Parser)]
+#[command(
+    name = "catchword",
+    version,
+    about,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "\
+First steps:
+  catchword tour                         see it keep a place through a kill -9
+  catchword serve                        start a broker on 127.0.0.1:9092, data in ./catchword-data
+  printf 'a\\nb\\nc\\n' | catchword produce letters
+  catchword consume letters --group g --max 2
+  catchword show g                       where the group is, and how far behind
+
+All commands but serve, tour and doctor work with Apache Kafka as well: --bootstrap HOST:PORT.
+Exit codes: 0 done, 1 failed, 2 asked wrongly."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a broker.
+    Serve(serve::Args),
+    /// A guided demo on real input: read half, commit, kill -9 the broker, resume at the very next line.
+    Tour(tour::Args),
+    /// List, create, describe, delete and configure topics.
+    Topics(topics::Args),
+    /// Store lines as records.
+    Produce(produce::Args),
+    /// Read records, alone or in a group.
+    Consume(consume::Args),
+    /// List groups and how far behind they are.
+    Groups(groups::Args),
+    /// Show one group: members, committed offsets, lag.
+    Show(show::Args),
+    /// Move a group's committed offsets; shows what would happen unless told --yes.
+    Rewind(rewind::Args),
+    /// Check a data directory.
+    Doctor(doctor::Args),
+    /// Print a completion script for a shell.
+    Completions(completions::Args),
+}
+
+/// Which cluster to talk to.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Cluster {
+    /// Brokers to begin with: HOST:PORT, several separated by commas.
+    #[arg(
+        long,
+        short = 'b',
+        value_name = "HOST:PORT",
+        env = "CATCHWORD_BOOTSTRAP",
+        hide_env_values = true,
+        default_value = DEFAULT_BOOTSTRAP
+    )]
+    pub(crate) bootstrap: String,
+}
+
+impl Cluster {
+    /// Connects to the cluster.
+    pub(crate) fn connect(&self) -> Result<Client, Failure> {
+        Ok(Client::connect(ClientOptions::to(&self.bootstrap))?)
+    }
+}
+
+impl Args {
+    /// Runs the command.
+    pub(crate) fn run(self, ui: &mut Ui) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(args) => serve::run(args, ui),
+            Command::Tour(args) => tour::run(&args, ui),
+            Command::Topics(args) => topics::run(args, ui),
+            Command::Produce(args) => produce::run(&args, ui),
+            Command::Consume(args) => consume::run(&args, ui),
+            Command::Groups(args) => groups::run(&args, ui),
+            Command::Show(args) => show::run(&args, ui),
+            Command::Rewind(args) => rewind::run(&args, ui),
+            Command::Doctor(args) => doctor::run(&args, ui),
+            Command::Completions(args) => completions::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    /// The help as users see it, 100 columns wide. `UPDATE=1 cargo test -p catchword` writes it anew.
+    #[test]
+    fn the_help_reads_as_it_was_last_looked_at() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/help.txt");
+        let mut text = String::new();
+        let mut command = Args::command().term_width(100);
+        command.build();
+        render(&mut command, "catchword", &mut text);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        let golden = std::fs::read_to_string(path).unwrap();
+        assert!(
+            text == golden,
+            "{path} is stale: look at the change, then UPDATE=1 cargo test -p catchword"
+        );
+    }
+
+    fn render(command: &mut clap::Command, name: &str, text: &mut String) {
+        text.push_str(&format!(
+            "$ {name} --help\n{}\n",
+            command.render_long_help()
+        ));
+        for sub in command
+            .get_subcommands_mut()
+            .filter(|sub| sub.get_name() != "help")
+        {
+            let name = format!("{name} {}", sub.get_name());
+            render(sub, &name, text);
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The commands, a file each: its arguments, its help, what it does.
+
+pub(crate) mod completions;
+pub(crate) mod consume;
+pub(crate) mod doctor;
+pub(crate) mod groups;
+mod lag;
+mod partitioner;
+pub(crate) mod produce;
+pub(crate) mod rewind;
+pub(crate) mod serve;
+pub(crate) mod show;
+mod text;
+pub(crate) mod topics;
+pub(crate) mod tour;

@@ -1,0 +1,290 @@
+//! `catchword show`: one group, its members, and its place in every partition.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use catchword_client::{Client, GroupMemberInfo, TopicPartition};
+use serde::Serialize;
+
+use crate::args::Cluster;
+use crate::commands::lag::{self, PartitionLag};
+use crate::failure::Failure;
+use crate::table::{Align, Table, count, records};
+use crate::ui::Ui;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+COMMITTED is the offset of the next record the group will read. BEHIND counts what it can still read;
+LOST what retention took before it did.
+
+JSON: {group, state, kind, protocol_type, protocol, lag, lost,
+  members: [{member_id, instance_id, client_id, host, partitions: [{topic, partition}]}],
+  partitions: [{topic, partition, committed, log_start, end, lag, lost, metadata, member_id}]}.
+
+Examples:
+  catchword show billing
+  catchword show billing --json | jq .lag")]
+pub(crate) struct Args {
+    /// The group.
+    group: String,
+    #[command(flatten)]
+    cluster: Cluster,
+    /// JSON for scripts.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A group as shown. The field names are for scripts and stay as they are.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    group: String,
+    pub(super) state: String,
+    kind: Option<String>,
+    protocol_type: Option<String>,
+    protocol: Option<String>,
+    lag: i64,
+    lost: i64,
+    members: Vec<Member>,
+    pub(super) partitions: Vec<PartitionLag>,
+}
+
+#[derive(Debug, Serialize)]
+struct Member {
+    member_id: String,
+    instance_id: Option<String>,
+    client_id: String,
+    host: String,
+    partitions: Vec<Place>,
+}
+
+#[derive(Debug, Serialize)]
+struct Place {
+    topic: String,
+    partition: i32,
+}
+
+impl From<&GroupMemberInfo> for Member {
+    fn from(member: &GroupMemberInfo) -> Self {
+        let place = |p: &TopicPartition| Place {
+            topic: p.topic.clone(),
+            partition: p.partition,
+        };
+        Self {
+            member_id: member.member_id.clone(),
+            instance_id: member.instance_id.clone(),
+            client_id: member.client_id.clone(),
+            host: member.host.clone(),
+            partitions: member.assignment.iter().map(place).collect(),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
+    let mut client = args.cluster.connect()?;
+    let shown = look(&mut client, &args.group)?;
+    if args.json {
+        ui.json(&shown)
+    } else {
+        print(&shown, ui)
+    }
+}
+
+/// Gathers what there is to know about a group.
+pub(super) fn look(client: &mut Client, group: &str) -> Result<Shown, Failure> {
+    let described = client.describe_group(group)?;
+    let committed = client.committed(group, None)?;
+    let listed = client
+        .list_groups()?
+        .into_iter()
+        .find(|listed| listed.group == group);
+    if described.is_none() && committed.is_empty() && listed.is_none() {
+        return Err(Failure::failed(format!(
+            "there is no group {group:?}; `catchword groups` lists the groups there are"
+        )));
+    }
+    let members = described
+        .as_ref()
+        .map(|group| group.members.as_slice())
+        .unwrap_or_default();
+    let owners: BTreeMap<&TopicPartition, &str> = members
+        .iter()
+        .flat_map(|member| {
+            member
+                .assignment
+                .iter()
+                .map(|p| (p, member.member_id.as_str()))
+        })
+        .collect();
+    let partitions: BTreeSet<&TopicPartition> =
+        committed.keys().chain(owners.keys().copied()).collect();
+    let partitions: Vec<TopicPartition> = partitions.into_iter().cloned().collect();
+    let bounds = lag::bounds(client, &partitions)?;
+    let partitions = partitions.iter().map(|p| {
+        let mut lag = PartitionLag::new(p, committed.get(p), bounds.get(p).copied());
+        lag.member_id = owners.get(p).map(|id| (*id).to_owned());
+        lag
+    });
+    let partitions: Vec<PartitionLag> = partitions.collect();
+    let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let state = described.as_ref().map(|group| group.state.clone());
+    Ok(Shown {
+        group: group.to_owned(),
+        state: state
+            .or(listed.as_ref().map(|group| group.state.clone()))
+            .unwrap_or_default(),
+        kind: listed.as_ref().and_then(|group| said(&group.kind)),
+        protocol_type: listed.as_ref().and_then(|group| said(&group.protocol_type)),
+        protocol: described.as_ref().and_then(|group| said(&group.protocol)),
+        lag: partitions.iter().filter_map(|lag| lag.lag).sum(),
+        lost: partitions.iter().map(|lag| lag.lost).sum(),
+        members: members.iter().map(Member::from).collect(),
+        partitions,
+    })
+}
+
+fn print(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
+    let mut facts = vec![shown.state.clone()];
+    facts.extend(shown.kind.as_ref().map(|kind| kind.to_lowercase()));
+    facts.extend(
+        shown
+            .protocol
+            .as_ref()
+            .map(|protocol| format!("assignor {protocol}")),
+    );
+    facts.push(match shown.members.len() {
+        1 => "1 member".into(),
+        n => format!("{n} members"),
+    });
+    facts.push(format!("{} behind", records(shown.lag)));
+    let title = ui.bold(&format!("Group {}", shown.group));
+    ui.line(format_args!("{title}  {}", facts.join(" · ")))?;
+    if !shown.members.is_empty() {
+        ui.line("")?;
+        print_members(shown, ui)?;
+    }
+    if !shown.partitions.is_empty() {
+        ui.line("")?;
+        print_partitions(&shown.partitions, ui)?;
+    }
+    for lag in shown.partitions.iter().filter(|lag| lag.is_beyond_end()) {
+        let (committed, end) = (
+            lag.committed.unwrap_or_default(),
+            lag.end.unwrap_or_default(),
+        );
+        ui.warn(format_args!(
+            "{}:{} is committed at {committed}, past the log's end at {end}: the next reader starts where its own policy says",
+            lag.topic, lag.partition
+        ));
+    }
+    if shown.lost > 0 {
+        ui.warn(format_args!(
+            "{} were deleted by retention before the group read them",
+            records(shown.lost)
+        ));
+    }
+    Ok(())
+}
+
+fn print_members(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
+    let mut table = Table::new(&[
+        ("MEMBER", Align::Left),
+        ("CLIENT", Align::Left),
+        ("HOST", Align::Left),
+        ("PARTITIONS", Align::Left),
+    ]);
+    for member in &shown.members {
+        let mut topics: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for place in &member.partitions {
+            topics
+                .entry(&place.topic)
+                .or_default()
+                .push(place.partition.to_string());
+        }
+        let places = topics
+            .iter()
+            .map(|(topic, numbers)| format!("{topic}:{}", numbers.join(",")));
+        table.row(vec![
+            member.member_id.clone(),
+            member.client_id.clone(),
+            member.host.clone(),
+            places.collect::<Vec<_>>().join(" "),
+        ]);
+    }
+    ui.table(&table)
+}
+
+/// The table of a group's places.
+pub(super) fn print_partitions(partitions: &[PartitionLag], ui: &mut Ui) -> Result<(), Failure> {
+    let table = partitions_table(partitions);
+    ui.table(&table)
+}
+
+fn partitions_table(partitions: &[PartitionLag]) -> Table {
+    let any_lost = partitions.iter().any(|lag| lag.lost > 0);
+    let mut head = vec![
+        ("PARTITION", Align::Left),
+        ("LOG START", Align::Right),
+        ("COMMITTED", Align::Right),
+        ("END", Align::Right),
+        ("BEHIND", Align::Right),
+    ];
+    if any_lost {
+        head.push(("LOST", Align::Right));
+    }
+    let mut table = Table::new(&head);
+    for lag in partitions {
+        let number = |n: Option<i64>| n.map_or("-".into(), count);
+        let mut row = vec![
+            format!("{}:{}", lag.topic, lag.partition),
+            number(lag.log_start),
+            number(lag.committed),
+            number(lag.end),
+            number(lag.lag),
+        ];
+        if any_lost {
+            row.push(if lag.lost == 0 {
+                String::new()
+            } else {
+                count(lag.lost)
+            });
+        }
+        table.row(row);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use catchword_client::Committed;
+
+    use super::*;
+
+    #[test]
+    fn a_groups_places_read_like_this() {
+        let lag = |partition, committed: Option<i64>, bounds| {
+            let committed = committed.map(|offset| Committed {
+                offset,
+                leader_epoch: -1,
+                metadata: String::new(),
+            });
+            PartitionLag::new(
+                &TopicPartition::new("orders", partition),
+                committed.as_ref(),
+                bounds,
+            )
+        };
+        let lags = [
+            lag(0, Some(1_204_551), Some((1_000_000, 1_245_755))),
+            lag(1, Some(2), Some((8, 10))),
+            lag(2, None, Some((0, 7))),
+            lag(3, Some(4), None),
+        ];
+        let expected = [
+            "PARTITION  LOG START  COMMITTED        END  BEHIND  LOST",
+            "orders:0   1,000,000  1,204,551  1,245,755  41,204",
+            "orders:1           8          2         10       2     6",
+            "orders:2           0          -          7       -",
+            "orders:3           -          4          -       -",
+        ];
+        assert_eq!(partitions_table(&lags).lines(), expected);
+    }
+}
