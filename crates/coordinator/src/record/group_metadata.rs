@@ -144,4 +144,33 @@ mod tests {
             Err(ReplayError::Value { .. })
         ));
     }
+
+    #[test]
+    fn s5_kafkas_own_group_records_are_written_back_byte_for_byte() {
+        let kafka = include_str!("../../tests/bytes/kafka-4.3.1.txt");
+        let unhex = |text: &str| -> Vec<u8> {
+            let byte = |i| u8::from_str_radix(&text[i..i + 2], 16).unwrap();
+            (0..text.len()).step_by(2).map(byte).collect()
+        };
+        let mut seen = 0;
+        for line in kafka.lines() {
+            let fields: Vec<&str> = line.split(' ').collect();
+            // Key type 2, not a tombstone.
+            if !fields[1].starts_with("0002") || fields[2] == "null" {
+                continue;
+            }
+            let (key, bytes) = (unhex(fields[1]), unhex(fields[2]));
+            let Ok(Record::Group {
+                group_id,
+                value: Some(read),
+            }) = decode(&key, Some(&bytes))
+            else {
+                panic!("not read: {line}")
+            };
+            assert_eq!(encode_key(&group_id), key);
+            assert_eq!(encode(3, 3, &read), bytes);
+            seen += 1;
+        }
+        assert_eq!(seen, 8);
+    }
 }

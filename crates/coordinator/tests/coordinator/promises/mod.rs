@@ -1,0 +1,11 @@
+//! One test for each promise about groups and offsets; the name begins with the promise's line.
+//!
+//! S: records, C: commits, F: fetches, D: deletion and expiry, G: classic groups.
+
+mod commits;
+mod deletion;
+mod expiry;
+mod fetches;
+mod groups;
+mod rebalances;
+mod static_members;
