@@ -1,8 +1,10 @@
 //! Every message at every version, encoded here and decoded by the `kafka-protocol` crate: it reads
 //! the same fields and writes the same bytes, and those are read here again.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
+use bytes::Bytes;
 use catchword_wire::api::ApiKey;
 use catchword_wire::{Decoder, Message};
 use kafka_protocol::protocol::{Decodable, Encodable, Message as TheirMessage};
@@ -37,7 +39,7 @@ fn case(name: &str, version: i16, seed: u64) -> String {
 /// Random messages of `M` at `version`, each with its seed, that came back from the wire equal.
 fn round_trip<M: Message + Random + PartialEq + Debug>(
     version: i16,
-    mut also: impl FnMut(&M, bytes::Bytes, &str),
+    mut also: impl FnMut(&M, Bytes, &str),
 ) {
     let mut seeds = Dice::new(seed() ^ u64::from(version as u16) ^ (M::NAME.len() as u64) << 32);
     for _ in 0..CASES * rounds() {
@@ -161,6 +163,87 @@ fn versions_that_do_not_exist_are_refused() {
                     "{} v{version}",
                     kind.name
                 );
+            }
+        }
+    }
+}
+
+/// What the other crate lacks, Kafka's own classes have read: the same fields, the same bytes.
+#[test]
+fn what_is_missing_there_is_the_same_as_kafkas_own() {
+    let file = std::env::var("WIRE_KAFKA_FILE").unwrap_or_else(|_| {
+        concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/protocol/kafka/messages.txt"
+        )
+        .to_owned()
+    });
+    let mut seen = BTreeSet::new();
+    for line in std::fs::read_to_string(file).unwrap().lines() {
+        let [name, version, hex, kafkas] = line.splitn(4, ' ').collect::<Vec<_>>()[..] else {
+            panic!("name, version, hex, fields: {line}");
+        };
+        let version: i16 = version.parse().unwrap();
+        let bytes: Bytes = hex
+            .as_bytes()
+            .chunks(2)
+            .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap())
+            .collect();
+        let kind = kinds()
+            .into_iter()
+            .find(|kind| kind.name == name)
+            .expect(name);
+        let ours = (kind.show)(bytes.clone(), version).expect(line);
+        assert_eq!(
+            tree(&ours).plain(),
+            tree(kafkas).plain(),
+            "{name} v{version}"
+        );
+        assert_eq!(
+            (kind.again)(bytes.clone(), version),
+            Some(bytes),
+            "{name} v{version}"
+        );
+        seen.insert((kind.name, version));
+    }
+    let expected: BTreeSet<_> = only_kafka_has().collect();
+    assert!(
+        expected.is_subset(&seen),
+        "not in the file: {:?}",
+        expected.difference(&seen)
+    );
+}
+
+/// Messages and versions that the other crate does not have, internal records among them.
+fn only_kafka_has() -> impl Iterator<Item = (&'static str, i16)> {
+    macro_rules! names { ($($name:ident),*) => { [$(stringify!($name)),*] } }
+    let records = all_records!(names);
+    let records = kinds()
+        .into_iter()
+        .filter(move |kind| records.contains(&kind.name));
+    let versions = |kind: crate::Kind| {
+        (kind.versions.0..=kind.versions.1).map(move |version| (kind.name, version))
+    };
+    records.flat_map(versions).chain(MISSING_THERE)
+}
+
+/// Writes messages as lines of name, version and hex, for `kafka/ReadMessages.java`: those that
+/// only Kafka has, or with `WIRE_ALL=1` all there are.
+#[test]
+#[ignore = "makes input for Kafka's own classes; see kafka/README.md"]
+fn print_messages_for_kafka() {
+    let all = crate::setting("WIRE_ALL", 0) == 1;
+    let wanted: BTreeSet<_> = only_kafka_has().collect();
+    let mut dice = Dice::new(seed());
+    for kind in kinds() {
+        for version in kind.versions.0..=kind.versions.1 {
+            for _ in 0..if all { 20 } else { 2 } {
+                let bytes = (kind.random)(&mut dice, version);
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                // A record without fields or tags has no bytes at all; there is nothing to read.
+                if (all || wanted.contains(&(kind.name, version))) && !hex.is_empty() {
+                    println!("MESSAGE {} {version} {hex}", kind.name);
+                }
             }
         }
     }

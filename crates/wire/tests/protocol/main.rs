@@ -48,13 +48,15 @@ struct Kind {
     random: fn(&mut dice::Dice, i16) -> Bytes,
     /// Decodes and, if that went well, encodes again.
     again: fn(Bytes, i16) -> Option<Bytes>,
+    /// Decodes, and prints what came out.
+    show: fn(Bytes, i16) -> Option<String>,
     /// Decodes; whether it went well, and how many bytes were left.
     decode: fn(Bytes, i16) -> Option<usize>,
 }
 
 /// Every kind of message and of record.
 fn kinds() -> Vec<Kind> {
-    fn kind<M: Message + random::Random>() -> Kind {
+    fn kind<M: Message + random::Random + std::fmt::Debug>() -> Kind {
         Kind {
             name: M::NAME,
             versions: M::VERSIONS,
@@ -65,6 +67,10 @@ fn kinds() -> Vec<Kind> {
                 // Text that was not UTF-8 may have grown beyond its length field.
                 message.encode(&mut encoder, version).ok()?;
                 Some(encoder.into_bytes().unwrap())
+            },
+            show: |bytes, version| {
+                let message = M::decode(&mut Decoder::new(bytes), version).ok()?;
+                Some(format!("{message:?}"))
             },
             decode: |bytes, version| {
                 let mut decoder = Decoder::new(bytes);

@@ -23,6 +23,19 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
+    /// The same without what other languages do not tell apart: case in names, `Some`.
+    pub(crate) fn plain(self) -> Tree {
+        match self {
+            Tree::Leaf(text) => Tree::Leaf(text),
+            Tree::Some(inner) => inner.plain(),
+            Tree::List(values) => Tree::List(values.into_iter().map(Tree::plain).collect()),
+            Tree::Fields(fields) => {
+                let plain = |(name, value): (String, Tree)| (name.to_lowercase(), value.plain());
+                Tree::Fields(fields.into_iter().map(plain).collect())
+            }
+        }
+    }
+
     /// Removes a field wherever it is.
     pub(crate) fn forget(&mut self, name: &str) {
         match self {
@@ -80,14 +93,14 @@ impl<'a> Reader<'a> {
     }
 
     /// What is within double quotes, escapes as they are.
-    fn quoted(&mut self) -> Tree {
+    fn quoted(&mut self) -> String {
         let mut escaped = false;
         for (at, c) in self.rest.char_indices() {
             match c {
                 '"' if !escaped => {
                     let text = self.rest[..at].to_owned();
                     self.rest = &self.rest[at + 1..];
-                    return Tree::Leaf(format!("{text:?}"));
+                    return text;
                 }
                 _ => escaped = c == '\\' && !escaped,
             }
@@ -118,9 +131,13 @@ impl<'a> Reader<'a> {
         if self.eat("[") {
             return Tree::List(self.list("]"));
         }
-        if self.rest.starts_with('"') || self.rest.starts_with("b\"") {
-            self.rest = &self.rest[1 + self.rest.find('"').unwrap()..];
-            return self.quoted();
+        for (quote, kind) in [("b\"", "bytes"), ("hex\"", "bytes"), ("\"", "text")] {
+            if let Some(rest) = self.rest.strip_prefix(quote) {
+                self.rest = rest;
+                let text = self.quoted();
+                let text = if quote == "b\"" { hex_of(&text) } else { text };
+                return Tree::Leaf(format!("{kind} {text}"));
+            }
         }
         let word = self.word();
         assert!(!word.is_empty(), "a value: {}", self.rest);
@@ -146,11 +163,36 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The bytes of a `b"..."` in hex.
+fn hex_of(escaped: &str) -> String {
+    let mut hex = String::new();
+    let mut chars = escaped.chars();
+    while let Some(c) = chars.next() {
+        let byte = match c {
+            '\\' => match chars.next().unwrap() {
+                'n' => b'\n',
+                'r' => b'\r',
+                't' => b'\t',
+                '0' => 0,
+                'x' => {
+                    hex.extend([chars.next().unwrap(), chars.next().unwrap()]);
+                    continue;
+                }
+                other => other as u8,
+            },
+            plain => plain as u8,
+        };
+        hex += &format!("{byte:02x}");
+    }
+    hex
+}
+
 #[test]
 fn different_types_of_the_same_shape_are_the_same_tree() {
     let ours = r#"Request { type_: "a\"b", id: AAAAAAAAAAAAAAAAAAAAAQ, list: [P { n: -1 }], r: Some(Records([Bytes(b"\x01")])), none: None }"#;
     let theirs = r#"Request { _type: Name("a\"b"), id: 00000000-0000-0000-0000-000000000001, list: [P { n: Id(-1), unknown_tagged_fields: {} }], r: Some(b"\x01"), none: None }"#;
     assert_eq!(tree(ours), tree(theirs));
     assert_ne!(tree(ours), tree(&theirs.replace("-1", "-2")));
+    assert_eq!(tree(r#"b"\x01\n\\\"a""#), tree("hex\"010a5c2261\""));
     assert_ne!(tree(ours), tree(&theirs.replace("none: None", "nil: None")));
 }
