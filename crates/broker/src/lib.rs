@@ -1,1 +1,24 @@
-//! placeholder
+//! The broker: connections, the handlers of Kafka's APIs, partitions, and the drivers of the coordinators.
+//!
+//! All asynchrony is here. Nothing in this crate names a storage engine but [`start`](crate::start); what groups and
+//! offsets mean is `catchword-coordinator`'s, what bytes mean is `catchword-wire`'s.
+
+mod api;
+mod broker;
+mod catalog;
+mod clock;
+mod connection;
+mod dispatch;
+mod fetch;
+mod flush;
+mod groups;
+mod identity;
+mod outcome;
+mod partition;
+mod random;
+mod settings;
+mod start;
+
+pub use catalog::CatalogError;
+pub use identity::Identity;
+pub use start::{Running, StartError, start};

@@ -1,10 +1,88 @@
-//! Runs the broker until it is told to stop.
+//! Runs the broker: opens the data directory, serves until told to stop, and closes it in order.
 
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+
+use catchword_broker::{Identity, Running};
 use catchword_config::BrokerConfig;
+use catchword_log::{LocalEngine, LocalOptions};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
 
 /// Runs the broker in this process until SIGTERM or Ctrl-C.
-pub(crate) fn run(_config: BrokerConfig) -> Result<(), Failure> {
-    Err(Failure::failed("this build has no broker"))
+pub(crate) fn run(config: BrokerConfig) -> Result<(), Failure> {
+    start_log();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("catchword")
+        .build()
+        .map_err(|error| Failure::failed(format!("no threads for the broker: {error}")))?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: BrokerConfig) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
+    allow_many_files();
+    let dir = config.data_dir.clone();
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| failed(&e))?;
+    let engine = LocalEngine::open(&dir, LocalOptions::default()).map_err(|e| failed(&e))?;
+    let identity = Identity::load(&dir, &config).map_err(|e| failed(&e))?;
+    let running = catchword_broker::start(config, Arc::new(engine), identity)
+        .await
+        .map_err(|e| failed(&e))?;
+    greet(&running, &dir);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    running.stop().await.map_err(|e| {
+        Failure::failed(format!("the data could not be closed in order ({e}); the next start checks it"))
+    })?;
+    tracing::info!("stopped; everything is on disk");
+    Ok(())
+}
+
+/// Log lines go to standard error; `CATCHWORD_LOG=debug` shows more (or `catchword_broker=trace`, as in `RUST_LOG`).
+fn start_log() {
+    let filter = EnvFilter::try_from_env("CATCHWORD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+/// Segments and connections need file descriptors; the soft limit of many systems is 1024.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// Where it listens, where the data is, what to type next.
+fn greet(running: &Running, dir: &std::path::Path) {
+    let addresses: Vec<String> =
+        running.addresses().iter().map(|(name, address)| format!("{address} ({name})")).collect();
+    let first = running.addresses().first().map(|(_, address)| address.to_string()).unwrap_or_default();
+    let bootstrap = if first == "127.0.0.1:9092" { String::new() } else { format!(" --bootstrap {first}") };
+    let text = format!(
+        "Catchword {} is ready.\n  listening  {}\n  data       {}\n  cluster    {}\n\n\
+         Any Kafka client can connect now. To try it from another terminal:\n\
+         \x20 echo hello | catchword{bootstrap} produce greetings\n\
+         \x20 catchword{bootstrap} consume greetings --group readers --from earliest\n\
+         \x20 catchword{bootstrap} show readers\n\
+         Stop with Ctrl-C.\n",
+        env!("CARGO_PKG_VERSION"),
+        addresses.join(", "),
+        std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()).display(),
+        running.cluster_id(),
+    );
+    let mut out = io::stdout().lock();
+    // Whoever closed the pipe does not want to read it.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -39,6 +39,18 @@ impl Segment {
         self.len() == 0
     }
 
+    /// The first `len` bytes, or all if there are fewer.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub fn front(&self, len: usize) -> std::io::Result<Bytes> {
+        let len = len.min(self.len());
+        match self {
+            Segment::Bytes(bytes) => Ok(bytes.slice(..len)),
+            Segment::File(slice) => Segment::File(FileSlice { len, ..slice.clone() }).read(),
+        }
+    }
+
     /// The bytes, read from the file where necessary.
     ///
     /// # Errors

@@ -1,0 +1,71 @@
+//! ApiVersions (18): which APIs are spoken here, and at which versions.
+
+use catchword_wire::api::ApiKey;
+use catchword_wire::frame;
+use catchword_wire::messages::api_versions_response::ApiVersion;
+use catchword_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use catchword_wire::ErrorCode;
+
+use crate::dispatch::{Answer, Call, Refused};
+use crate::outcome::Outcome;
+
+pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVersionsResponse> {
+    if call.version >= 3 {
+        let software = (&request.client_software_name, &request.client_software_version);
+        if !is_software_word(software.0) || !is_software_word(software.1) {
+            let error_code = ErrorCode::InvalidRequest.code();
+            return Outcome::Now(ApiVersionsResponse { error_code, ..Default::default() });
+        }
+        let _ = call.client.software.set((software.0.detached(), software.1.detached()));
+    }
+    Outcome::Now(ApiVersionsResponse {
+        api_keys: spoken(),
+        finalized_features_epoch: -1,
+        ..ApiVersionsResponse::default()
+    })
+}
+
+/// A version of ApiVersions that is not spoken is still answered, at version 0, so that a newer client can find one
+/// that is (KIP-511).
+pub(crate) fn unsupported(correlation_id: i32) -> Result<Answer, Refused> {
+    let response = ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: spoken(),
+        ..ApiVersionsResponse::default()
+    };
+    let (api, version) = (ApiKey::ApiVersions.info().name, 0);
+    frame::encode_response(&response, version, correlation_id, false)
+        .map(Answer::Ready)
+        .map_err(|error| Refused::Answer { api, version, error })
+}
+
+fn spoken() -> Vec<ApiVersion> {
+    let version = |key: &ApiKey| {
+        let (min_version, max_version) = key.info().versions;
+        ApiVersion { api_key: key.code(), min_version, max_version }
+    };
+    ApiKey::ALL.iter().map(version).collect()
+}
+
+/// Kafka's pattern for a client's name and version: `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?`.
+fn is_software_word(word: &str) -> bool {
+    let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+    edge(word.bytes().next())
+        && edge(word.bytes().last())
+        && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_software_follow_kafkas_pattern() {
+        for good in ["librdkafka", "apache-kafka-java", "4.3.1", "a"] {
+            assert!(is_software_word(good), "{good}");
+        }
+        for bad in ["", "-a", "a.", "a b", "ä"] {
+            assert!(!is_software_word(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The broker: what all its connections share.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use catchword_config::BrokerConfig;
+use catchword_log::Engine;
+use catchword_wire::Str;
+use tokio::sync::{Semaphore, watch};
+
+use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, TopicError};
+use crate::dispatch::Client;
+use crate::fetch::Sessions;
+use crate::groups::{Groups, Timers};
+use crate::start::StartError;
+
+/// What requests may take in memory where `queued.max.request.bytes` leaves it to the broker.
+const DEFAULT_REQUEST_MEMORY: usize = 256 << 20;
+/// "Never", for timers.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// See the module.
+pub(crate) struct Broker {
+    pub(crate) node_id: i32,
+    pub(crate) cluster_id: Str,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) groups: Groups,
+    pub(crate) fetch_sessions: Sessions,
+    /// What clients are told, by listener; filled in once the ports are known.
+    endpoints: Mutex<Vec<(Str, i32)>>,
+    max_frame: usize,
+    max_idle: Duration,
+    request_memory: Arc<Semaphore>,
+    request_memory_kib: u32,
+    stopping: watch::Sender<bool>,
+}
+
+impl Broker {
+    pub(crate) fn new(
+        config: BrokerConfig,
+        cluster_id: Str,
+        engine: Arc<dyn Engine>,
+        timers: Arc<Timers>,
+    ) -> Result<Arc<Broker>, StartError> {
+        let memory = usize::try_from(config.queued_max_request_bytes).unwrap_or(DEFAULT_REQUEST_MEMORY);
+        let request_memory_kib = u32::try_from(memory.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
+        let broker = Broker {
+            node_id: config.node_id,
+            cluster_id,
+            engine: engine.clone(),
+            fetch_sessions: Sessions::new(
+                usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0),
+            ),
+            endpoints: Mutex::default(),
+            max_frame: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),
+            max_idle: u64::try_from(config.connections_max_idle_ms).map_or(FOREVER, Duration::from_millis),
+            request_memory: Arc::new(Semaphore::new(request_memory_kib as usize)),
+            request_memory_kib,
+            stopping: watch::Sender::new(false),
+            groups: Groups::new(timers),
+            catalog: Arc::new(Catalog::open(engine, config)?),
+        };
+        broker.groups.start_existing(&broker.catalog);
+        Ok(Arc::new(broker))
+    }
+
+    /// Becomes true when the broker is to stop.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// The largest frame that is read, in bytes.
+    pub(crate) fn max_frame(&self) -> usize {
+        self.max_frame
+    }
+
+    /// How long a connection may be silent.
+    pub(crate) fn max_idle(&self) -> Duration {
+        self.max_idle
+    }
+
+    /// What large requests share, and how much there is of it in KiB.
+    pub(crate) fn request_memory(&self) -> (Arc<Semaphore>, u32) {
+        (self.request_memory.clone(), self.request_memory_kib)
+    }
+
+    /// Says where clients of each listener are to connect.
+    pub(crate) fn set_endpoints(&self, endpoints: Vec<(Str, i32)>) {
+        *self.endpoints.lock().unwrap_or_else(PoisonError::into_inner) = endpoints;
+    }
+
+    /// Where a client is to connect: the address of the listener by which it came.
+    pub(crate) fn endpoint(&self, client: &Client) -> (Str, i32) {
+        let endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        endpoints.get(client.listener).cloned().unwrap_or_else(|| ("localhost".into(), 9092))
+    }
+
+    /// Creates a topic that was asked for and is not there. Blocks.
+    pub(crate) fn auto_create_topic(&self, name: &Str) -> Result<(), TopicError> {
+        if name == OFFSETS_TOPIC {
+            return self.groups.ensure(&self.catalog);
+        }
+        let partitions = self.catalog.config().num_partitions;
+        let new = NewTopic { name: name.detached(), partitions, configs: Default::default() };
+        self.catalog.create_topic(&new, false).map(drop)
+    }
+}
+
+/// An address as a client can use it.
+pub(crate) fn endpoint(advertised: &catchword_config::Listener, bound: SocketAddr) -> (Str, i32) {
+    let port = if advertised.port == 0 { bound.port() } else { advertised.port };
+    let host = match advertised.host.as_str() {
+        // Nobody said: whoever came by all interfaces is told the machine's name, as Kafka does.
+        "" if bound.ip().is_unspecified() => host_name(),
+        "" => bound.ip().to_string(),
+        host => host.to_owned(),
+    };
+    (Str::from(host), i32::from(port))
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_str().ok().filter(|n| !n.is_empty()).unwrap_or("localhost").to_owned()
+}

@@ -1,0 +1,154 @@
+//! From a frame to the handler of its API, and from what the handler says back to a frame.
+//!
+//! This is the list of what is spoken here. A handler sees a decoded request and never its bytes.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use catchword_wire::api::{ApiKey, Request};
+use catchword_wire::frame::{self, RequestHead};
+use catchword_wire::{DecodeError, Decoder, EncodeError, Segment, Str};
+
+use crate::api;
+use crate::broker::Broker;
+use crate::outcome::{BoxFuture, Outcome};
+
+/// Who is at the other end of a connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// `/127.0.0.1` as Kafka shows it.
+    pub(crate) host: Str,
+    /// Which of the broker's listeners it came in by.
+    pub(crate) listener: usize,
+    /// Name and version of the client's software, if it said (KIP-511).
+    pub(crate) software: OnceLock<(Str, Str)>,
+}
+
+impl Client {
+    pub(crate) fn new(peer: SocketAddr, listener: usize) -> Client {
+        Client { host: format!("/{}", peer.ip()).into(), listener, software: OnceLock::new() }
+    }
+}
+
+/// A request's surroundings.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) client: Arc<Client>,
+    pub(crate) client_id: Str,
+    pub(crate) version: i16,
+}
+
+/// The frame that answers, if there is to be one.
+pub(crate) enum Answer {
+    Ready(Vec<Segment>),
+    Later(BoxFuture<Result<Vec<Segment>, Refused>>),
+    Silent,
+}
+
+/// Why a connection is closed instead of answered: Kafka has no answer to these either.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("a frame of {size} bytes was announced; socket.request.max.bytes allows {max} (is this a Kafka client?)")]
+    FrameSize { size: i32, max: usize },
+    #[error("the request's header cannot be read: {0}")]
+    Header(DecodeError),
+    #[error("API key {0} is not spoken here")]
+    UnknownApi(i16),
+    #[error("{api} version {version} is not spoken here, versions {} to {} are", versions.0, versions.1)]
+    UnknownVersion { api: &'static str, version: i16, versions: (i16, i16) },
+    #[error("{api} version {version} cannot be read: {error}")]
+    Body { api: &'static str, version: i16, error: DecodeError },
+    #[error("the answer to {api} version {version} cannot be written: {error}")]
+    Answer { api: &'static str, version: i16, error: EncodeError },
+    #[error("{0}")]
+    Handler(&'static str),
+}
+
+/// Decodes a request and runs the first stage of its handler.
+pub(crate) fn request(broker: &Arc<Broker>, client: &Arc<Client>, frame: Bytes) -> Result<Answer, Refused> {
+    let mut d = Decoder::new(frame);
+    let head = RequestHead::decode(&mut d).map_err(Refused::Header)?;
+    let Some(key) = ApiKey::from_code(head.api_key) else { return Err(Refused::UnknownApi(head.api_key)) };
+    let version = head.api_version;
+    let versions = key.info().versions;
+    let call = Call {
+        broker: broker.clone(),
+        client: client.clone(),
+        client_id: head.client_id.unwrap_or_default(),
+        version,
+    };
+    if !(versions.0..=versions.1).contains(&version) {
+        if key == ApiKey::ApiVersions {
+            return api::api_versions::unsupported(head.correlation_id);
+        }
+        return Err(Refused::UnknownVersion { api: key.info().name, version, versions });
+    }
+    route(key, Run { call, correlation_id: head.correlation_id, body: d })
+}
+
+/// A request whose API is known and whose body is still to be decoded.
+struct Run {
+    call: Call,
+    correlation_id: i32,
+    body: Decoder,
+}
+
+#[rustfmt::skip]
+fn route(key: ApiKey, run: Run) -> Result<Answer, Refused> {
+    match key {
+        ApiKey::Produce                 => run.with(api::produce::handle),
+        ApiKey::Fetch                   => run.with(api::fetch::handle),
+        ApiKey::ListOffsets             => run.with(api::list_offsets::handle),
+        ApiKey::Metadata                => run.with(api::metadata::handle),
+        ApiKey::OffsetCommit            => run.with(api::offset_commit::handle),
+        ApiKey::OffsetFetch             => run.with(api::offset_fetch::handle),
+        ApiKey::FindCoordinator         => run.with(api::find_coordinator::handle),
+        ApiKey::JoinGroup               => run.with(api::join_group::handle),
+        ApiKey::Heartbeat               => run.with(api::heartbeat::handle),
+        ApiKey::LeaveGroup              => run.with(api::leave_group::handle),
+        ApiKey::SyncGroup               => run.with(api::sync_group::handle),
+        ApiKey::DescribeGroups          => run.with(api::describe_groups::handle),
+        ApiKey::ListGroups              => run.with(api::list_groups::handle),
+        ApiKey::ApiVersions             => run.with(api::api_versions::handle),
+        ApiKey::CreateTopics            => run.with(api::create_topics::handle),
+        ApiKey::DeleteTopics            => run.with(api::delete_topics::handle),
+        ApiKey::DeleteRecords           => run.with(api::delete_records::handle),
+        ApiKey::InitProducerId          => run.with(api::init_producer_id::handle),
+        ApiKey::OffsetForLeaderEpoch    => run.with(api::offset_for_leader_epoch::handle),
+        ApiKey::DescribeConfigs         => run.with(api::describe_configs::handle),
+        ApiKey::AlterConfigs            => run.with(api::alter_configs::handle),
+        ApiKey::DescribeLogDirs         => run.with(api::describe_log_dirs::handle),
+        ApiKey::CreatePartitions        => run.with(api::create_partitions::handle),
+        ApiKey::DeleteGroups            => run.with(api::delete_groups::handle),
+        ApiKey::IncrementalAlterConfigs => run.with(api::incremental_alter_configs::handle),
+        ApiKey::OffsetDelete            => run.with(api::offset_delete::handle),
+        ApiKey::DescribeCluster         => run.with(api::describe_cluster::handle),
+        ApiKey::DescribeProducers       => run.with(api::describe_producers::handle),
+        ApiKey::DescribeTopicPartitions => run.with(api::describe_topic_partitions::handle),
+    }
+}
+
+impl Run {
+    fn with<R: Request>(mut self, handler: fn(&Call, R) -> Outcome<R::Response>) -> Result<Answer, Refused>
+    where
+        R::Response: Send + 'static,
+    {
+        let version = self.call.version;
+        let api = R::KEY.info().name;
+        let request = R::decode(&mut self.body, version).map_err(|error| Refused::Body { api, version, error })?;
+        let correlation_id = self.correlation_id;
+        let encode = move |response: R::Response| {
+            let flexible = frame::flexible_header(R::KEY, version);
+            frame::encode_response(&response, version, correlation_id, flexible)
+                .map_err(|error| Refused::Answer { api, version, error })
+        };
+        match handler(&self.call, request) {
+            Outcome::Now(response) => encode(response).map(Answer::Ready),
+            Outcome::Later(future) => Ok(Answer::Later(Box::pin(async move { encode(future.await) }))),
+            Outcome::Silent => Ok(Answer::Silent),
+            Outcome::Close(why) => Err(Refused::Handler(why)),
+        }
+    }
+}

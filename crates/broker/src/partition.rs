@@ -1,0 +1,66 @@
+//! A partition that this broker leads: its log, and the fetches that wait for it to grow.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use catchword_log::{Append, AppendError, AppendOrigin, Appended, PartitionLog, TopicPartition};
+use catchword_wire::batch::Batch;
+use tokio::sync::Notify;
+
+/// A partition and who waits for it.
+pub(crate) struct Partition {
+    pub(crate) tp: TopicPartition,
+    pub(crate) log: Arc<dyn PartitionLog>,
+    pub(crate) leader_epoch: i32,
+    waiters: Mutex<Vec<Arc<Notify>>>,
+    deleted: AtomicBool,
+}
+
+impl Partition {
+    pub(crate) fn new(tp: TopicPartition, log: Arc<dyn PartitionLog>, leader_epoch: i32) -> Partition {
+        Partition { tp, log, leader_epoch, waiters: Mutex::default(), deleted: AtomicBool::new(false) }
+    }
+
+    /// Appends, then wakes the fetches that wait for records. `append_time` is stamped where the topic says so.
+    pub(crate) fn append(
+        &self,
+        batches: &[Batch],
+        append_time: Option<i64>,
+        origin: AppendOrigin,
+    ) -> Result<Appended, AppendError> {
+        let how = Append { leader_epoch: self.leader_epoch, append_time, origin };
+        let appended = self.log.append(batches, how)?;
+        self.wake();
+        Ok(appended)
+    }
+
+    /// Has `waiter` notified at the next append, once.
+    pub(crate) fn watch(&self, waiter: &Arc<Notify>) {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiters.iter().any(|w| Arc::ptr_eq(w, waiter)) {
+            waiters.push(waiter.clone());
+        }
+    }
+
+    /// Forgets `waiter`.
+    pub(crate) fn unwatch(&self, waiter: &Arc<Notify>) {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        waiters.retain(|w| !Arc::ptr_eq(w, waiter));
+    }
+
+    /// Wakes every fetch that waits here.
+    pub(crate) fn wake(&self) {
+        let waiters = std::mem::take(&mut *self.waiters.lock().unwrap_or_else(PoisonError::into_inner));
+        waiters.iter().for_each(|w| w.notify_one());
+    }
+
+    /// The topic was deleted: what still holds this partition must not serve it any more.
+    pub(crate) fn mark_deleted(&self) {
+        self.deleted.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+}

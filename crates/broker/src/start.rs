@@ -1,0 +1,238 @@
+//! Starting and stopping: listeners, background work, and the order of things at the end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use catchword_config::{BrokerConfig, ConfigError, Listener};
+use catchword_log::{Engine, LogError};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::broker::{Broker, endpoint};
+use crate::catalog::CatalogError;
+use crate::clock;
+use crate::connection;
+use crate::groups::Timers;
+use crate::identity::Identity;
+
+/// How often the log's housekeeping takes a step.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
+/// How long answers under way may take at the end before coordinators send waiting members away.
+const QUIET_DRAIN: Duration = Duration::from_millis(500);
+/// How long the end may take for connections in all.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Why a broker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be had.
+    #[error("cannot listen on {address}: {source}{}", hint(source))]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The storage cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The catalog cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A setting does not do.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data directory belongs to another cluster or node, or cannot be written.
+    #[error("{0}")]
+    Identity(String),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; is a broker running there already? choose another address with --listen",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
+        io::ErrorKind::AddrNotAvailable => "; the address is not one of this machine's",
+        _ => "",
+    }
+}
+
+/// A broker that runs.
+pub struct Running {
+    broker: Arc<Broker>,
+    addresses: Vec<(String, SocketAddr)>,
+    connections: Arc<AtomicUsize>,
+    tasks: Vec<JoinHandle<()>>,
+    maintenance: std::sync::mpsc::Sender<()>,
+}
+
+/// Opens what the engine holds and begins to serve. Needs a tokio runtime with IO and time.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running then.
+pub async fn start(
+    config: BrokerConfig,
+    engine: Arc<dyn Engine>,
+    identity: Identity,
+) -> Result<Running, StartError> {
+    let timers = Arc::new(Timers::default());
+    let mut bound = Vec::new();
+    for listener in &config.listeners {
+        bound.push(bind(listener, config.socket_listen_backlog_size).await?);
+    }
+    let mut endpoints = Vec::new();
+    let mut addresses = Vec::new();
+    for (at, listener) in bound.iter().enumerate() {
+        let address = listener
+            .local_addr()
+            .map_err(|source| StartError::Listen { address: config.listeners[at].to_string(), source })?;
+        endpoints.push(endpoint(&config.advertised[at], address));
+        addresses.push((config.listeners[at].name.clone(), address));
+    }
+    let max_connections = usize::try_from(config.max_connections).unwrap_or(usize::MAX);
+    let expire_every = u64::try_from(config.offsets_retention_check_interval_ms).unwrap_or(1);
+    let (opening, opening_timers) = (engine.clone(), timers.clone());
+    let opened = tokio::task::spawn_blocking(move || Broker::new(config, identity.cluster_id, opening, opening_timers));
+    let broker = opened.await.map_err(|e| StartError::Identity(format!("the broker could not be opened: {e}")))??;
+    broker.set_endpoints(endpoints);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let mut tasks = vec![tokio::spawn(timers.run()), tokio::spawn(expire(broker.clone(), expire_every))];
+    for (at, listener) in bound.into_iter().enumerate() {
+        tasks.push(tokio::spawn(accept(broker.clone(), listener, at, connections.clone(), max_connections)));
+    }
+    let maintenance = maintain(engine);
+    Ok(Running { broker, addresses, connections, tasks, maintenance })
+}
+
+impl Running {
+    /// Where the broker listens: the listeners' names and the addresses that were bound.
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// The cluster's id.
+    pub fn cluster_id(&self) -> &str {
+        &self.broker.cluster_id
+    }
+
+    /// Stops in order: no more requests, answers under way leave, waiting group members are sent away, everything is
+    /// made durable and the storage is closed.
+    ///
+    /// # Errors
+    /// What the storage says; the next start recovers then.
+    pub async fn stop(self) -> Result<(), LogError> {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.broker.stop();
+        let begun = Instant::now();
+        self.drained(begun + QUIET_DRAIN).await;
+        self.broker.groups.stop();
+        self.drained(begun + DRAIN).await;
+        let left = self.connections.load(Ordering::Acquire);
+        if left > 0 {
+            warn!("{left} connections had to be cut off");
+        }
+        drop(self.maintenance);
+        let engine = self.broker.engine.clone();
+        tokio::task::spawn_blocking(move || engine.close()).await.unwrap_or(Err(LogError::Closed))
+    }
+
+    async fn drained(&self, until: Instant) {
+        while self.connections.load(Ordering::Acquire) > 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+async fn bind(listener: &Listener, backlog: i32) -> Result<TcpListener, StartError> {
+    let failed = |source| StartError::Listen { address: listener.to_string(), source };
+    let candidates: Vec<SocketAddr> = if listener.host.is_empty() {
+        // Both families where the system has both.
+        vec![([0u16; 8], listener.port).into(), ([0u8; 4], listener.port).into()]
+    } else {
+        tokio::net::lookup_host((listener.host.as_str(), listener.port)).await.map_err(failed)?.collect()
+    };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in candidates {
+        match listen(address, backlog) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
+
+fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    // Kafka's default of 50 is little for a storm of clients that come back after a restart.
+    socket.listen(u32::try_from(backlog).unwrap_or(50).max(1024))
+}
+
+async fn accept(
+    broker: Arc<Broker>,
+    listener: TcpListener,
+    index: usize,
+    connections: Arc<AtomicUsize>,
+    max_connections: usize,
+) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: those that are open go on, and some will close.
+                warn!("a connection could not be accepted: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        if connections.load(Ordering::Acquire) >= max_connections {
+            warn!(%peer, "connection refused: max.connections={max_connections} are open");
+            continue;
+        }
+        connections.fetch_add(1, Ordering::AcqRel);
+        let (broker, guard) = (broker.clone(), Open(connections.clone()));
+        tokio::spawn(async move {
+            let _guard = guard;
+            connection::serve(broker, stream, peer, index).await;
+        });
+    }
+}
+
+/// Counts a connection for as long as it lives, however it ends.
+struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn expire(broker: Arc<Broker>, every_ms: u64) {
+    let mut every = tokio::time::interval(Duration::from_millis(every_ms));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    every.tick().await;
+    loop {
+        every.tick().await;
+        let broker = broker.clone();
+        let _ = tokio::task::spawn_blocking(move || broker.groups.expire()).await;
+    }
+}
+
+/// The log's housekeeping has a thread of its own, which ends when the sender is dropped.
+fn maintain(engine: Arc<dyn Engine>) -> std::sync::mpsc::Sender<()> {
+    let (tx, rx) = std::sync::mpsc::channel();
+    let work = move || {
+        while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = rx.recv_timeout(MAINTAIN_EVERY) {
+            engine.maintain(clock::now_ms());
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("log-maintenance".into()).spawn(work) {
+        warn!("no thread for the log's housekeeping: {error}; old records are not deleted");
+    }
+    info!("ready");
+    tx
+}
