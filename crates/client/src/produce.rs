@@ -79,6 +79,7 @@ impl Client {
 
     fn producer_id(&mut self) -> Result<Option<(i64, i16)>, ClientError> {
         let request = InitProducerIdRequest {
+            transactional_id: None,
             transaction_timeout_ms: 60_000,
             ..Default::default()
         };
