@@ -5,6 +5,7 @@
 //! on this machine's disk, and [`MemoryEngine`] for tests.
 
 mod api;
+mod compaction;
 mod config;
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -19,7 +20,8 @@ pub use api::{
     Append, AppendOrigin, Appended, Engine, FetchFuture, Fetched, FlushCallback, Offsets,
     PartitionLog, ProducerView, Read, ReadLimit, StorageInfo, TimestampOffset, TopicPartition,
 };
+pub use compaction::{CompactionPass, CompactionPolicy, LatestValue};
 pub use config::{CleanupPolicy, LogConfig, TimestampType};
 pub use error::{AppendError, FlushError, LogError, ReadError};
-pub use local::{DiskHook, DiskOperation, LocalEngine, LocalOptions};
+pub use local::{DiskHook, DiskOperation, LocalEngine, LocalOptions, PolicyOfTopic};
 pub use memory::MemoryEngine;

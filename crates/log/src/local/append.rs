@@ -254,7 +254,7 @@ impl LocalLog {
         next.file_or_create(disk, &self.dir)?;
         sealed.with_indexes(&self.dir, |indexes| {
             indexes.add_time();
-            indexes.store(disk, &self.dir)
+            indexes.store(disk, &self.dir, "")
         })??;
         self.snapshot_producers(writer);
         let sealed_file = sealed.file(&self.dir)?;
@@ -352,7 +352,7 @@ impl LocalLog {
                 position += placed.batch.bytes.len() as u64;
             }
             if indexes.block_is_due() {
-                indexes.store(&self.core.disk, &self.dir)
+                indexes.store(&self.core.disk, &self.dir, "")
             } else {
                 Ok(())
             }

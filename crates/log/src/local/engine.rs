@@ -21,7 +21,10 @@ use super::maintain::Maintenance;
 use super::segment::lock;
 use super::{checkpoint, names, tidy};
 use crate::api::{Engine, PartitionLog, StorageInfo, TopicPartition};
-use crate::{LogConfig, LogError};
+use crate::{CompactionPolicy, LatestValue, LogConfig, LogError};
+
+/// Says how a topic, given by its name, is compacted.
+pub type PolicyOfTopic = Arc<dyn Fn(&str) -> Arc<dyn CompactionPolicy> + Send + Sync>;
 
 /// How a local engine runs.
 #[derive(Clone)]
@@ -34,6 +37,8 @@ pub struct LocalOptions {
     pub open_files: usize,
     /// The most memory for the keys of one compaction, bytes.
     pub compaction_memory_bytes: usize,
+    /// How the logs of a topic are compacted.
+    pub compaction_policy: PolicyOfTopic,
     /// Sees and may refuse each change to the disk: for tests.
     pub disk_hook: Option<Arc<dyn DiskHook>>,
 }
@@ -45,6 +50,7 @@ impl Default for LocalOptions {
             checkpoint_interval_ms: 60_000,
             open_files: 4096,
             compaction_memory_bytes: 128 * 1024 * 1024,
+            compaction_policy: Arc::new(|_| Arc::new(LatestValue)),
             disk_hook: None,
         }
     }

@@ -171,8 +171,12 @@ impl Indexes {
         self.offsets_pending.len() >= BLOCK
     }
 
-    /// Writes the entries in memory to the files, which then hold nothing else after them.
-    pub(crate) fn store(&mut self, disk: &Disk, dir: &Path) -> Result<(), LogError> {
+    pub(crate) fn base(&self) -> i64 {
+        self.base
+    }
+
+    /// Writes the entries in memory to the files, whose names end with `suffix`, and which then hold nothing after them.
+    pub(crate) fn store(&mut self, disk: &Disk, dir: &Path, suffix: &str) -> Result<(), LogError> {
         let base = self.base;
         if !self.offsets_pending.is_empty() {
             let bytes: Vec<u8> = self
@@ -180,7 +184,7 @@ impl Indexes {
                 .iter()
                 .flat_map(|entry| entry.encode(base))
                 .collect();
-            let path = dir.join(names::file_name(base, names::INDEX));
+            let path = dir.join(names::file_name(base, names::INDEX) + suffix);
             store(disk, &path, self.offsets_stored * OFFSET_ENTRY_LEN, &bytes)?;
             self.offsets_stored += self.offsets_pending.len() as u64;
             self.offsets_pending = Vec::new();
@@ -191,7 +195,7 @@ impl Indexes {
                 .iter()
                 .flat_map(|entry| entry.encode(base))
                 .collect();
-            let path = dir.join(names::file_name(base, names::TIME_INDEX));
+            let path = dir.join(names::file_name(base, names::TIME_INDEX) + suffix);
             store(disk, &path, self.times_stored * TIME_ENTRY_LEN, &bytes)?;
             self.times_stored += self.times_pending.len() as u64;
             self.times_pending = Vec::new();
@@ -357,7 +361,7 @@ mod tests {
             header.max_timestamp = 10 * n;
             indexes.add(&header, n as u64 * size, 0);
             if n == 200 {
-                indexes.store(&Disk::default(), dir.path()).unwrap();
+                indexes.store(&Disk::default(), dir.path(), "").unwrap();
             }
         }
         assert_eq!(indexes.offset_count(), 299);

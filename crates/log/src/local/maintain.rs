@@ -3,6 +3,7 @@
 //! Invariant: a step takes a fraction of a second whatever there is to do, one compaction aside. Logs take turns, so
 //! that each is looked at however many there are. A log whose topic's configuration is not known yet loses nothing.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -13,7 +14,8 @@ use super::log::LocalLog;
 use super::names;
 use super::segment::lock;
 use crate::LogError;
-use crate::api::TopicPartition;
+use crate::api::{PartitionLog, TopicPartition};
+use crate::compaction::Plan;
 
 /// How long one step may look at logs.
 const SWEEP: Duration = Duration::from_millis(50);
@@ -26,6 +28,8 @@ pub(crate) struct Maintenance {
     last_checkpoint_ms: i64,
     /// The log that the last sweep ended with.
     cursor: Option<TopicPartition>,
+    /// When each log was compacted last by this process, ms.
+    compacted_ms: BTreeMap<TopicPartition, i64>,
 }
 
 pub(crate) fn step(engine: &LocalEngine, now_ms: i64) {
@@ -82,15 +86,60 @@ fn remove_one(engine: &LocalEngine) {
 /// Looks at some logs in turn, from where the last sweep ended.
 fn sweep(engine: &LocalEngine, state: &mut Maintenance, now_ms: i64) {
     let begun = Instant::now();
+    let mut dirtiest: Option<(Arc<LocalLog>, Plan)> = None;
     for log in next_logs(engine, state.cursor.as_ref()) {
         if let Err(error) = keep(&log, now_ms) {
             tracing::warn!(partition = %log.partition, %error, "housekeeping of a log failed; it is tried again");
         }
         state.cursor = Some(log.partition.clone());
+        let last_pass_ms = state.compacted_ms.get(&log.partition).copied();
+        if let Some(plan) = compaction_of(engine, &log, last_pass_ms, now_ms)
+            && dirtiest
+                .as_ref()
+                .is_none_or(|(_, best)| plan.dirty_ratio > best.dirty_ratio)
+        {
+            dirtiest = Some((log, plan));
+        }
         if begun.elapsed() > SWEEP {
             break;
         }
     }
+    if let Some((log, plan)) = dirtiest {
+        state.compacted_ms.insert(log.partition.clone(), now_ms);
+        if let Err(error) = compact(engine, &log, plan, now_ms) {
+            tracing::warn!(partition = %log.partition, %error, "a compaction failed; the log is as it was, and it is tried again");
+        }
+    }
+}
+
+fn compaction_of(
+    engine: &LocalEngine,
+    log: &LocalLog,
+    last_pass_ms: Option<i64>,
+    now_ms: i64,
+) -> Option<Plan> {
+    if !log.is_configured() || !log.current_config().cleanup_policy.compacts() {
+        return None;
+    }
+    let policy = (engine.core.options.compaction_policy)(&log.partition.topic);
+    let planned = log.plan_compaction(log.if_loaded()?, &*policy, last_pass_ms, now_ms);
+    planned.unwrap_or_else(|error| {
+        tracing::warn!(partition = %log.partition, %error, "a log cannot be examined for compaction");
+        None
+    })
+}
+
+/// Compacts the log, and stores how far.
+fn compact(engine: &LocalEngine, log: &LocalLog, plan: Plan, now_ms: i64) -> Result<(), LogError> {
+    let core = &engine.core;
+    let policy = (core.options.compaction_policy)(&log.partition.topic);
+    let before = log.size_bytes();
+    let end = log.compact(log.loaded()?, &*policy, plan, now_ms)?;
+    tracing::info!(partition = %log.partition, from = plan.first_dirty, end, before,
+        after = log.size_bytes(), "compacted a log");
+    let mut offsets = lock(&core.cleaner_offsets);
+    offsets.insert(log.partition.clone(), end);
+    core.store_offsets(names::CLEANER_OFFSETS, &offsets)
 }
 
 /// The logs whose turn it is: a part of them all, so that ten thousand idle ones cost next to nothing a second.

@@ -6,6 +6,7 @@
 
 mod append;
 mod checkpoint;
+mod clean;
 mod committer;
 mod disk;
 mod engine;
@@ -24,4 +25,4 @@ mod time;
 mod walk;
 
 pub use disk::{DiskHook, DiskOperation};
-pub use engine::{LocalEngine, LocalOptions};
+pub use engine::{LocalEngine, LocalOptions, PolicyOfTopic};

@@ -1,0 +1,415 @@
+//! Compaction of a log on disk: reads the segments, writes compacted ones beside them, puts those in their place.
+//!
+//! Invariant: at every moment a crash leaves either the old segments or the new ones. The new files are written and synced
+//! as `.cleaned`, renamed to `.swap` (from then on they count), the old ones are removed, and the new ones get their names.
+//! Readers and writers go on meanwhile; the active segment is never touched. What stays is decided in `compaction`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::IoSlice;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use catchword_wire::batch::{Batch, records};
+
+use super::disk::Disk;
+use super::index::Indexes;
+use super::log::{Loaded, LocalLog, View};
+use super::names::{self, CLEANED, SWAP};
+use super::segment::{Segment, lock};
+use super::walk::Walk;
+use crate::compaction::{
+    Candidate, CompactionPass, CompactionPolicy, Filter, Filtered, Plan, plan,
+};
+use crate::{LogConfig, LogError};
+
+/// Bytes gathered before they are written.
+const WRITE_LEN: usize = 1024 * 1024;
+
+impl LocalLog {
+    /// Whether the log should be compacted now, and what of it.
+    pub(crate) fn plan_compaction(
+        &self,
+        loaded: &Loaded,
+        policy: &dyn CompactionPolicy,
+        last_pass_ms: Option<i64>,
+        now_ms: i64,
+    ) -> Result<Option<Plan>, LogError> {
+        let config = self.current_config();
+        if !config.cleanup_policy.compacts() {
+            return Ok(None);
+        }
+        let view = lock(&loaded.view).clone();
+        let (active, closed) = view
+            .segments
+            .split_last()
+            .expect("a log has an active segment");
+        let mut candidates = Vec::with_capacity(closed.len());
+        for segment in closed {
+            candidates.push(Candidate {
+                base: segment.base,
+                len: segment.len(),
+                max_timestamp: segment.max_time(&self.dir)?.timestamp,
+                first_timestamp: self.first_timestamp_of(segment)?,
+            });
+        }
+        let first_dirty = self.first_dirty(&view);
+        let interval_ms = policy.interval_ms();
+        let waited = now_ms.saturating_sub(last_pass_ms.unwrap_or(i64::MIN));
+        let overdue = interval_ms.is_some_and(|interval| waited >= interval);
+        let base = active.base;
+        Ok(plan(
+            &candidates,
+            base,
+            view.last_stable,
+            first_dirty,
+            &config,
+            now_ms,
+            overdue,
+        ))
+    }
+
+    fn first_timestamp_of(&self, segment: &Segment) -> Result<i64, LogError> {
+        let file = segment.file(&self.dir)?;
+        let first = Walk::new(&file, 0, segment.len()).step();
+        let first = first.map_err(|error| segment.walk_error(&self.dir, error))?;
+        Ok(first.map_or(i64::MAX, |first| first.header.max_timestamp))
+    }
+
+    fn first_dirty(&self, view: &View) -> i64 {
+        let stored = lock(&self.core.cleaner_offsets)
+            .get(&self.partition)
+            .copied();
+        // A checkpoint past the log's end is of a log that lost its end: all of it counts as dirty.
+        stored
+            .filter(|offset| *offset <= view.log_end)
+            .unwrap_or(0)
+            .max(view.log_start)
+    }
+
+    /// Compacts the log as planned. Returns the offset up to which it is compacted now.
+    pub(crate) fn compact(
+        &self,
+        loaded: &Loaded,
+        policy: &dyn CompactionPolicy,
+        plan: Plan,
+        now_ms: i64,
+    ) -> Result<i64, LogError> {
+        let config = self.current_config();
+        let view = lock(&loaded.view).clone();
+        let mut pass = policy.begin(now_ms, self.core.options.compaction_memory_bytes);
+        let from = if policy.needs_whole_log() {
+            view.log_start
+        } else {
+            plan.first_dirty
+        };
+        let end = self.show(&view, &mut *pass, from, plan.end)?;
+        if end <= from && !policy.needs_whole_log() && plan.end > plan.first_dirty {
+            tracing::warn!(partition = %self.partition, "there is not enough memory to compact a single batch");
+            return Ok(plan.first_dirty);
+        }
+        let producers: HashMap<i64, i64> = {
+            let writer = lock(&loaded.writer);
+            let last = writer.producers.iter();
+            last.filter_map(|(id, producer)| Some((id, producer.last_batch()?.last_offset)))
+                .collect()
+        };
+        let mut filter = Filter {
+            pass: &mut *pass,
+            now_ms,
+            delete_retention_ms: config.delete_retention_ms,
+            end,
+            producers: &producers,
+        };
+        let (_, closed) = view
+            .segments
+            .split_last()
+            .expect("a log has an active segment");
+        let last = closed.partition_point(|segment| segment.base < end);
+        for group in groups(&closed[..last], &config) {
+            let built = self.build(group, &mut filter, &config);
+            let built = built.inspect_err(|_| self.discard(group[0].base))?;
+            if let Some(built) = built
+                && !self.swap(loaded, group, built)?
+            {
+                self.discard(group[0].base);
+                return Ok(plan.first_dirty);
+            }
+        }
+        Ok(end.max(plan.first_dirty))
+    }
+
+    /// Shows the pass the records from `from` to `end`; returns the end of what it could remember.
+    fn show(
+        &self,
+        view: &View,
+        pass: &mut dyn CompactionPass,
+        from: i64,
+        end: i64,
+    ) -> Result<i64, LogError> {
+        let (_, closed) = view
+            .segments
+            .split_last()
+            .expect("a log has an active segment");
+        let mut seen = from;
+        for segment in closed.iter().filter(|segment| segment.base < end) {
+            let Some(start) = segment.find_offset(&self.dir, from, segment.len())? else {
+                continue;
+            };
+            let file = segment.file(&self.dir)?;
+            let mut walk = Walk::new(&file, start.position, segment.len());
+            while let Some(located) = walk
+                .step()
+                .map_err(|error| segment.walk_error(&self.dir, error))?
+            {
+                if located.header.base_offset >= end {
+                    break;
+                }
+                if !located.header.is_control() {
+                    let batch = segment.read_batch(&self.dir, &located)?;
+                    if !self.note(segment, &batch, pass, from)? {
+                        return Ok(seen);
+                    }
+                }
+                seen = located.header.next_offset();
+            }
+        }
+        Ok(end)
+    }
+
+    fn note(
+        &self,
+        segment: &Segment,
+        batch: &Batch,
+        pass: &mut dyn CompactionPass,
+        from: i64,
+    ) -> Result<bool, LogError> {
+        let damaged = |error: catchword_wire::batch::BatchError| {
+            let at = batch.header.base_offset;
+            LogError::corrupt(&segment.path(&self.dir), format!("offset {at}: {error}"))
+        };
+        batch.verify_crc().map_err(damaged)?;
+        for record in records(batch).map_err(damaged)? {
+            let record = record.map_err(damaged)?;
+            if record.offset >= from && record.key.is_some() && !pass.note(&record) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes the compacted segment of a group. `None` if nothing would change.
+    fn build(
+        &self,
+        group: &[Arc<Segment>],
+        filter: &mut Filter<'_>,
+        config: &LogConfig,
+    ) -> Result<Option<Built>, LogError> {
+        let mut output = Output::new(&self.core.disk, &self.dir, group[0].base)?;
+        let mut changed = group.len() > 1;
+        for segment in group {
+            let file = segment.file(&self.dir)?;
+            let mut walk = Walk::new(&file, 0, segment.len());
+            while let Some(located) = walk
+                .step()
+                .map_err(|error| segment.walk_error(&self.dir, error))?
+            {
+                let batch = segment.read_batch(&self.dir, &located)?;
+                let filtered = filter.apply(&batch).map_err(|error| {
+                    let at = batch.header.base_offset;
+                    LogError::corrupt(&segment.path(&self.dir), format!("offset {at}: {error}"))
+                })?;
+                match filtered {
+                    Filtered::Kept => output.push(&batch.bytes, config.index_interval_bytes)?,
+                    Filtered::Dropped => changed = true,
+                    Filtered::Replaced(bytes) => {
+                        changed = true;
+                        output.push(&bytes, config.index_interval_bytes)?;
+                    }
+                }
+            }
+        }
+        if !changed {
+            self.discard(group[0].base);
+            return Ok(None);
+        }
+        output.finish().map(Some)
+    }
+
+    /// Removes unfinished files.
+    fn discard(&self, base: i64) {
+        for extension in [names::INDEX, names::TIME_INDEX, names::LOG] {
+            let path = suffixed(&self.dir, base, extension, CLEANED);
+            if let Err(error) = self.core.disk.remove_file(&path) {
+                tracing::warn!(%error, "an unfinished compaction leaves a file; the next start removes it");
+            }
+        }
+    }
+
+    /// Puts the compacted segment in the place of the group. False if the log has changed there meanwhile.
+    fn swap(
+        &self,
+        loaded: &Loaded,
+        group: &[Arc<Segment>],
+        built: Built,
+    ) -> Result<bool, LogError> {
+        let disk = &self.core.disk;
+        let writer = lock(&loaded.writer);
+        let old = lock(&loaded.view).segments.clone();
+        let at = old
+            .iter()
+            .position(|segment| Arc::ptr_eq(segment, &group[0]));
+        let still_there = at.is_some_and(|at| {
+            let there = old.iter().skip(at).take(group.len());
+            there.zip(group).filter(|(a, b)| Arc::ptr_eq(a, b)).count() == group.len()
+        });
+        let Some(at) = at.filter(|_| still_there && writer.stopped.is_none()) else {
+            return Ok(false);
+        };
+        // Whoever reads the old segments shall not open the new ones under their names.
+        for segment in group {
+            segment.file(&self.dir)?;
+        }
+        let base = group[0].base;
+        let extensions = [names::LOG, names::INDEX, names::TIME_INDEX];
+        for extension in extensions {
+            let from = suffixed(&self.dir, base, extension, CLEANED);
+            disk.rename(&from, &suffixed(&self.dir, base, extension, SWAP))?;
+        }
+        disk.sync_dir(&self.dir)?;
+        for segment in group {
+            for extension in [
+                names::INDEX,
+                names::TIME_INDEX,
+                names::TXN_INDEX,
+                names::LOG,
+            ] {
+                disk.remove_file(&self.dir.join(names::file_name(segment.base, extension)))?;
+            }
+            if segment.base != base {
+                disk.remove_file(
+                    &self
+                        .dir
+                        .join(names::file_name(segment.base, names::SNAPSHOT)),
+                )?;
+            }
+        }
+        for extension in [names::INDEX, names::TIME_INDEX, names::LOG] {
+            let from = suffixed(&self.dir, base, extension, SWAP);
+            disk.rename(&from, &self.dir.join(names::file_name(base, extension)))?;
+        }
+        disk.sync_dir(&self.dir)?;
+        let new = Arc::new(Segment::new(base, built.len, Some(built.indexes)));
+        let kept = old[..at]
+            .iter()
+            .chain([&new])
+            .chain(&old[at + group.len()..]);
+        lock(&loaded.view).segments = kept.cloned().collect();
+        Ok(true)
+    }
+}
+
+fn suffixed(dir: &Path, base: i64, extension: &str, suffix: &str) -> PathBuf {
+    dir.join(format!("{}{suffix}", names::file_name(base, extension)))
+}
+
+/// Neighbouring segments that together make one: as large as a segment may be, and no wider than offsets in an index.
+fn groups<'a>(segments: &'a [Arc<Segment>], config: &LogConfig) -> Vec<&'a [Arc<Segment>]> {
+    let mut groups = Vec::new();
+    let mut start = 0;
+    while start < segments.len() {
+        let mut size = segments[start].len();
+        let mut end = start + 1;
+        while end < segments.len() {
+            size += segments[end].len();
+            // The end of the last one is not known here; the base of the next bounds all but that.
+            let next = segments
+                .get(end + 1)
+                .map_or(segments[end].base, |next| next.base);
+            let wide = next - segments[start].base > i64::from(i32::MAX);
+            if size > config.segment_bytes || wide {
+                break;
+            }
+            end += 1;
+        }
+        groups.push(&segments[start..end]);
+        start = end;
+    }
+    groups
+}
+
+/// A compacted segment, written and synced.
+struct Built {
+    len: u64,
+    indexes: Indexes,
+}
+
+/// A compacted segment that is being written.
+struct Output<'a> {
+    disk: &'a Disk,
+    dir: &'a Path,
+    path: PathBuf,
+    file: File,
+    buffer: Vec<u8>,
+    written: u64,
+    indexes: Indexes,
+}
+
+impl<'a> Output<'a> {
+    fn new(disk: &'a Disk, dir: &'a Path, base: i64) -> Result<Output<'a>, LogError> {
+        let path = suffixed(dir, base, names::LOG, CLEANED);
+        let file = disk.open(&path)?;
+        disk.truncate(&file, &path, 0)?;
+        let indexes = Indexes::empty(base);
+        Ok(Output {
+            disk,
+            dir,
+            path,
+            file,
+            buffer: Vec::new(),
+            written: 0,
+            indexes,
+        })
+    }
+
+    fn push(&mut self, bytes: &Bytes, interval: u64) -> Result<(), LogError> {
+        let position = self.written + self.buffer.len() as u64;
+        let parsed = catchword_wire::batch::BatchHeader::parse(bytes);
+        let header = parsed.map_err(|error| LogError::corrupt(&self.path, error.to_string()))?;
+        self.indexes.add(&header, position, interval);
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= WRITE_LEN {
+            self.write()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn write(&mut self) -> Result<(), LogError> {
+        let slices = &mut [IoSlice::new(&self.buffer)];
+        self.disk
+            .write_at(&self.file, &self.path, self.written, slices)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Built, LogError> {
+        self.write()?;
+        self.disk.sync(&self.file, &self.path)?;
+        self.indexes.add_time();
+        self.indexes.store(self.disk, self.dir, CLEANED)?;
+        for extension in [names::INDEX, names::TIME_INDEX] {
+            let base = self.indexes.base();
+            let path = suffixed(self.dir, base, extension, CLEANED);
+            // Made here if the segment has no entries: the swap expects all three.
+            let file = self.disk.open(&path)?;
+            self.disk.sync(&file, &path)?;
+        }
+        Ok(Built {
+            len: self.written,
+            indexes: self.indexes,
+        })
+    }
+}
