@@ -87,12 +87,12 @@ fn a_payload_may_end_anywhere() {
     }
 }
 
-/// A payload of `codec` that inflates to one record of 64 MiB zeros.
+/// A payload of `codec` that inflates to one record of 8 MiB zeros.
 fn bomb(codec: Compression) -> Vec<u8> {
-    const ZEROS: usize = 64 << 20;
+    const ZEROS: usize = 8 << 20;
     let chunk = vec![0; 1 << 20];
-    // length 64 MiB + 9, attributes, deltas, key null, value of 64 MiB, then no headers
-    let front = [0x92, 0x80, 0x80, 0x40, 0, 0, 0, 1, 0x80, 0x80, 0x80, 0x40];
+    // length 8 MiB + 9, attributes, deltas, key null, value of 8 MiB, then no headers
+    let front = [0x92, 0x80, 0x80, 0x08, 0, 0, 0, 1, 0x80, 0x80, 0x80, 0x08];
     let fill = |out: &mut dyn Write| {
         out.write_all(&front).unwrap();
         (0..ZEROS / chunk.len()).for_each(|_| out.write_all(&chunk).unwrap());
@@ -134,7 +134,7 @@ fn a_bomb_is_refused_before_it_is_inflated() {
         Compression::Snappy,
     ] {
         let batch = with_payload(codec, 1, &bomb(codec));
-        let limit = 1 << 20;
+        let limit = 1 << 18;
         let options = ValidateOptions {
             max_inflated_bytes: limit,
             max_message_bytes: usize::MAX,
@@ -157,7 +157,7 @@ fn a_bomb_is_refused_before_it_is_inflated() {
             ..Default::default()
         };
         let validated = validate(&batch, &options).unwrap();
-        assert_eq!(validated.inflated_bytes, (64 << 20) + 13);
+        assert_eq!(validated.inflated_bytes, (8 << 20) + 13);
     }
 }
 
