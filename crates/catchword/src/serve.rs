@@ -40,7 +40,9 @@ async fn serve(config: BrokerConfig) -> Result<(), Failure> {
     }
     tracing::info!("stopping");
     running.stop().await.map_err(|e| {
-        Failure::failed(format!("the data could not be closed in order ({e}); the next start checks it"))
+        Failure::failed(format!(
+            "the data could not be closed in order ({e}); the next start checks it"
+        ))
     })?;
     tracing::info!("stopped; everything is on disk");
     Ok(())
@@ -48,7 +50,8 @@ async fn serve(config: BrokerConfig) -> Result<(), Failure> {
 
 /// Log lines go to standard error; `CATCHWORD_LOG=debug` shows more (or `catchword_broker=trace`, as in `RUST_LOG`).
 fn start_log() {
-    let filter = EnvFilter::try_from_env("CATCHWORD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("CATCHWORD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -61,25 +64,44 @@ fn start_log() {
 fn allow_many_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
 }
 
 /// Where it listens, where the data is, what to type next.
 fn greet(running: &Running, dir: &std::path::Path) {
-    let addresses: Vec<String> =
-        running.addresses().iter().map(|(name, address)| format!("{address} ({name})")).collect();
-    let first = running.addresses().first().map(|(_, address)| address.to_string()).unwrap_or_default();
-    let bootstrap = if first == "127.0.0.1:9092" { String::new() } else { format!(" --bootstrap {first}") };
+    let addresses: Vec<String> = running
+        .addresses()
+        .iter()
+        .map(|(name, address)| format!("{address} ({name})"))
+        .collect();
+    let first = running
+        .addresses()
+        .first()
+        .map(|(_, address)| address.to_string())
+        .unwrap_or_default();
+    let bootstrap = if first == "127.0.0.1:9092" {
+        String::new()
+    } else {
+        format!(" --bootstrap {first}")
+    };
     let text = format!(
         "Catchword {} is ready.\n  listening  {}\n  data       {}\n  cluster    {}\n\n\
          Any Kafka client can connect now. To try it from another terminal:\n\
-         \x20 echo hello | catchword{bootstrap} produce greetings\n\
-         \x20 catchword{bootstrap} consume greetings --group readers --from earliest\n\
-         \x20 catchword{bootstrap} show readers\n\
+         \x20 echo hello | catchword produce greetings{bootstrap}\n\
+         \x20 catchword consume greetings --group readers --from earliest{bootstrap}\n\
+         \x20 catchword show readers{bootstrap}\n\
          Stop with Ctrl-C.\n",
         env!("CARGO_PKG_VERSION"),
         addresses.join(", "),
-        std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned()).display(),
+        std::fs::canonicalize(dir)
+            .unwrap_or_else(|_| dir.to_owned())
+            .display(),
         running.cluster_id(),
     );
     let mut out = io::stdout().lock();

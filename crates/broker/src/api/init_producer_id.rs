@@ -13,6 +13,9 @@ pub(crate) fn handle(call: &Call, request: InitProducerIdRequest) -> Outcome<Ini
         producer_epoch: -1,
         ..InitProducerIdResponse::default()
     };
+    if request.transactional_id.as_ref().is_some_and(|id| id.is_empty()) {
+        return Outcome::Now(failed(ErrorCode::InvalidRequest));
+    }
     if request.transactional_id.is_some() {
         // Transactions have no coordinator yet; no client gets this far, as FindCoordinator refuses.
         return Outcome::Now(failed(ErrorCode::NotCoordinator));
