@@ -1,0 +1,132 @@
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.time.Duration;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/** Apache Kafka's Java client as a worker of the conformance suite (README.md says what it reads and prints). */
+public final class Worker {
+    public static void main(String[] args) throws Exception {
+        Map<String, String> options = new HashMap<>();
+        for (String word : List.of(args).subList(1, args.length)) {
+            String[] pair = word.split("=", 2);
+            options.put(pair[0], pair[1]);
+        }
+        if (args[0].equals("produce")) {
+            produce(options);
+        } else {
+            consume(options);
+        }
+    }
+
+    private static synchronized void say(Object... words) {
+        System.out.println(List.of(words).stream().map(String::valueOf).collect(Collectors.joining(" ")));
+    }
+
+    private static void produce(Map<String, String> options) throws Exception {
+        Properties config = new Properties();
+        config.put("bootstrap.servers", options.get("bootstrap"));
+        config.put("compression.type", options.getOrDefault("codec", "none"));
+        config.put("enable.idempotence", options.getOrDefault("idempotent", "true"));
+        config.put("acks", "all");
+        config.put("linger.ms", "5");
+        String topic = options.get("topic");
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in));
+        try (var producer = new KafkaProducer<>(config, new StringSerializer(), new StringSerializer())) {
+            for (String line = in.readLine(); line != null; line = in.readLine()) {
+                String[] pair = line.split(" ");
+                producer.send(new ProducerRecord<>(topic, pair[0], pair[1]), (at, error) -> {
+                    if (error == null) {
+                        say("produced", topic, at.partition(), at.offset(), pair[0]);
+                    } else {
+                        say("failed", pair[0], error);
+                    }
+                });
+            }
+        }
+    }
+
+    private static void consume(Map<String, String> options) throws Exception {
+        Properties config = new Properties();
+        config.put("bootstrap.servers", options.get("bootstrap"));
+        config.put("group.id", options.get("group"));
+        config.put("client.id", options.get("client"));
+        config.put("session.timeout.ms", options.getOrDefault("session", "6000"));
+        config.put("heartbeat.interval.ms", "1000");
+        config.put("auto.offset.reset", "earliest");
+        config.put("enable.auto.commit", "false");
+        if (options.containsKey("instance")) {
+            config.put("group.instance.id", options.get("instance"));
+        }
+        if ("cooperative-sticky".equals(options.get("assignor"))) {
+            config.put("partition.assignment.strategy",
+                    "org.apache.kafka.clients.consumer.CooperativeStickyAssignor");
+        }
+        LinkedBlockingQueue<String> commands = new LinkedBlockingQueue<>();
+        Thread reader = new Thread(() -> {
+            new BufferedReader(new InputStreamReader(System.in)).lines().forEach(commands::add);
+            commands.add("quit");
+        });
+        reader.setDaemon(true);
+        reader.start();
+        String topic = options.get("topic");
+        try (var consumer = new KafkaConsumer<>(config, new StringDeserializer(), new StringDeserializer())) {
+            Map<TopicPartition, OffsetAndMetadata> positions = new HashMap<>();
+            consumer.subscribe(List.of(topic), listener(topic, positions));
+            for (String command = ""; !command.equals("quit"); command = commands.isEmpty() ? "" : commands.take()) {
+                if (command.equals("commit")) {
+                    commit(consumer, topic, positions);
+                }
+                for (ConsumerRecord<String, String> got : consumer.poll(Duration.ofMillis(100))) {
+                    positions.put(new TopicPartition(topic, got.partition()), new OffsetAndMetadata(got.offset() + 1));
+                    say("got", topic, got.partition(), got.offset(), got.key(), got.value());
+                }
+            }
+        }
+    }
+
+    private static void commit(KafkaConsumer<?, ?> consumer, String topic, Map<TopicPartition, OffsetAndMetadata> positions) {
+        try {
+            consumer.commitSync(positions);
+            positions.forEach((at, offset) -> say("committed", topic, at.partition(), offset.offset()));
+            say("ok");
+        } catch (KafkaException error) {
+            say("error", error);
+        }
+    }
+
+    private static ConsumerRebalanceListener listener(String topic, Map<TopicPartition, OffsetAndMetadata> positions) {
+        return new ConsumerRebalanceListener() {
+            @Override
+            public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
+                say("assigned", topic, numbers(partitions));
+            }
+
+            @Override
+            public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+                positions.keySet().removeAll(partitions);
+                say("revoked", topic, numbers(partitions));
+            }
+        };
+    }
+
+    private static String numbers(Collection<TopicPartition> partitions) {
+        return partitions.isEmpty() ? "-"
+                : partitions.stream().map(p -> String.valueOf(p.partition())).collect(Collectors.joining(","));
+    }
+}
