@@ -141,8 +141,7 @@ impl Reading<'_> {
     fn in_group(&mut self, group: &str, ui: &mut Ui) -> Result<(), Failure> {
         let options = MemberOptions::new(group, vec![self.args.topic.topic.clone()]);
         let mut member = GroupMember::join(&mut self.client, options)?;
-        self.take_over(&member, group, ui)?;
-        let mut committed = self.positions.clone();
+        let mut committed = self.take_over(&member, group, ui)?;
         let mut committed_at = Instant::now();
         let result = loop {
             if self.is_done() {
@@ -164,8 +163,7 @@ impl Reading<'_> {
             }
             if rebalance != Rebalance::No {
                 member.rejoin(&mut self.client)?;
-                self.take_over(&member, group, ui)?;
-                committed = self.positions.clone();
+                committed = self.take_over(&member, group, ui)?;
             }
         };
         // Whoever reads our output may have gone: then the last records were not seen, and are not committed.
@@ -196,8 +194,14 @@ impl Reading<'_> {
         Ok(outcome)
     }
 
-    /// Begins with the partitions that the group gave this member.
-    fn take_over(&mut self, member: &GroupMember, group: &str, ui: &mut Ui) -> Result<(), Failure> {
+    /// Begins with the partitions that the group gave this member; gives what is committed of them. Where nothing is,
+    /// the first commit says where reading began, so that the group has a place there too.
+    fn take_over(
+        &mut self,
+        member: &GroupMember,
+        group: &str,
+        ui: &mut Ui,
+    ) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
         let partitions = member.assignment().to_vec();
         if partitions.is_empty() {
             ui.note("No partition is left for this member; it waits in case another one goes.");
@@ -209,11 +213,11 @@ impl Reading<'_> {
             .cloned()
             .collect();
         self.begin(&fresh)?;
-        self.positions.extend(
-            committed
-                .into_iter()
-                .map(|(partition, committed)| (partition, committed.offset)),
-        );
+        let committed: BTreeMap<TopicPartition, i64> = committed
+            .into_iter()
+            .map(|(partition, committed)| (partition, committed.offset))
+            .collect();
+        self.positions.extend(committed.clone());
         self.positions
             .retain(|partition, _| partitions.contains(partition));
         if self.args.stop_at_end {
@@ -223,7 +227,7 @@ impl Reading<'_> {
                 .map(|(partition, (_, end))| (partition, end))
                 .collect();
         }
-        Ok(())
+        Ok(committed)
     }
 
     /// Puts the partitions where `--from` says.

@@ -13,8 +13,8 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-JSON: a list of {group, state, kind, protocol_type, topics: [NAME], partitions, lag, lost}; lag is in
-offsets; state and kind are null where the broker does not tell them.
+JSON: a list of {group, state, kind, protocol_type, topics: [NAME], partitions, lag, lost}; lag is
+in offsets; state and kind are null where the broker does not tell them.
 
 Examples:
   catchword groups

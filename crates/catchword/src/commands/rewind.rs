@@ -29,8 +29,8 @@ it would be, what it would read again or skip, and the first record there. Offse
 log are brought to its start or end. Times are those of the records, and need their zone:
 2026-11-23T13:30+01:00, 2026-11-23T12:30Z, \"2h ago\".
 
-JSON: {group, applied, partitions: [{topic, partition, now, then, effect: \"again\" | \"skipped\" | \"none\"
-| \"new\", records, first_record_timestamp}]}; records are counted in offsets.
+JSON: {group, applied, partitions: [{topic, partition, now, then, effect, records,
+  first_record_timestamp}]}; effect is again, skipped, none or new; records are counted in offsets.
 
 Examples:
   catchword rewind billing --to earliest

@@ -13,8 +13,8 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-COMMITTED is the offset of the next record the group will read. BEHIND counts what it can still read;
-LOST what retention took before it did.
+COMMITTED is the offset of the next record the group will read. BEHIND counts what it can still
+read; LOST what retention took before it did.
 
 JSON: {group, state, kind, protocol_type, protocol, lag, lost,
   members: [{member_id, instance_id, client_id, host, partitions: [{topic, partition}]}],
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 pub(super) struct Shown {
     group: String,
-    pub(super) state: String,
+    state: String,
     kind: Option<String>,
     protocol_type: Option<String>,
     protocol: Option<String>,
@@ -163,7 +163,7 @@ fn print(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
     }
     if !shown.partitions.is_empty() {
         ui.line("")?;
-        print_partitions(&shown.partitions, ui)?;
+        ui.table(&partitions_table(&shown.partitions))?;
     }
     for lag in shown.partitions.iter().filter(|lag| lag.is_beyond_end()) {
         let (committed, end) = (
@@ -212,10 +212,9 @@ fn print_members(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
     ui.table(&table)
 }
 
-/// The table of a group's places.
-pub(super) fn print_partitions(partitions: &[PartitionLag], ui: &mut Ui) -> Result<(), Failure> {
-    let table = partitions_table(partitions);
-    ui.table(&table)
+/// The table of a group's places, line by line.
+pub(super) fn partition_lines(partitions: &[PartitionLag]) -> Vec<String> {
+    partitions_table(partitions).lines()
 }
 
 fn partitions_table(partitions: &[PartitionLag]) -> Table {
