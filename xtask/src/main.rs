@@ -60,6 +60,7 @@ fn messages(dir: &Path) {
     write(&src.join("api.rs"), &emit::api_table(&apis));
     let tests = src.join("../tests/protocol/random");
     write(&tests.join("generated.rs"), &random::file(&messages, &records));
+    write(&tests.join("names.rs"), &random::names(&messages, &records));
 }
 
 fn write_folder(dir: &Path, what: &str, schemas: &[&schema::Schema]) {

@@ -5,10 +5,6 @@
 use super::Random;
 use crate::dice::Dice;
 
-/// Calls a macro with the name of each of `catchword_wire::messages`.
-macro_rules! all_messages { ($call:ident) => { $call! { AlterConfigsRequest, AlterConfigsResponse, ApiVersionsRequest, ApiVersionsResponse, ConsumerProtocolAssignment, ConsumerProtocolSubscription, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteGroupsRequest, DeleteGroupsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse, DescribeClusterRequest, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest, DescribeGroupsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeProducersRequest, DescribeProducersResponse, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, FetchRequest, FetchResponse, FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatRequest, HeartbeatResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, InitProducerIdRequest, InitProducerIdResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest, OffsetFetchResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader, SyncGroupRequest, SyncGroupResponse } }; }
-pub(crate) use all_messages;
-
 mod produce_request {
     use super::*;
     use catchword_wire::messages::produce_request::*;
@@ -2237,10 +2233,6 @@ mod consumer_protocol_assignment {
         }
     }
 }
-/// Calls a macro with the name of each of `catchword_wire::records`.
-macro_rules! all_records { ($call:ident) => { $call! { ConfigRecord, FeatureLevelRecord, GroupMetadataKey, GroupMetadataValue, LegacyOffsetCommitKey, LegacyOffsetCommitValue, NoOpRecord, OffsetCommitKey, OffsetCommitValue, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord, TopicRecord } }; }
-pub(crate) use all_records;
-
 mod legacy_offset_commit_key {
     use super::*;
     use catchword_wire::records::legacy_offset_commit_key::*;

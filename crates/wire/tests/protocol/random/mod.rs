@@ -1,10 +1,11 @@
 //! Random messages of every kind and version.
 
 mod generated;
+mod names;
 
 use crate::dice::Dice;
 
-pub(crate) use generated::{all_messages, all_records};
+pub(crate) use names::{all_messages, all_records};
 
 /// A message, or a part of one, that can be made up.
 pub(crate) trait Random {
