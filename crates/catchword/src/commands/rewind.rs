@@ -206,7 +206,8 @@ fn moves(
         };
         let then = wanted.clamp(*start, *end);
         if then != wanted {
-            remark = Some(format!("{} is not in the log", count(wanted)));
+            let edge = if then > wanted { "starts" } else { "ends" };
+            remark = Some(format!("the log {edge} there"));
         }
         // What is gone from the log is neither read again nor skipped.
         let from = now.map(|now| now.clamp(*start, *end));

@@ -1,0 +1,16 @@
+//! The binary as its users have it: real processes, a real broker, real output.
+//!
+//! With `CATCHWORD_TEST_BOOTSTRAP=HOST:PORT` the tests that need only Kafka's protocol run against that broker, so that
+//! they hold for Apache Kafka as well; those that need our own broker's files are then left out.
+
+#![allow(missing_docs, reason = "tests say what they check by their names")]
+
+mod consume;
+mod harness;
+mod produce;
+mod rewind;
+mod serve;
+mod show;
+mod topics;
+mod tour;
+mod trouble;

@@ -1,0 +1,162 @@
+//! Moving a group: shown first, done when told, refused while it lives.
+
+use serde_json::Value;
+
+use crate::harness::{Cluster, Running, wait_until};
+
+struct Group {
+    cluster: Cluster,
+    topic: String,
+    group: String,
+}
+
+impl Group {
+    /// A group that has read 6 of 10 records of one partition.
+    fn new(test: &str) -> Self {
+        let cluster = Cluster::any(test);
+        let (topic, group) = (cluster.name("t"), cluster.name("g"));
+        cluster.numbers(&topic, 1, 10);
+        cluster
+            .run(&["consume", &topic, "--group", &group, "--max", "6"])
+            .ok();
+        Self {
+            cluster,
+            topic,
+            group,
+        }
+    }
+
+    fn committed(&self) -> i64 {
+        let shown = self.cluster.json(&["show", &self.group, "--json"]);
+        shown["partitions"][0]["committed"]
+            .as_i64()
+            .expect("it has a place")
+    }
+
+    fn rewind(&self, args: &[&str]) -> Value {
+        let args: Vec<&str> = ["rewind", &self.group, "--json"]
+            .into_iter()
+            .chain(args.iter().copied())
+            .collect();
+        self.cluster.json(&args)
+    }
+}
+
+#[test]
+fn nothing_moves_without_yes() {
+    let g = Group::new("preview");
+    let text = g.cluster.run(&["rewind", &g.group, "--to", "earliest"]);
+    assert!(text.err.contains("Nothing was changed"), "{text:?}");
+    let text = text.ok();
+    assert!(text.contains("reads 6 records again"), "{text}");
+    assert!(text.contains("key key-0  0"), "{text}");
+    assert_eq!(g.committed(), 6);
+}
+
+#[test]
+fn a_group_is_put_where_it_is_told() {
+    let g = Group::new("yes");
+    let cases = [
+        ("earliest", 0, "again", 6),
+        ("4", 4, "skipped", 4),
+        ("-3", 1, "again", 3),
+        ("+2", 3, "skipped", 2),
+        ("end", 10, "skipped", 7),
+        ("-100", 0, "again", 10),
+        ("999", 10, "skipped", 10),
+        ("1h ago", 0, "again", 10),
+        ("2100-01-01T00:00+01:00", 10, "skipped", 10),
+    ];
+    for (to, then, effect, records) in cases {
+        let moved = g.rewind(&["--to", to, "--yes"]);
+        assert_eq!(moved["applied"], true);
+        let place = &moved["partitions"][0];
+        assert_eq!(place["then"], then, "{to}");
+        assert_eq!(place["effect"], effect, "{to}");
+        assert_eq!(place["records"], records, "{to}");
+        assert_eq!(g.committed(), then, "{to}");
+    }
+}
+
+#[test]
+fn the_group_reads_on_from_there_and_the_way_back_is_told() {
+    let g = Group::new("back");
+    let outcome = g.cluster.run(&["rewind", &g.group, "--to", "2", "--yes"]);
+    let back = outcome
+        .err
+        .lines()
+        .find(|line| line.contains("catchword rewind"))
+        .expect("the way back")
+        .to_owned();
+    outcome.ok();
+    let read = g
+        .cluster
+        .run(&["consume", &g.topic, "--group", &g.group, "--max", "2"])
+        .ok();
+    assert_eq!(read, "2\n3\n");
+    let back: Vec<&str> = back.split_whitespace().skip(1).collect();
+    g.cluster.run(&back).ok();
+    assert_eq!(g.committed(), 6);
+}
+
+#[test]
+fn only_the_topics_that_are_named_move() {
+    let g = Group::new("topic");
+    let other = g.cluster.name("other");
+    g.cluster.numbers(&other, 2, 8);
+    let moved = g.rewind(&["--to", "end", "--topic", &format!("{other}:1"), "--yes"]);
+    assert_eq!(moved["partitions"].as_array().map(Vec::len), Some(1));
+    assert_eq!(moved["partitions"][0]["effect"], "new");
+    assert_eq!(moved["partitions"][0]["now"], Value::Null);
+    let shown = g.cluster.json(&["show", &g.group, "--json"]);
+    let places: Vec<(&str, i64)> = shown["partitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| {
+            (
+                p["topic"].as_str().unwrap(),
+                p["partition"].as_i64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(places, [(other.as_str(), 1), (g.topic.as_str(), 0)]);
+}
+
+#[test]
+fn a_live_group_is_left_alone() {
+    let g = Group::new("live");
+    let member = Running::start(
+        g.cluster
+            .command(&["consume", &g.topic, "--group", &g.group]),
+    );
+    member.take(4);
+    wait_until("the rest is committed", || g.committed() == 10);
+    let err = g
+        .cluster
+        .run(&["rewind", &g.group, "--to", "earliest", "--yes"])
+        .failed(1);
+    assert!(err.contains("live members (catchword on "), "{err}");
+    assert!(err.contains("Nothing was changed"), "{err}");
+    assert_eq!(g.committed(), 10);
+}
+
+#[test]
+fn a_time_without_its_zone_is_refused() {
+    let g = Group::new("zone");
+    let err = g
+        .cluster
+        .run(&["rewind", &g.group, "--to", "2026-11-23 13:30", "--yes"])
+        .failed(2);
+    assert!(err.contains("lacks its time zone"), "{err}");
+    assert_eq!(g.committed(), 6);
+}
+
+#[test]
+fn a_group_without_a_place_needs_a_topic() {
+    let cluster = Cluster::any("noplace");
+    let err = cluster
+        .run(&["rewind", &cluster.name("nobody"), "--to", "end"])
+        .failed(1);
+    assert!(err.contains("has committed no offsets; --topic"), "{err}");
+}

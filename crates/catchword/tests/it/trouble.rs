@@ -1,0 +1,92 @@
+//! What goes wrong is said with what to do next, and with the right exit code.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::thread;
+
+use crate::harness::{Cluster, binary, run};
+
+#[test]
+fn nobody_there() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let bootstrap = format!("127.0.0.1:{port}");
+    let err = run(binary().args(["groups", "--bootstrap", &bootstrap]), "").failed(1);
+    assert!(
+        err.contains("connection refused") && err.contains("`catchword serve` starts one"),
+        "{err}"
+    );
+}
+
+#[test]
+fn somebody_else_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bootstrap = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let err = run(binary().args(["groups", "--bootstrap", &bootstrap]), "").failed(1);
+    assert!(err.contains("is this a Kafka broker?"), "{err}");
+}
+
+#[test]
+fn not_an_address() {
+    let err = run(binary().args(["groups", "--bootstrap", "nonsense"]), "").failed(1);
+    assert!(
+        err.contains("is not a broker's address; it is HOST:PORT"),
+        "{err}"
+    );
+}
+
+#[test]
+fn asked_wrongly() {
+    run(binary().arg("frobnicate"), "").failed(2);
+    run(binary().args(["consume", "t", "--from", "yesterday"]), "").failed(2);
+    run(binary().args(["rewind", "g"]), "").failed(2);
+}
+
+#[test]
+fn a_topic_that_is_not_there() {
+    let cluster = Cluster::any("notopic");
+    let topic = cluster.name("nowhere");
+    let err = cluster.run(&["consume", &topic]).failed(1);
+    assert!(
+        err.contains("`catchword topics list` shows what there is"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    let cluster = Cluster::any("pipe");
+    let topic = cluster.name("t");
+    let lines: String = (0..50_000)
+        .map(|n| format!("a line that is long enough, number {n}\n"))
+        .collect();
+    cluster
+        .run(&["topics", "create", &topic, "--partitions", "1"])
+        .ok();
+    cluster.feed(&["produce", &topic], &lines).ok();
+    let mut command = cluster.command(&["consume", &topic]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "a line that is long enough, number 0\n");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
