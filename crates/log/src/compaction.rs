@@ -96,6 +96,8 @@ pub(crate) struct Filter<'a> {
     pub(crate) end: i64,
     /// The last offset of each producer's last batch.
     pub(crate) producers: &'a HashMap<i64, i64>,
+    /// The next batch remains, be it empty.
+    pub(crate) must_remain: bool,
 }
 
 /// What becomes of a batch.
@@ -169,7 +171,7 @@ impl Filter<'_> {
         let last_offset = batch.header.last_offset();
         let last_of_producer = batch.header.has_producer_id()
             && self.producers.get(&batch.header.producer_id) == Some(&last_offset);
-        last_of_producer || last_offset + 1 == self.end
+        self.must_remain || last_of_producer || last_offset + 1 == self.end
     }
 }
 

@@ -25,14 +25,14 @@ pub enum LogError {
         /// The file that could not grow.
         path: PathBuf,
     },
-    /// An earlier fsync failed, so what is on disk is not known.
+    /// An earlier sync failed, or a failed write could not be taken back, so what is on disk is not known.
     #[error(
-        "{partition}: an earlier fsync failed ({cause}), so nothing more is written to it: check the disk (dmesg), then restart the broker, which reads back what really is there"
+        "{partition}: an earlier write or sync failed ({cause}), so nothing more is written to it: check the disk (dmesg), then restart the broker, which reads back what really is there"
     )]
     Poisoned {
         /// The partition that is closed for writing.
         partition: TopicPartition,
-        /// What the fsync said.
+        /// What failed.
         cause: String,
     },
     /// Another process has the directory.

@@ -23,5 +23,8 @@ pub use api::{
 pub use compaction::{CompactionPass, CompactionPolicy, LatestValue};
 pub use config::{CleanupPolicy, LogConfig, TimestampType};
 pub use error::{AppendError, FlushError, LogError, ReadError};
-pub use local::{DiskHook, DiskOperation, LocalEngine, LocalOptions, PolicyOfTopic};
+pub use local::{
+    CheckSummary, DiskHook, DiskOperation, Finding, LocalEngine, LocalOptions, PolicyOfTopic,
+    Severity, check_dir,
+};
 pub use memory::MemoryEngine;

@@ -66,6 +66,7 @@ fn compact(
         delete_retention_ms,
         end,
         producers: &producers,
+        must_remain: false,
     };
     let mut kept = Vec::new();
     for batch in log {
@@ -184,6 +185,7 @@ fn the_last_batch_of_a_producer_remains_though_its_records_go() {
         delete_retention_ms: 0,
         end: 3,
         producers: &producers,
+        must_remain: false,
     };
     assert_eq!(filter.apply(&log[0]).unwrap(), Filtered::Dropped);
     let Filtered::Replaced(bytes) = filter.apply(&log[1]).unwrap() else {

@@ -252,10 +252,7 @@ impl LocalLog {
             Some(super::index::Indexes::empty(writer.next_offset)),
         ));
         next.file_or_create(disk, &self.dir)?;
-        sealed.with_indexes(&self.dir, |indexes| {
-            indexes.add_time();
-            indexes.store(disk, &self.dir, "")
-        })??;
+        sealed.with_indexes(&self.dir, |indexes| indexes.seal(disk, &self.dir, ""))??;
         self.snapshot_producers(writer);
         let sealed_file = sealed.file(&self.dir)?;
         lock(&loaded.sync).add_sealed(sealed.clone(), sealed_file);

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use catchword_wire::batch::{Batch, records};
 
+use super::append::Stopped;
 use super::disk::Disk;
 use super::index::Indexes;
 use super::log::{Loaded, LocalLog, View};
@@ -26,6 +27,8 @@ use crate::{LogConfig, LogError};
 
 /// Bytes gathered before they are written.
 const WRITE_LEN: usize = 1024 * 1024;
+/// The files that make a segment. The log comes last, so that a swap without its indexes is seen to be unfinished.
+const EXTENSIONS: [&str; 3] = [names::INDEX, names::TIME_INDEX, names::LOG];
 
 impl LocalLog {
     /// Whether the log should be compacted now, and what of it.
@@ -51,7 +54,7 @@ impl LocalLog {
                 base: segment.base,
                 len: segment.len(),
                 max_timestamp: segment.max_time(&self.dir)?.timestamp,
-                first_timestamp: self.first_timestamp_of(segment)?,
+                first_timestamp: segment.first_timestamp(&self.dir)?.unwrap_or(i64::MAX),
             });
         }
         let first_dirty = self.first_dirty(&view);
@@ -68,13 +71,6 @@ impl LocalLog {
             now_ms,
             overdue,
         ))
-    }
-
-    fn first_timestamp_of(&self, segment: &Segment) -> Result<i64, LogError> {
-        let file = segment.file(&self.dir)?;
-        let first = Walk::new(&file, 0, segment.len()).step();
-        let first = first.map_err(|error| segment.walk_error(&self.dir, error))?;
-        Ok(first.map_or(i64::MAX, |first| first.header.max_timestamp))
     }
 
     fn first_dirty(&self, view: &View) -> i64 {
@@ -121,6 +117,7 @@ impl LocalLog {
             delete_retention_ms: config.delete_retention_ms,
             end,
             producers: &producers,
+            must_remain: false,
         };
         let (_, closed) = view
             .segments
@@ -208,14 +205,17 @@ impl LocalLog {
     ) -> Result<Option<Built>, LogError> {
         let mut output = Output::new(&self.core.disk, &self.dir, group[0].base)?;
         let mut changed = group.len() > 1;
-        for segment in group {
+        for (at, segment) in group.iter().enumerate() {
             let file = segment.file(&self.dir)?;
             let mut walk = Walk::new(&file, 0, segment.len());
+            let last_of_many = at > 0 && at + 1 == group.len();
             while let Some(located) = walk
                 .step()
                 .map_err(|error| segment.walk_error(&self.dir, error))?
             {
                 let batch = segment.read_batch(&self.dir, &located)?;
+                // After a crash the swap itself must say which segments it replaces.
+                filter.must_remain = last_of_many && located.end() == segment.len();
                 let filtered = filter.apply(&batch).map_err(|error| {
                     let at = batch.header.base_offset;
                     LogError::corrupt(&segment.path(&self.dir), format!("offset {at}: {error}"))
@@ -237,12 +237,14 @@ impl LocalLog {
         output.finish().map(Some)
     }
 
-    /// Removes unfinished files.
+    /// Removes the files of a compaction that does not come to pass.
     fn discard(&self, base: i64) {
-        for extension in [names::INDEX, names::TIME_INDEX, names::LOG] {
-            let path = suffixed(&self.dir, base, extension, CLEANED);
-            if let Err(error) = self.core.disk.remove_file(&path) {
-                tracing::warn!(%error, "an unfinished compaction leaves a file; the next start removes it");
+        for suffix in [CLEANED, SWAP] {
+            for extension in EXTENSIONS {
+                let path = suffixed(&self.dir, base, extension, suffix);
+                if let Err(error) = self.core.disk.remove_file(&path) {
+                    tracing::warn!(%error, "an unfinished compaction leaves a file; the next start removes it");
+                }
             }
         }
     }
@@ -254,8 +256,7 @@ impl LocalLog {
         group: &[Arc<Segment>],
         built: Built,
     ) -> Result<bool, LogError> {
-        let disk = &self.core.disk;
-        let writer = lock(&loaded.writer);
+        let mut writer = lock(&loaded.writer);
         let old = lock(&loaded.view).segments.clone();
         let at = old
             .iter()
@@ -272,34 +273,13 @@ impl LocalLog {
             segment.file(&self.dir)?;
         }
         let base = group[0].base;
-        let extensions = [names::LOG, names::INDEX, names::TIME_INDEX];
-        for extension in extensions {
-            let from = suffixed(&self.dir, base, extension, CLEANED);
-            disk.rename(&from, &suffixed(&self.dir, base, extension, SWAP))?;
+        self.make_valid(base).inspect_err(|_| self.discard(base))?;
+        if let Err(error) = self.replace_files(group) {
+            // A restart finishes it. Until then the names on disk are neither the old segments' nor the new one's.
+            let cause = format!("a compaction was interrupted: {error}");
+            writer.stopped = Some(Stopped::Poisoned(cause));
+            return Err(error);
         }
-        disk.sync_dir(&self.dir)?;
-        for segment in group {
-            for extension in [
-                names::INDEX,
-                names::TIME_INDEX,
-                names::TXN_INDEX,
-                names::LOG,
-            ] {
-                disk.remove_file(&self.dir.join(names::file_name(segment.base, extension)))?;
-            }
-            if segment.base != base {
-                disk.remove_file(
-                    &self
-                        .dir
-                        .join(names::file_name(segment.base, names::SNAPSHOT)),
-                )?;
-            }
-        }
-        for extension in [names::INDEX, names::TIME_INDEX, names::LOG] {
-            let from = suffixed(&self.dir, base, extension, SWAP);
-            disk.rename(&from, &self.dir.join(names::file_name(base, extension)))?;
-        }
-        disk.sync_dir(&self.dir)?;
         let new = Arc::new(Segment::new(base, built.len, Some(built.indexes)));
         let kept = old[..at]
             .iter()
@@ -307,6 +287,44 @@ impl LocalLog {
             .chain(&old[at + group.len()..]);
         lock(&loaded.view).segments = kept.cloned().collect();
         Ok(true)
+    }
+}
+
+impl LocalLog {
+    /// From here on the compacted segment counts, and not those it is made of.
+    fn make_valid(&self, base: i64) -> Result<(), LogError> {
+        for extension in EXTENSIONS {
+            let from = suffixed(&self.dir, base, extension, CLEANED);
+            self.core
+                .disk
+                .rename(&from, &suffixed(&self.dir, base, extension, SWAP))?;
+        }
+        self.core.disk.sync_dir(&self.dir)
+    }
+
+    /// Removes the old segments' files and gives the new one its name.
+    fn replace_files(&self, group: &[Arc<Segment>]) -> Result<(), LogError> {
+        let disk = &self.core.disk;
+        let base = group[0].base;
+        for segment in group {
+            let file = |extension| self.dir.join(names::file_name(segment.base, extension));
+            for extension in [
+                names::INDEX,
+                names::TIME_INDEX,
+                names::TXN_INDEX,
+                names::LOG,
+            ] {
+                disk.remove_file(&file(extension))?;
+            }
+            if segment.base != base {
+                disk.remove_file(&file(names::SNAPSHOT))?;
+            }
+        }
+        for extension in EXTENSIONS {
+            let from = suffixed(&self.dir, base, extension, SWAP);
+            disk.rename(&from, &self.dir.join(names::file_name(base, extension)))?;
+        }
+        disk.sync_dir(&self.dir)
     }
 }
 
@@ -398,12 +416,10 @@ impl<'a> Output<'a> {
     fn finish(mut self) -> Result<Built, LogError> {
         self.write()?;
         self.disk.sync(&self.file, &self.path)?;
-        self.indexes.add_time();
-        self.indexes.store(self.disk, self.dir, CLEANED)?;
+        self.indexes.seal(self.disk, self.dir, CLEANED)?;
         for extension in [names::INDEX, names::TIME_INDEX] {
             let base = self.indexes.base();
             let path = suffixed(self.dir, base, extension, CLEANED);
-            // Made here if the segment has no entries: the swap expects all three.
             let file = self.disk.open(&path)?;
             self.disk.sync(&file, &path)?;
         }

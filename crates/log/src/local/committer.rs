@@ -22,6 +22,8 @@ pub(crate) struct Committer {
 struct Inner {
     state: Mutex<State>,
     work: Condvar,
+    /// Told when the last log is done.
+    idle: Condvar,
     max_threads: usize,
 }
 
@@ -30,6 +32,8 @@ struct State {
     queue: VecDeque<Arc<LocalLog>>,
     threads: usize,
     idle: usize,
+    /// Logs that are being synced.
+    busy: usize,
     stopped: bool,
 }
 
@@ -39,6 +43,7 @@ impl Committer {
         let inner = Inner {
             state: Mutex::default(),
             work: Condvar::new(),
+            idle: Condvar::new(),
             max_threads: max_threads.max(1),
         };
         Committer {
@@ -71,6 +76,15 @@ impl Committer {
                 self.inner.drain();
             }
         }
+    }
+}
+
+impl Committer {
+    /// Waits until nothing is being synced, and nothing waits to be.
+    pub(crate) fn wait_until_idle(&self) {
+        let state = lock(&self.inner.state);
+        let busy = |state: &mut State| state.busy > 0 || !state.queue.is_empty();
+        drop(self.inner.idle.wait_while(state, busy));
     }
 }
 
@@ -109,11 +123,23 @@ impl Inner {
 
     fn drain(&self) {
         loop {
-            let Some(log) = lock(&self.state).queue.pop_front() else {
-                return;
+            let log = {
+                let mut state = lock(&self.state);
+                let Some(log) = state.queue.pop_front() else {
+                    return;
+                };
+                state.busy += 1;
+                log
             };
-            if log.sync_once() {
-                lock(&self.state).queue.push_back(log);
+            let more = log.sync_once();
+            // Before the state says that nobody is at work: whoever waits for that may count on it.
+            let again = more.then(|| log.clone());
+            drop(log);
+            let mut state = lock(&self.state);
+            state.busy -= 1;
+            state.queue.extend(again);
+            if state.busy == 0 && state.queue.is_empty() {
+                self.idle.notify_all();
             }
         }
     }

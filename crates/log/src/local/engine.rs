@@ -392,6 +392,19 @@ impl Engine for LocalEngine {
     }
 }
 
+/// Without a close the directory is left as a crash leaves it, but it is left: nobody writes to it any more.
+impl Drop for LocalEngine {
+    fn drop(&mut self) {
+        if !self.core.closed.swap(true, Ordering::AcqRel) {
+            self.all_logs()
+                .iter()
+                .for_each(|log| log.stop(Stopped::Closed));
+            self.core.committer.wait_until_idle();
+            *lock(&self.core.lock) = None;
+        }
+    }
+}
+
 impl LocalEngine {
     /// Stores where each log ends, and that it all was closed in order.
     fn mark_clean(&self, logs: &[Arc<LocalLog>]) -> Result<(), LogError> {
@@ -417,7 +430,7 @@ impl LocalEngine {
 }
 
 /// Takes the directory for this process: by `flock` against brokers like this one, and by a record lock against Kafka.
-fn acquire(dir: &Path) -> Result<File, LogError> {
+pub(crate) fn acquire(dir: &Path) -> Result<File, LogError> {
     let path = dir.join(names::LOCK);
     let file = fs::OpenOptions::new()
         .read(true)
@@ -437,7 +450,10 @@ fn acquire(dir: &Path) -> Result<File, LogError> {
     }
 }
 
-fn read_offsets(dir: &Path, name: &str) -> Result<BTreeMap<TopicPartition, i64>, LogError> {
+pub(crate) fn read_offsets(
+    dir: &Path,
+    name: &str,
+) -> Result<BTreeMap<TopicPartition, i64>, LogError> {
     let path = dir.join(name);
     match fs::read_to_string(&path) {
         Ok(text) => {

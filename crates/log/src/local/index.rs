@@ -203,6 +203,30 @@ impl Indexes {
         Ok(())
     }
 
+    /// As [`store`](Indexes::store), and both files hold nothing else: for a segment that is closed.
+    pub(crate) fn seal(&mut self, disk: &Disk, dir: &Path, suffix: &str) -> Result<(), LogError> {
+        self.add_time();
+        self.store(disk, dir, suffix)?;
+        let lens = [
+            (names::INDEX, self.offsets_stored * OFFSET_ENTRY_LEN),
+            (names::TIME_INDEX, self.times_stored * TIME_ENTRY_LEN),
+        ];
+        for (extension, len) in lens {
+            let path = dir.join(names::file_name(self.base, extension) + suffix);
+            // Kafka takes a missing index for a damaged one.
+            let file = disk.open(&path)?;
+            if file
+                .metadata()
+                .map_err(|error| LogError::io("examine", &path, error))?
+                .len()
+                != len
+            {
+                disk.truncate(&file, &path, len)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The last entry whose offset is not above `offset`: the batch it is of lies at or before that offset's.
     pub(crate) fn floor_offset(&self, dir: &Path, offset: i64) -> io::Result<Option<OffsetEntry>> {
         self.floor_offset_by(dir, |entry| entry.offset <= offset)

@@ -74,7 +74,7 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
         .last()
         .cloned()
         .expect("a log has an active segment");
-    let first_timestamp = first_timestamp(log, &active)?;
+    let first_timestamp = active.first_timestamp(&log.dir)?;
     let last_stable = producers.first_open_transaction().unwrap_or(log_end);
     // A log that is loaded to be looked at shall not keep a file open.
     ended
@@ -279,7 +279,12 @@ fn producers(
     let mut found = None;
     for offset in contents.snapshots.range(..=ended.log_end).rev() {
         let path = path(*offset);
-        let bytes = fs::read(&path).map_err(|error| LogError::io("read", &path, error))?;
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            // Its segment was set aside just now.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(LogError::io("read", &path, error)),
+        };
         match producer_snapshot::decode(&bytes) {
             Ok(producers) => {
                 found = Some((producers, *offset));
@@ -349,15 +354,4 @@ fn replay(
         }
     }
     Ok(())
-}
-
-/// The largest timestamp of the segment's first batch.
-fn first_timestamp(log: &LocalLog, segment: &Segment) -> Result<Option<i64>, LogError> {
-    if segment.len() == 0 {
-        return Ok(None);
-    }
-    let file = segment.file(&log.dir)?;
-    let first = Walk::new(&file, 0, segment.len()).step();
-    let first = first.map_err(|error| segment.walk_error(&log.dir, error))?;
-    Ok(first.map(|first| first.header.max_timestamp))
 }

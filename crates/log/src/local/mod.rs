@@ -5,6 +5,7 @@
 //! (after a crash). Housekeeping: `maintain` → `retention`, `clean`. Every change to the disk goes through `disk`.
 
 mod append;
+mod check;
 mod checkpoint;
 mod clean;
 mod committer;
@@ -24,5 +25,6 @@ mod tidy;
 mod time;
 mod walk;
 
+pub use check::{CheckSummary, Finding, Severity, check_dir};
 pub use disk::{DiskHook, DiskOperation};
 pub use engine::{LocalEngine, LocalOptions, PolicyOfTopic};

@@ -59,7 +59,28 @@ struct Range {
     next_offset: Option<i64>,
 }
 
+/// Answers a read. A segment that was deleted or compacted just when it was wanted is no error: the read begins again
+/// with the segments of now.
 pub(crate) fn read(
+    log: &LocalLog,
+    loaded: &Loaded,
+    from: i64,
+    max_bytes: usize,
+    upto: ReadLimit,
+    min_one_batch: bool,
+) -> ReadNow {
+    let before = lock(&loaded.view).segments.clone();
+    let answer = read_once(log, loaded, from, max_bytes, upto, min_one_batch);
+    let changed = || !Arc::ptr_eq(&before, &lock(&loaded.view).segments);
+    match answer {
+        Err(ReadError::Storage(_)) if changed() => {
+            read_once(log, loaded, from, max_bytes, upto, min_one_batch)
+        }
+        answer => answer,
+    }
+}
+
+fn read_once(
     log: &LocalLog,
     loaded: &Loaded,
     from: i64,
@@ -201,7 +222,7 @@ fn whole_batches(
     one_batch: bool,
 ) -> Result<Range, LogError> {
     let file = segment.file(&log.dir)?;
-    let near = segment.batch_start_near(&log.dir, start, start + max_bytes)?;
+    let near = segment.batch_start_near(&log.dir, start, start + max_bytes, end)?;
     let mut walk = Walk::new(&file, near, end);
     let mut step = || {
         walk.step()

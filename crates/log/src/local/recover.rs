@@ -168,9 +168,9 @@ pub(crate) fn cut(
 }
 
 /// Whether a whole, sound batch with an offset that could be ours begins anywhere between two positions.
-fn holds_whole_batch(file: &File, start: u64, end: u64, next_offset: i64) -> bool {
+pub(crate) fn holds_whole_batch(file: &File, start: u64, end: u64, next_offset: i64) -> bool {
     const WINDOW: u64 = 64 * 1024 * 1024;
-    let len = (end - start).min(WINDOW) as usize;
+    let len = end.saturating_sub(start).min(WINDOW) as usize;
     let mut bytes = vec![0; len];
     if file.read_exact_at(&mut bytes, start).is_err() {
         return false;

@@ -204,13 +204,7 @@ impl LocalLog {
         };
         let segments = lock(&loaded.view).segments.clone();
         for segment in segments.iter().filter(|segment| segment.len() > 0) {
-            segment.with_indexes(&self.dir, |indexes| {
-                indexes.add_time();
-                indexes.store(disk, &self.dir, "")
-            })??;
-            for extension in [names::INDEX, names::TIME_INDEX] {
-                disk.open(&self.dir.join(names::file_name(segment.base, extension)))?;
-            }
+            segment.with_indexes(&self.dir, |indexes| indexes.seal(disk, &self.dir, ""))??;
         }
         let answers = answers.clone();
         let unsynced =

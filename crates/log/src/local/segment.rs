@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::disk::Disk;
 use super::index::{Indexes, TimeEntry, read_offset_entries, read_time_entries};
@@ -28,6 +28,7 @@ pub(crate) struct Segment {
     /// The offset that the file is named by: no record is below it.
     pub(crate) base: i64,
     len: AtomicU64,
+    first_timestamp: OnceLock<i64>,
     file: Mutex<Option<Arc<File>>>,
     indexes: Mutex<Option<Indexes>>,
 }
@@ -41,6 +42,7 @@ impl Segment {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             base,
             len: AtomicU64::new(len),
+            first_timestamp: OnceLock::new(),
             file: Mutex::new(None),
             indexes: Mutex::new(indexes),
         }
@@ -189,17 +191,37 @@ impl Segment {
         dir: &Path,
         from: u64,
         position: u64,
+        end: u64,
     ) -> Result<u64, LogError> {
         let entry = self.with_indexes(dir, |indexes| indexes.floor_position(dir, position))?;
-        Ok(entry
-            .ok()
-            .flatten()
-            .map_or(from, |entry| entry.position.max(from)))
+        let Some(entry) = entry.ok().flatten().filter(|entry| entry.position > from) else {
+            return Ok(from);
+        };
+        // The index may be that of the segment which just took this one's place.
+        let file = self.file(dir)?;
+        let first = Walk::new(&file, entry.position, end).step();
+        let fits = matches!(first, Ok(Some(first)) if first.header.last_offset() == entry.offset);
+        Ok(if fits { entry.position } else { from })
     }
 
     /// The largest timestamp in the segment and the last offset of its batch.
     pub(crate) fn max_time(&self, dir: &Path) -> Result<TimeEntry, LogError> {
         self.with_indexes(dir, |indexes| indexes.max)
+    }
+
+    /// The largest timestamp of the first batch, from which the segment's age counts.
+    pub(crate) fn first_timestamp(&self, dir: &Path) -> Result<Option<i64>, LogError> {
+        if self.len() == 0 {
+            return Ok(None);
+        }
+        if let Some(known) = self.first_timestamp.get() {
+            return Ok(Some(*known));
+        }
+        let file = self.file(dir)?;
+        let first = Walk::new(&file, 0, self.len()).step();
+        let first = first.map_err(|error| self.walk_error(dir, error))?;
+        let timestamp = first.map(|first| first.header.max_timestamp);
+        Ok(timestamp.map(|timestamp| *self.first_timestamp.get_or_init(|| timestamp)))
     }
 
     /// The batch's bytes.

@@ -145,12 +145,10 @@ impl LocalLog {
         sync.queued = more;
         drop(sync);
         for (_, done) in answers {
-            done(
-                outcome
-                    .as_ref()
-                    .map(|()| ())
-                    .map_err(|failure| self.answer(failure)),
-            );
+            done(match &outcome {
+                Ok(()) => Ok(()),
+                Err(failure) => Err(self.answer(failure)),
+            });
         }
         more
     }

@@ -42,6 +42,12 @@ pub(crate) fn tidy(disk: &Disk, dir: &Path) -> Result<Contents, LogError> {
             swaps.push(name.clone());
         }
     }
+    // Indexes whose log is not among the swaps belong to a compaction that did not come to pass.
+    let log_swap = |name: &String| names.contains(&log_of(name));
+    let (swaps, orphans): (Vec<String>, Vec<String>) = swaps.into_iter().partition(log_swap);
+    for name in orphans {
+        disk.remove_file(&dir.join(name))?;
+    }
     if !swaps.is_empty() {
         finish_swaps(disk, dir, &swaps)?;
     }
@@ -107,6 +113,12 @@ fn contents(disk: &Disk, dir: &Path) -> Result<Contents, LogError> {
         }
     }
     Ok(contents)
+}
+
+/// The name of the log file of the swap that this file is part of.
+fn log_of(name: &str) -> String {
+    let digits = name.split('.').next().unwrap_or_default();
+    format!("{digits}.{}{SWAP}", names::LOG)
 }
 
 fn offset_of(name: &str) -> Option<i64> {

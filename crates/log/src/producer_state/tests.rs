@@ -6,6 +6,9 @@ use super::*;
 
 const ID: i64 = 7;
 
+/// Epoch, first sequence and count of each batch.
+type Batches<'a> = &'a [(i16, i32, i32)];
+
 fn header(epoch: i16, sequence: i32, count: i32) -> BatchHeader {
     let mut builder = BatchBuilder::new(0).producer(ID, epoch, sequence);
     for _ in 0..count {
@@ -21,7 +24,7 @@ fn header(epoch: i16, sequence: i32, count: i32) -> BatchHeader {
 
 /// Appends batches (epoch, first sequence, count) one after the other, and gives the last one's answer: the base offset,
 /// or the error.
-fn last_of(batches: &[(i16, i32, i32)], origin: AppendOrigin) -> Result<i64, AppendError> {
+fn last_of(batches: Batches<'_>, origin: AppendOrigin) -> Result<i64, AppendError> {
     let mut producers = Producers::default();
     let mut next_offset = 100;
     let mut last = Ok(-1);
@@ -49,7 +52,7 @@ fn last_of(batches: &[(i16, i32, i32)], origin: AppendOrigin) -> Result<i64, App
 #[test]
 fn sequences_must_follow_one_another() {
     use AppendOrigin::Client;
-    let accepted: &[(&str, &[(i16, i32, i32)], i64)] = &[
+    let accepted: &[(&str, Batches<'_>, i64)] = &[
         ("first batch", &[(0, 0, 5)], 100),
         ("next in sequence", &[(0, 0, 5), (0, 5, 1)], 105),
         ("an unknown producer may begin anywhere", &[(0, 17, 1)], 100),
@@ -87,7 +90,7 @@ fn sequences_must_follow_one_another() {
 #[test]
 fn gaps_and_steps_back_are_refused() {
     use AppendOrigin::Client;
-    let refused: &[(&str, &[(i16, i32, i32)], i32)] = &[
+    let refused: &[(&str, Batches<'_>, i32)] = &[
         ("a gap", &[(0, 0, 5), (0, 6, 1)], 5),
         ("a step back into a batch", &[(0, 0, 5), (0, 2, 1)], 5),
         (

@@ -1,0 +1,15 @@
+//! The engines through their public surface: the contract, restarts, crashes, faults, compaction.
+
+#![allow(clippy::unwrap_used)]
+
+mod check;
+mod compaction;
+mod contract;
+mod crash;
+mod dump_log;
+mod faults;
+mod kill;
+mod power;
+mod restart;
+mod retention;
+mod support;
