@@ -18,12 +18,19 @@ pub(crate) fn snake(name: &str) -> String {
         }
         out.extend(c.to_lowercase());
     }
-    if matches!(out.as_str(), "type" | "match") { out + "_" } else { out }
+    if matches!(out.as_str(), "type" | "match") {
+        out + "_"
+    } else {
+        out
+    }
 }
 
 /// What a field holds, besides being an array or nullable.
 pub(crate) enum Base<'a> {
-    Scalar { rust: &'static str, method: &'static str },
+    Scalar {
+        rust: &'static str,
+        method: &'static str,
+    },
     Str,
     Bytes,
     Records,
@@ -84,7 +91,11 @@ impl Shape<'_> {
             None => (false, Base::of(&field.kind)),
         };
         let nullable = !field.nullable_versions.is_empty() || matches!(base, Base::Records);
-        Shape { base, array, nullable }
+        Shape {
+            base,
+            array,
+            nullable,
+        }
     }
 
     fn rust(&self) -> String {
@@ -92,7 +103,11 @@ impl Shape<'_> {
         if self.array {
             kind = format!("Vec<{kind}>");
         }
-        if self.nullable { format!("Option<{kind}>") } else { kind }
+        if self.nullable {
+            format!("Option<{kind}>")
+        } else {
+            kind
+        }
     }
 
     /// The default as an expression.
@@ -106,9 +121,7 @@ impl Shape<'_> {
         }
         let value = match (&self.base, self.array, text.as_deref()) {
             (_, true, _) => "Vec::new()".to_owned(),
-            (Base::Scalar { rust: "bool", .. }, _, t) => {
-                t.unwrap_or("false").to_lowercase()
-            }
+            (Base::Scalar { rust: "bool", .. }, _, t) => t.unwrap_or("false").to_lowercase(),
             (Base::Scalar { rust: "Uuid", .. }, ..) => "Uuid::ZERO".into(),
             (Base::Scalar { rust: "f64", .. }, _, t) => t.unwrap_or("0.0").to_owned(),
             (Base::Scalar { .. }, _, t) => t.unwrap_or("0").to_owned(),
@@ -118,7 +131,11 @@ impl Shape<'_> {
             (Base::Records, ..) => "Records::EMPTY".into(),
             (Base::Struct(name), ..) => format!("{name}::default()"),
         };
-        if self.nullable { format!("Some({value})") } else { value }
+        if self.nullable {
+            format!("Some({value})")
+        } else {
+            value
+        }
     }
 }
 
@@ -131,7 +148,10 @@ pub(crate) fn when(range: Versions, all: Versions) -> Option<String> {
         (true, false) => Some(format!("version <= {}", range.last)),
         (false, true) => Some(format!("version >= {}", range.first)),
         _ if range.first == range.last => Some(format!("version == {}", range.first)),
-        _ => Some(format!("({}..={}).contains(&version)", range.first, range.last)),
+        _ => Some(format!(
+            "({}..={}).contains(&version)",
+            range.first, range.last
+        )),
     }
 }
 
@@ -149,7 +169,10 @@ struct Emitter<'a> {
 
 /// The whole module of one message.
 pub(crate) fn message(schema: &Schema) -> String {
-    let emitter = Emitter { schema, all: schema.valid_versions };
+    let emitter = Emitter {
+        schema,
+        all: schema.valid_versions,
+    };
     let mut structs: BTreeMap<&str, (&[Field], Versions)> = BTreeMap::new();
     for common in &schema.common_structs {
         structs.insert(&common.name, (&common.fields, common.versions));
@@ -181,7 +204,10 @@ pub(crate) fn message(schema: &Schema) -> String {
     )
 }
 
-pub(crate) fn collect<'a>(fields: &'a [Field], into: &mut BTreeMap<&'a str, (&'a [Field], Versions)>) {
+pub(crate) fn collect<'a>(
+    fields: &'a [Field],
+    into: &mut BTreeMap<&'a str, (&'a [Field], Versions)>,
+) {
     for field in fields.iter().filter(|f| !f.fields.is_empty()) {
         let name = field.kind.strip_prefix("[]").unwrap_or(&field.kind);
         into.insert(name, (&field.fields, field.versions()));
@@ -192,7 +218,10 @@ pub(crate) fn collect<'a>(fields: &'a [Field], into: &mut BTreeMap<&'a str, (&'a
 impl Emitter<'_> {
     /// Fields that some valid version has.
     fn live<'a>(&self, fields: &'a [Field]) -> Vec<&'a Field> {
-        fields.iter().filter(|f| !f.versions().and(self.all).is_empty()).collect()
+        fields
+            .iter()
+            .filter(|f| !f.versions().and(self.all).is_empty())
+            .collect()
     }
 
     fn flexible(&self) -> Versions {
@@ -209,13 +238,29 @@ impl Emitter<'_> {
     fn structure(&self, name: &str, fields: &[Field], top: bool) -> String {
         let fields = self.live(fields);
         let mut out = String::new();
-        let _ = writeln!(out, "#[derive(Debug, Clone, PartialEq)]\npub struct {name} {{");
+        let _ = writeln!(
+            out,
+            "#[derive(Debug, Clone, PartialEq)]\npub struct {name} {{"
+        );
         for field in &fields {
-            let _ = writeln!(out, "pub {}: {},", snake(&field.name), Shape::of(field).rust());
+            let _ = writeln!(
+                out,
+                "pub {}: {},",
+                snake(&field.name),
+                Shape::of(field).rust()
+            );
         }
-        let _ = writeln!(out, "}}\n\nimpl Default for {name} {{ fn default() -> Self {{ {name} {{");
+        let _ = writeln!(
+            out,
+            "}}\n\nimpl Default for {name} {{ fn default() -> Self {{ {name} {{"
+        );
         for field in &fields {
-            let _ = writeln!(out, "{}: {},", snake(&field.name), Shape::of(field).default(field));
+            let _ = writeln!(
+                out,
+                "{}: {},",
+                snake(&field.name),
+                Shape::of(field).default(field)
+            );
         }
         out += "} } }\n\n";
         let decode = self.decode_body(&fields);
@@ -235,7 +280,11 @@ impl Emitter<'_> {
                  return Err(EncodeError::UnsupportedVersion {{ message: Self::NAME, version }});\n}}\n{encode}}}\n}}\n",
                 self.all.first,
                 self.all.last,
-                if self.flexible().is_empty() { "i16::MAX".into() } else { self.flexible().first.to_string() },
+                if self.flexible().is_empty() {
+                    "i16::MAX".into()
+                } else {
+                    self.flexible().first.to_string()
+                },
                 self.all.first,
                 self.all.last,
                 self.all.first,
@@ -273,7 +322,10 @@ impl Emitter<'_> {
     }
 
     fn decode_body(&self, fields: &[&Field]) -> String {
-        let mut out = format!("let flexible = {};\nlet mut m = Self::default();\n", self.flex_expression());
+        let mut out = format!(
+            "let flexible = {};\nlet mut m = Self::default();\n",
+            self.flex_expression()
+        );
         for field in fields {
             let versions = self.plain_versions(field).and(self.all);
             if versions.is_empty() {
@@ -286,7 +338,10 @@ impl Emitter<'_> {
         if !flexible.is_empty() {
             let mut arms = String::new();
             for field in fields.iter().filter(|f| f.tag.is_some()) {
-                let tagged = field.tagged_versions.unwrap_or(Versions::NONE).and(self.all);
+                let tagged = field
+                    .tagged_versions
+                    .unwrap_or(Versions::NONE)
+                    .and(self.all);
                 let guard = when(tagged, flexible).map_or(String::new(), |c| format!("if {c} "));
                 let _ = writeln!(
                     arms,
@@ -299,7 +354,9 @@ impl Emitter<'_> {
             let body = if arms.is_empty() {
                 "d.tagged_fields(|_, _| Ok(false))?;".to_owned()
             } else {
-                format!("d.tagged_fields(|d, tag| {{ match tag {{ {arms} _ => return Ok(false), }} Ok(true) }})?;")
+                format!(
+                    "d.tagged_fields(|d, tag| {{ match tag {{ {arms} _ => return Ok(false), }} Ok(true) }})?;"
+                )
             };
             out += &guarded(when(self.flexible(), self.all), &body);
         }
@@ -320,7 +377,9 @@ impl Emitter<'_> {
             (Base::Bytes, _, true) => format!("d.nullable_bytes({flex})?"),
             (Base::Records, ..) => format!("d.nullable_records({flex})?"),
             (Base::Struct(name), _, true) if tagged => {
-                format!("match d.uvarint()? {{ 0 => None, _ => Some({name}::decode(d, version)?) }}")
+                format!(
+                    "match d.uvarint()? {{ 0 => None, _ => Some({name}::decode(d, version)?) }}"
+                )
             }
             (Base::Struct(name), _, true) => {
                 format!("d.nullable_struct(|d| {name}::decode(d, version))?")
@@ -359,7 +418,10 @@ impl Emitter<'_> {
         let (mut count, mut writes) = (String::new(), String::new());
         for field in tagged {
             let name = format!("self.{}", snake(&field.name));
-            let versions = field.tagged_versions.unwrap_or(Versions::NONE).and(self.all);
+            let versions = field
+                .tagged_versions
+                .unwrap_or(Versions::NONE)
+                .and(self.all);
             let default = Shape::of(field).default(field);
             let differs = match default.as_str() {
                 "None" => format!("{name}.is_some()"),
@@ -371,7 +433,11 @@ impl Emitter<'_> {
                 None => differs,
                 Some(c) => format!("{c} && {differs}"),
             };
-            let _ = write!(count, "{}u32::from({condition})", if count.is_empty() { "" } else { " + " });
+            let _ = write!(
+                count,
+                "{}u32::from({condition})",
+                if count.is_empty() { "" } else { " + " }
+            );
             let _ = writeln!(
                 writes,
                 "if {condition} {{ e.tagged_field({}, |e| {{ {} Ok(()) }})?; }}",
@@ -396,16 +462,24 @@ impl Emitter<'_> {
         };
         match (&shape.base, shape.array, shape.nullable) {
             (_, true, true) => {
-                format!("e.nullable_array({value}.as_ref(), {flex}, {nullable}, |e, v| {element})?;")
+                format!(
+                    "e.nullable_array({value}.as_ref(), {flex}, {nullable}, |e, v| {element})?;"
+                )
             }
             (_, true, false) => format!("e.array(&{value}, {flex}, |e, v| {element})?;"),
-            (Base::Str, _, true) => format!("e.nullable_string({value}.as_ref(), {flex}, {nullable})?;"),
-            (Base::Bytes, _, true) => format!("e.nullable_bytes({value}.as_ref(), {flex}, {nullable})?;"),
+            (Base::Str, _, true) => {
+                format!("e.nullable_string({value}.as_ref(), {flex}, {nullable})?;")
+            }
+            (Base::Bytes, _, true) => {
+                format!("e.nullable_bytes({value}.as_ref(), {flex}, {nullable})?;")
+            }
             (Base::Records, ..) => format!("e.nullable_records({value}.as_ref(), {flex})?;"),
             (Base::Str, ..) => format!("e.string(&{value}, {flex})?;"),
             (Base::Bytes, ..) => format!("e.bytes(&{value}, {flex})?;"),
             (Base::Struct(_), _, true) if tagged => {
-                format!("match &{value} {{ None => e.uvarint(0), Some(v) => {{ e.uvarint(1); v.encode(e, version)?; }} }}")
+                format!(
+                    "match &{value} {{ None => e.uvarint(0), Some(v) => {{ e.uvarint(1); v.encode(e, version)?; }} }}"
+                )
             }
             (Base::Struct(_), _, true) => {
                 format!("e.nullable_struct({value}.as_ref(), |e, v| v.encode(e, version))?;")
@@ -427,11 +501,22 @@ pub(crate) fn api_table(apis: &[(&Schema, &Schema)]) -> String {
         let name = request.name.trim_end_matches("Request");
         let key = request.api_key.unwrap();
         let (first, last) = (request.valid_versions.first, request.valid_versions.last);
-        let stable = if request.latest_version_unstable { last - 1 } else { last };
-        let flexible = |s: &Schema| {
-            if s.flexible_versions.is_empty() { "i16::MAX".into() } else { s.flexible_versions.first.to_string() }
+        let stable = if request.latest_version_unstable {
+            last - 1
+        } else {
+            last
         };
-        let _ = writeln!(variants, "/// `{name}`, versions {first} to {stable}.\n{name} = {key},");
+        let flexible = |s: &Schema| {
+            if s.flexible_versions.is_empty() {
+                "i16::MAX".into()
+            } else {
+                s.flexible_versions.first.to_string()
+            }
+        };
+        let _ = writeln!(
+            variants,
+            "/// `{name}`, versions {first} to {stable}.\n{name} = {key},"
+        );
         let _ = writeln!(
             infos,
             "ApiKey::{name} => ApiInfo {{ name: {name:?}, versions: ({first}, {stable}), flexible_from: {} }},",

@@ -15,30 +15,76 @@ use std::process::{Command, Stdio};
 
 /// The APIs that Catchword speaks, as client or as broker.
 const APIS: &[&str] = &[
-    "Produce", "Fetch", "ListOffsets", "Metadata", "OffsetCommit", "OffsetFetch", "FindCoordinator", "JoinGroup",
-    "Heartbeat", "LeaveGroup", "SyncGroup", "DescribeGroups", "ListGroups", "ApiVersions", "CreateTopics",
-    "DeleteTopics", "DeleteRecords", "InitProducerId", "OffsetForLeaderEpoch", "DescribeConfigs", "AlterConfigs",
-    "DescribeLogDirs", "CreatePartitions", "DeleteGroups", "IncrementalAlterConfigs", "OffsetDelete",
-    "DescribeCluster", "DescribeProducers", "DescribeTopicPartitions",
+    "Produce",
+    "Fetch",
+    "ListOffsets",
+    "Metadata",
+    "OffsetCommit",
+    "OffsetFetch",
+    "FindCoordinator",
+    "JoinGroup",
+    "Heartbeat",
+    "LeaveGroup",
+    "SyncGroup",
+    "DescribeGroups",
+    "ListGroups",
+    "ApiVersions",
+    "CreateTopics",
+    "DeleteTopics",
+    "DeleteRecords",
+    "InitProducerId",
+    "OffsetForLeaderEpoch",
+    "DescribeConfigs",
+    "AlterConfigs",
+    "DescribeLogDirs",
+    "CreatePartitions",
+    "DeleteGroups",
+    "IncrementalAlterConfigs",
+    "OffsetDelete",
+    "DescribeCluster",
+    "DescribeProducers",
+    "DescribeTopicPartitions",
 ];
 
 /// Messages that are not requests or responses.
-const DATA: &[&str] =
-    &["RequestHeader", "ResponseHeader", "ConsumerProtocolSubscription", "ConsumerProtocolAssignment"];
+const DATA: &[&str] = &[
+    "RequestHeader",
+    "ResponseHeader",
+    "ConsumerProtocolSubscription",
+    "ConsumerProtocolAssignment",
+];
 
 /// Records of Kafka's internal topics and of its metadata log.
 const RECORDS: &[&str] = &[
-    "LegacyOffsetCommitKey", "LegacyOffsetCommitValue", "OffsetCommitKey", "OffsetCommitValue", "GroupMetadataKey",
-    "GroupMetadataValue", "TopicRecord", "PartitionRecord", "RemoveTopicRecord", "ConfigRecord", "ProducerIdsRecord",
-    "FeatureLevelRecord", "NoOpRecord", "RegisterBrokerRecord",
+    "LegacyOffsetCommitKey",
+    "LegacyOffsetCommitValue",
+    "OffsetCommitKey",
+    "OffsetCommitValue",
+    "GroupMetadataKey",
+    "GroupMetadataValue",
+    "TopicRecord",
+    "PartitionRecord",
+    "RemoveTopicRecord",
+    "ConfigRecord",
+    "ProducerIdsRecord",
+    "FeatureLevelRecord",
+    "NoOpRecord",
+    "RegisterBrokerRecord",
 ];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    match args
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         ["messages", dir] => messages(Path::new(dir)),
         _ => {
-            eprintln!("usage: cargo xtask messages DIR   (DIR holds the schemas unpacked from Kafka's jars)");
+            eprintln!(
+                "usage: cargo xtask messages DIR   (DIR holds the schemas unpacked from Kafka's jars)"
+            );
             std::process::exit(2);
         }
     }
@@ -46,20 +92,36 @@ fn main() {
 
 fn messages(dir: &Path) {
     let schemas = schema::read_all(dir);
-    let get = |name: &str| schemas.get(name).unwrap_or_else(|| panic!("no schema {name}"));
+    let get = |name: &str| {
+        schemas
+            .get(name)
+            .unwrap_or_else(|| panic!("no schema {name}"))
+    };
     let src = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crates/wire/src");
     let apis: Vec<_> = APIS
         .iter()
-        .map(|api| (get(&format!("{api}Request")), get(&format!("{api}Response"))))
+        .map(|api| {
+            (
+                get(&format!("{api}Request")),
+                get(&format!("{api}Response")),
+            )
+        })
         .collect();
     let mut messages: Vec<_> = apis.iter().flat_map(|(q, r)| [*q, *r]).collect();
     messages.extend(DATA.iter().map(|name| get(name)));
-    write_folder(&src.join("messages"), "Requests, responses and headers", &messages);
+    write_folder(
+        &src.join("messages"),
+        "Requests, responses and headers",
+        &messages,
+    );
     let records: Vec<_> = RECORDS.iter().map(|name| get(name)).collect();
     write_folder(&src.join("records"), "Records of internal topics", &records);
     write(&src.join("api.rs"), &emit::api_table(&apis));
     let tests = src.join("../tests/protocol/random");
-    write(&tests.join("generated.rs"), &random::file(&messages, &records));
+    write(
+        &tests.join("generated.rs"),
+        &random::file(&messages, &records),
+    );
     write(&tests.join("names.rs"), &random::names(&messages, &records));
 }
 
@@ -77,11 +139,19 @@ fn write_folder(dir: &Path, what: &str, schemas: &[&schema::Schema]) {
     }
     write(&dir.join("mod.rs"), &index);
     for schema in schemas {
-        write(&dir.join(format!("{}.rs", emit::snake(&schema.name))), &emit::message(schema));
+        write(
+            &dir.join(format!("{}.rs", emit::snake(&schema.name))),
+            &emit::message(schema),
+        );
     }
     // Messages that are no longer generated.
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
-        let name = entry.path().file_stem().unwrap().to_string_lossy().into_owned();
+        let name = entry
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         if name != "mod" && !names.iter().any(|kept| emit::snake(kept) == name) {
             std::fs::remove_file(entry.path()).unwrap();
         }
@@ -95,7 +165,12 @@ fn write(path: &Path, text: &str) {
         .stdout(Stdio::piped())
         .spawn()
         .expect("rustfmt is installed");
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
     let done = child.wait_with_output().unwrap();
     if !done.status.success() {
         std::fs::write(path, text).unwrap();

@@ -19,13 +19,25 @@ impl Versions {
         if text == "none" {
             return Versions::NONE;
         }
-        let number = |t: &str| t.parse::<i16>().unwrap_or_else(|_| panic!("versions {text:?}"));
+        let number = |t: &str| {
+            t.parse::<i16>()
+                .unwrap_or_else(|_| panic!("versions {text:?}"))
+        };
         if let Some(first) = text.strip_suffix('+') {
-            Versions { first: number(first), last: i16::MAX }
+            Versions {
+                first: number(first),
+                last: i16::MAX,
+            }
         } else if let Some((first, last)) = text.split_once('-') {
-            Versions { first: number(first), last: number(last) }
+            Versions {
+                first: number(first),
+                last: number(last),
+            }
         } else {
-            Versions { first: number(text), last: number(text) }
+            Versions {
+                first: number(text),
+                last: number(text),
+            }
         }
     }
 
@@ -34,7 +46,10 @@ impl Versions {
     }
 
     pub(crate) fn and(self, other: Versions) -> Versions {
-        Versions { first: self.first.max(other.first), last: self.last.min(other.last) }
+        Versions {
+            first: self.first.max(other.first),
+            last: self.last.min(other.last),
+        }
     }
 }
 
@@ -96,7 +111,9 @@ pub(crate) struct Field {
 
 impl Field {
     pub(crate) fn versions(&self) -> Versions {
-        self.versions.or(self.tagged_versions).unwrap_or(Versions::NONE)
+        self.versions
+            .or(self.tagged_versions)
+            .unwrap_or(Versions::NONE)
     }
 }
 
@@ -111,8 +128,10 @@ pub(crate) fn read_all(dir: &Path) -> BTreeMap<String, Schema> {
                 dirs.push(path);
             } else if path.extension().is_some_and(|e| e == "json") {
                 let text = std::fs::read_to_string(&path).expect("a readable schema");
-                let bare: Vec<&str> =
-                    text.lines().filter(|l| !l.trim_start().starts_with("//")).collect();
+                let bare: Vec<&str> = text
+                    .lines()
+                    .filter(|l| !l.trim_start().starts_with("//"))
+                    .collect();
                 let schema: Schema = serde_json::from_str(&bare.join("\n"))
                     .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
                 schemas.insert(schema.name.clone(), schema);

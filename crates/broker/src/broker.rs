@@ -44,7 +44,8 @@ impl Broker {
         engine: Arc<dyn Engine>,
         timers: Arc<Timers>,
     ) -> Result<Arc<Broker>, StartError> {
-        let memory = usize::try_from(config.queued_max_request_bytes).unwrap_or(DEFAULT_REQUEST_MEMORY);
+        let memory =
+            usize::try_from(config.queued_max_request_bytes).unwrap_or(DEFAULT_REQUEST_MEMORY);
         let request_memory_kib = u32::try_from(memory.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
         let broker = Broker {
             node_id: config.node_id,
@@ -55,7 +56,8 @@ impl Broker {
             ),
             endpoints: Mutex::default(),
             max_frame: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),
-            max_idle: u64::try_from(config.connections_max_idle_ms).map_or(FOREVER, Duration::from_millis),
+            max_idle: u64::try_from(config.connections_max_idle_ms)
+                .map_or(FOREVER, Duration::from_millis),
             request_memory: Arc::new(Semaphore::new(request_memory_kib as usize)),
             request_memory_kib,
             stopping: watch::Sender::new(false),
@@ -92,13 +94,22 @@ impl Broker {
 
     /// Says where clients of each listener are to connect.
     pub(crate) fn set_endpoints(&self, endpoints: Vec<(Str, i32)>) {
-        *self.endpoints.lock().unwrap_or_else(PoisonError::into_inner) = endpoints;
+        *self
+            .endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = endpoints;
     }
 
     /// Where a client is to connect: the address of the listener by which it came.
     pub(crate) fn endpoint(&self, client: &Client) -> (Str, i32) {
-        let endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        endpoints.get(client.listener).cloned().unwrap_or_else(|| ("localhost".into(), 9092))
+        let endpoints = self
+            .endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        endpoints
+            .get(client.listener)
+            .cloned()
+            .unwrap_or_else(|| ("localhost".into(), 9092))
     }
 
     /// Creates a topic that was asked for and is not there. Blocks.
@@ -107,14 +118,22 @@ impl Broker {
             return self.groups.ensure(&self.catalog);
         }
         let partitions = self.catalog.config().num_partitions;
-        let new = NewTopic { name: name.detached(), partitions, configs: Default::default() };
+        let new = NewTopic {
+            name: name.detached(),
+            partitions,
+            configs: Default::default(),
+        };
         self.catalog.create_topic(&new, false).map(drop)
     }
 }
 
 /// An address as a client can use it.
 pub(crate) fn endpoint(advertised: &catchword_config::Listener, bound: SocketAddr) -> (Str, i32) {
-    let port = if advertised.port == 0 { bound.port() } else { advertised.port };
+    let port = if advertised.port == 0 {
+        bound.port()
+    } else {
+        advertised.port
+    };
     let host = match advertised.host.as_str() {
         // Nobody said: whoever came by all interfaces is told the machine's name, as Kafka does.
         "" if bound.ip().is_unspecified() => host_name(),
@@ -126,5 +145,10 @@ pub(crate) fn endpoint(advertised: &catchword_config::Listener, bound: SocketAdd
 
 fn host_name() -> String {
     let name = rustix::system::uname();
-    name.nodename().to_str().ok().filter(|n| !n.is_empty()).unwrap_or("localhost").to_owned()
+    name.nodename()
+        .to_str()
+        .ok()
+        .filter(|n| !n.is_empty())
+        .unwrap_or("localhost")
+        .to_owned()
 }

@@ -27,7 +27,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(peer: SocketAddr, listener: usize) -> Client {
-        Client { host: format!("/{}", peer.ip()).into(), listener, software: OnceLock::new() }
+        Client {
+            host: format!("/{}", peer.ip()).into(),
+            listener,
+            software: OnceLock::new(),
+        }
     }
 }
 
@@ -50,27 +54,47 @@ pub(crate) enum Answer {
 /// Why a connection is closed instead of answered: Kafka has no answer to these either.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
-    #[error("a frame of {size} bytes was announced; socket.request.max.bytes allows {max} (is this a Kafka client?)")]
+    #[error(
+        "a frame of {size} bytes was announced; socket.request.max.bytes allows {max} (is this a Kafka client?)"
+    )]
     FrameSize { size: i32, max: usize },
     #[error("the request's header cannot be read: {0}")]
     Header(DecodeError),
     #[error("API key {0} is not spoken here")]
     UnknownApi(i16),
     #[error("{api} version {version} is not spoken here, versions {} to {} are", versions.0, versions.1)]
-    UnknownVersion { api: &'static str, version: i16, versions: (i16, i16) },
+    UnknownVersion {
+        api: &'static str,
+        version: i16,
+        versions: (i16, i16),
+    },
     #[error("{api} version {version} cannot be read: {error}")]
-    Body { api: &'static str, version: i16, error: DecodeError },
+    Body {
+        api: &'static str,
+        version: i16,
+        error: DecodeError,
+    },
     #[error("the answer to {api} version {version} cannot be written: {error}")]
-    Answer { api: &'static str, version: i16, error: EncodeError },
+    Answer {
+        api: &'static str,
+        version: i16,
+        error: EncodeError,
+    },
     #[error("{0}")]
     Handler(&'static str),
 }
 
 /// Decodes a request and runs the first stage of its handler.
-pub(crate) fn request(broker: &Arc<Broker>, client: &Arc<Client>, frame: Bytes) -> Result<Answer, Refused> {
+pub(crate) fn request(
+    broker: &Arc<Broker>,
+    client: &Arc<Client>,
+    frame: Bytes,
+) -> Result<Answer, Refused> {
     let mut d = Decoder::new(frame);
     let head = RequestHead::decode(&mut d).map_err(Refused::Header)?;
-    let Some(key) = ApiKey::from_code(head.api_key) else { return Err(Refused::UnknownApi(head.api_key)) };
+    let Some(key) = ApiKey::from_code(head.api_key) else {
+        return Err(Refused::UnknownApi(head.api_key));
+    };
     let version = head.api_version;
     let versions = key.info().versions;
     let call = Call {
@@ -83,9 +107,20 @@ pub(crate) fn request(broker: &Arc<Broker>, client: &Arc<Client>, frame: Bytes) 
         if key == ApiKey::ApiVersions {
             return api::api_versions::unsupported(head.correlation_id);
         }
-        return Err(Refused::UnknownVersion { api: key.info().name, version, versions });
+        return Err(Refused::UnknownVersion {
+            api: key.info().name,
+            version,
+            versions,
+        });
     }
-    route(key, Run { call, correlation_id: head.correlation_id, body: d })
+    route(
+        key,
+        Run {
+            call,
+            correlation_id: head.correlation_id,
+            body: d,
+        },
+    )
 }
 
 /// A request whose API is known and whose body is still to be decoded.
@@ -131,22 +166,36 @@ fn route(key: ApiKey, run: Run) -> Result<Answer, Refused> {
 }
 
 impl Run {
-    fn with<R: Request>(mut self, handler: fn(&Call, R) -> Outcome<R::Response>) -> Result<Answer, Refused>
+    fn with<R: Request>(
+        mut self,
+        handler: fn(&Call, R) -> Outcome<R::Response>,
+    ) -> Result<Answer, Refused>
     where
         R::Response: Send + 'static,
     {
         let version = self.call.version;
         let api = R::KEY.info().name;
-        let request = R::decode(&mut self.body, version).map_err(|error| Refused::Body { api, version, error })?;
+        let request = R::decode(&mut self.body, version).map_err(|error| Refused::Body {
+            api,
+            version,
+            error,
+        })?;
         let correlation_id = self.correlation_id;
         let encode = move |response: R::Response| {
             let flexible = frame::flexible_header(R::KEY, version);
-            frame::encode_response(&response, version, correlation_id, flexible)
-                .map_err(|error| Refused::Answer { api, version, error })
+            frame::encode_response(&response, version, correlation_id, flexible).map_err(|error| {
+                Refused::Answer {
+                    api,
+                    version,
+                    error,
+                }
+            })
         };
         match handler(&self.call, request) {
             Outcome::Now(response) => encode(response).map(Answer::Ready),
-            Outcome::Later(future) => Ok(Answer::Later(Box::pin(async move { encode(future.await) }))),
+            Outcome::Later(future) => {
+                Ok(Answer::Later(Box::pin(async move { encode(future.await) })))
+            }
             Outcome::Silent => Ok(Answer::Silent),
             Outcome::Close(why) => Err(Refused::Handler(why)),
         }

@@ -32,8 +32,16 @@ impl FlushAll {
     /// Starts all flushes at once; the future waits for all and gives the ones that failed, with the reason.
     pub(crate) fn start(self) -> impl Future<Output = Vec<(Arc<Partition>, String)>> + Send {
         let (tx, rx) = oneshot::channel();
-        let all: Vec<Arc<Partition>> = self.wanted.iter().map(|(partition, _)| partition.clone()).collect();
-        let waiting = Waiting { left: self.wanted.len(), failures: Vec::new(), done: Some(tx) };
+        let all: Vec<Arc<Partition>> = self
+            .wanted
+            .iter()
+            .map(|(partition, _)| partition.clone())
+            .collect();
+        let waiting = Waiting {
+            left: self.wanted.len(),
+            failures: Vec::new(),
+            done: Some(tx),
+        };
         let waiting = Arc::new(Mutex::new(waiting));
         for (partition, end_offset) in self.wanted {
             let (log, waiting) = (partition.log.clone(), waiting.clone());
@@ -56,7 +64,11 @@ impl FlushAll {
         }
         async move {
             // A flush that was dropped unanswered made nothing durable.
-            let dropped = |_| all.into_iter().map(|p| (p, "the log was closed before its flush".to_owned())).collect();
+            let dropped = |_| {
+                all.into_iter()
+                    .map(|p| (p, "the log was closed before its flush".to_owned()))
+                    .collect()
+            };
             rx.await.unwrap_or_else(dropped)
         }
     }

@@ -40,7 +40,9 @@ impl Identity {
                     Uuid::from_random(random::bytes())
                 );
                 write_durably(&path, &text).map_err(|e| failed("cannot write", &e))?;
-                Ok(Identity { cluster_id: id.into() })
+                Ok(Identity {
+                    cluster_id: id.into(),
+                })
             }
             Err(error) => Err(failed("cannot read", &error)),
         }
@@ -48,22 +50,37 @@ impl Identity {
 
     fn check(path: &Path, text: &str, config: &BrokerConfig) -> Result<Identity, StartError> {
         let lines = text.lines().filter(|l| !l.trim_start().starts_with('#'));
-        let entries: BTreeMap<&str, &str> =
-            lines.filter_map(|l| l.split_once('=')).map(|(k, v)| (k.trim(), v.trim())).collect();
+        let entries: BTreeMap<&str, &str> = lines
+            .filter_map(|l| l.split_once('='))
+            .map(|(k, v)| (k.trim(), v.trim()))
+            .collect();
         let wrong = |why: String| Err(StartError::Identity(format!("{}: {why}", path.display())));
         let Some(cluster_id) = entries.get("cluster.id").filter(|id| !id.is_empty()) else {
-            return wrong("there is no cluster.id in it; restore the file, or move the directory away".into());
+            return wrong(
+                "there is no cluster.id in it; restore the file, or move the directory away".into(),
+            );
         };
-        if let Some(node) = entries.get("node.id").filter(|node| **node != config.node_id.to_string()) {
+        if let Some(node) = entries
+            .get("node.id")
+            .filter(|node| **node != config.node_id.to_string())
+        {
             return wrong(format!(
                 "the data is of node {node}, but node.id is {}; start with --set node.id={node}",
                 config.node_id
             ));
         }
-        if let Some(wanted) = config.cluster_id.as_deref().filter(|wanted| wanted != cluster_id) {
-            return wrong(format!("the data is of cluster {cluster_id}, but cluster.id is {wanted}"));
+        if let Some(wanted) = config
+            .cluster_id
+            .as_deref()
+            .filter(|wanted| wanted != cluster_id)
+        {
+            return wrong(format!(
+                "the data is of cluster {cluster_id}, but cluster.id is {wanted}"
+            ));
         }
-        Ok(Identity { cluster_id: Str::copy(cluster_id) })
+        Ok(Identity {
+            cluster_id: Str::copy(cluster_id),
+        })
     }
 }
 

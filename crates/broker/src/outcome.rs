@@ -35,7 +35,10 @@ impl<R: Send + 'static> Outcome<R> {
     }
 
     /// The answer turned into another, now or later.
-    pub(crate) fn map<S: Send + 'static>(self, f: impl FnOnce(R) -> S + Send + 'static) -> Outcome<S> {
+    pub(crate) fn map<S: Send + 'static>(
+        self,
+        f: impl FnOnce(R) -> S + Send + 'static,
+    ) -> Outcome<S> {
         match self {
             Outcome::Now(r) => Outcome::Now(f(r)),
             Outcome::Later(future) => Outcome::later(async move { f(future.await) }),
@@ -46,6 +49,8 @@ impl<R: Send + 'static> Outcome<R> {
 }
 
 /// Runs work that blocks (creating files, syncing a log) off the threads that serve connections.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }

@@ -17,8 +17,18 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub(crate) fn new(tp: TopicPartition, log: Arc<dyn PartitionLog>, leader_epoch: i32) -> Partition {
-        Partition { tp, log, leader_epoch, waiters: Mutex::default(), deleted: AtomicBool::new(false) }
+    pub(crate) fn new(
+        tp: TopicPartition,
+        log: Arc<dyn PartitionLog>,
+        leader_epoch: i32,
+    ) -> Partition {
+        Partition {
+            tp,
+            log,
+            leader_epoch,
+            waiters: Mutex::default(),
+            deleted: AtomicBool::new(false),
+        }
     }
 
     /// Appends, then wakes the fetches that wait for records. `append_time` is stamped where the topic says so.
@@ -28,7 +38,11 @@ impl Partition {
         append_time: Option<i64>,
         origin: AppendOrigin,
     ) -> Result<Appended, AppendError> {
-        let how = Append { leader_epoch: self.leader_epoch, append_time, origin };
+        let how = Append {
+            leader_epoch: self.leader_epoch,
+            append_time,
+            origin,
+        };
         let appended = self.log.append(batches, how)?;
         self.wake();
         Ok(appended)
@@ -50,7 +64,8 @@ impl Partition {
 
     /// Wakes every fetch that waits here.
     pub(crate) fn wake(&self) {
-        let waiters = std::mem::take(&mut *self.waiters.lock().unwrap_or_else(PoisonError::into_inner));
+        let waiters =
+            std::mem::take(&mut *self.waiters.lock().unwrap_or_else(PoisonError::into_inner));
         waiters.iter().for_each(|w| w.notify_one());
     }
 

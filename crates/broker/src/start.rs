@@ -53,7 +53,9 @@ pub enum StartError {
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "; is a broker running there already? choose another address with --listen",
+        io::ErrorKind::AddrInUse => {
+            "; is a broker running there already? choose another address with --listen"
+        }
         io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
         io::ErrorKind::AddrNotAvailable => "; the address is not one of this machine's",
         _ => "",
@@ -86,25 +88,45 @@ pub async fn start(
     let mut endpoints = Vec::new();
     let mut addresses = Vec::new();
     for (at, listener) in bound.iter().enumerate() {
-        let address = listener
-            .local_addr()
-            .map_err(|source| StartError::Listen { address: config.listeners[at].to_string(), source })?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen {
+            address: config.listeners[at].to_string(),
+            source,
+        })?;
         endpoints.push(endpoint(&config.advertised[at], address));
         addresses.push((config.listeners[at].name.clone(), address));
     }
     let max_connections = usize::try_from(config.max_connections).unwrap_or(usize::MAX);
     let expire_every = u64::try_from(config.offsets_retention_check_interval_ms).unwrap_or(1);
     let (opening, opening_timers) = (engine.clone(), timers.clone());
-    let opened = tokio::task::spawn_blocking(move || Broker::new(config, identity.cluster_id, opening, opening_timers));
-    let broker = opened.await.map_err(|e| StartError::Identity(format!("the broker could not be opened: {e}")))??;
+    let opened = tokio::task::spawn_blocking(move || {
+        Broker::new(config, identity.cluster_id, opening, opening_timers)
+    });
+    let broker = opened
+        .await
+        .map_err(|e| StartError::Identity(format!("the broker could not be opened: {e}")))??;
     broker.set_endpoints(endpoints);
     let connections = Arc::new(AtomicUsize::new(0));
-    let mut tasks = vec![tokio::spawn(timers.run()), tokio::spawn(expire(broker.clone(), expire_every))];
+    let mut tasks = vec![
+        tokio::spawn(timers.run()),
+        tokio::spawn(expire(broker.clone(), expire_every)),
+    ];
     for (at, listener) in bound.into_iter().enumerate() {
-        tasks.push(tokio::spawn(accept(broker.clone(), listener, at, connections.clone(), max_connections)));
+        tasks.push(tokio::spawn(accept(
+            broker.clone(),
+            listener,
+            at,
+            connections.clone(),
+            max_connections,
+        )));
     }
     let maintenance = maintain(engine);
-    Ok(Running { broker, addresses, connections, tasks, maintenance })
+    Ok(Running {
+        broker,
+        addresses,
+        connections,
+        tasks,
+        maintenance,
+    })
 }
 
 impl Running {
@@ -136,7 +158,9 @@ impl Running {
         }
         drop(self.maintenance);
         let engine = self.broker.engine.clone();
-        tokio::task::spawn_blocking(move || engine.close()).await.unwrap_or(Err(LogError::Closed))
+        tokio::task::spawn_blocking(move || engine.close())
+            .await
+            .unwrap_or(Err(LogError::Closed))
     }
 
     async fn drained(&self, until: Instant) {
@@ -147,12 +171,21 @@ impl Running {
 }
 
 async fn bind(listener: &Listener, backlog: i32) -> Result<TcpListener, StartError> {
-    let failed = |source| StartError::Listen { address: listener.to_string(), source };
+    let failed = |source| StartError::Listen {
+        address: listener.to_string(),
+        source,
+    };
     let candidates: Vec<SocketAddr> = if listener.host.is_empty() {
         // Both families where the system has both.
-        vec![([0u16; 8], listener.port).into(), ([0u8; 4], listener.port).into()]
+        vec![
+            ([0u16; 8], listener.port).into(),
+            ([0u8; 4], listener.port).into(),
+        ]
     } else {
-        tokio::net::lookup_host((listener.host.as_str(), listener.port)).await.map_err(failed)?.collect()
+        tokio::net::lookup_host((listener.host.as_str(), listener.port))
+            .await
+            .map_err(failed)?
+            .collect()
     };
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in candidates {
@@ -165,7 +198,11 @@ async fn bind(listener: &Listener, backlog: i32) -> Result<TcpListener, StartErr
 }
 
 fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     // Kafka's default of 50 is little for a storm of clients that come back after a restart.
@@ -226,11 +263,15 @@ async fn expire(broker: Arc<Broker>, every_ms: u64) {
 fn maintain(engine: Arc<dyn Engine>) -> std::sync::mpsc::Sender<()> {
     let (tx, rx) = std::sync::mpsc::channel();
     let work = move || {
-        while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = rx.recv_timeout(MAINTAIN_EVERY) {
+        while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = rx.recv_timeout(MAINTAIN_EVERY)
+        {
             engine.maintain(clock::now_ms());
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("log-maintenance".into()).spawn(work) {
+    if let Err(error) = std::thread::Builder::new()
+        .name("log-maintenance".into())
+        .spawn(work)
+    {
         warn!("no thread for the log's housekeeping: {error}; old records are not deleted");
     }
     info!("ready");

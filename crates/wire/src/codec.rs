@@ -43,7 +43,9 @@ pub enum DecodeError {
         position: usize,
     },
     /// More elements than a message of this size can sensibly hold; see [`Decoder::new`].
-    #[error("the message would take {needed} bytes of memory or more, out of proportion to its size")]
+    #[error(
+        "the message would take {needed} bytes of memory or more, out of proportion to its size"
+    )]
     OutOfProportion {
         /// The allocation that went too far, in bytes.
         needed: usize,
@@ -118,7 +120,11 @@ impl Decoder {
     /// beyond that it reports [`DecodeError::OutOfProportion`].
     pub fn new(bytes: Bytes) -> Decoder {
         let memory_left = MEMORY_BASE + MEMORY_PER_BYTE * bytes.len();
-        Decoder { bytes, position: 0, memory_left }
+        Decoder {
+            bytes,
+            position: 0,
+            memory_left,
+        }
     }
 
     /// How many bytes are left.
@@ -132,7 +138,11 @@ impl Decoder {
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        match self.bytes.get(self.position..).and_then(|rest| rest.first_chunk::<N>()) {
+        match self
+            .bytes
+            .get(self.position..)
+            .and_then(|rest| rest.first_chunk::<N>())
+        {
             Some(chunk) => {
                 self.position += N;
                 Ok(*chunk)
@@ -142,7 +152,11 @@ impl Decoder {
     }
 
     fn truncated(&self, needed: usize) -> DecodeError {
-        DecodeError::Truncated { position: self.position, needed, left: self.remaining() }
+        DecodeError::Truncated {
+            position: self.position,
+            needed,
+            left: self.remaining(),
+        }
     }
 
     fn take_shared(&mut self, len: usize) -> Result<Bytes, DecodeError> {
@@ -234,7 +248,9 @@ impl Decoder {
     }
 
     fn not_null<T>(&self, value: Option<T>) -> Result<T, DecodeError> {
-        value.ok_or(DecodeError::UnexpectedNull { position: self.position })
+        value.ok_or(DecodeError::UnexpectedNull {
+            position: self.position,
+        })
     }
 
     /// Text or null.
@@ -277,7 +293,9 @@ impl Decoder {
         flexible: bool,
         mut element: impl FnMut(&mut Decoder) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
-        let Some(len) = self.length(flexible, true)? else { return Ok(None) };
+        let Some(len) = self.length(flexible, true)? else {
+            return Ok(None);
+        };
         // Each element takes a byte at least, so a longer array is a lie.
         if len > self.remaining() {
             return Err(self.truncated(len));
@@ -309,7 +327,11 @@ impl Decoder {
         &mut self,
         read: impl FnOnce(&mut Decoder) -> Result<T, DecodeError>,
     ) -> Result<Option<T>, DecodeError> {
-        if self.i8()? < 0 { Ok(None) } else { read(self).map(Some) }
+        if self.i8()? < 0 {
+            Ok(None)
+        } else {
+            read(self).map(Some)
+        }
     }
 
     /// Tagged fields: `field` reads the ones it knows and says so; the others are skipped.
@@ -326,7 +348,10 @@ impl Decoder {
             let end = self.position + size;
             if field(self, tag)? && self.position != end {
                 let length = size as i64;
-                return Err(DecodeError::BadLength { position: self.position, length });
+                return Err(DecodeError::BadLength {
+                    position: self.position,
+                    length,
+                });
             }
             self.position = end;
         }
@@ -354,7 +379,10 @@ impl Encoder {
 
     /// An empty encoder with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Encoder {
-        Encoder { buf: BytesMut::with_capacity(capacity), ..Encoder::default() }
+        Encoder {
+            buf: BytesMut::with_capacity(capacity),
+            ..Encoder::default()
+        }
     }
 
     /// Bytes written so far, records included.
@@ -455,8 +483,15 @@ impl Encoder {
         self.buf.put_u8(value as u8);
     }
 
-    fn length(&mut self, len: Option<usize>, flexible: bool, wide: bool) -> Result<(), EncodeError> {
-        let too_long = || EncodeError::TooLong { length: len.unwrap_or_default() };
+    fn length(
+        &mut self,
+        len: Option<usize>,
+        flexible: bool,
+        wide: bool,
+    ) -> Result<(), EncodeError> {
+        let too_long = || EncodeError::TooLong {
+            length: len.unwrap_or_default(),
+        };
         match (flexible, wide, len) {
             (true, _, None) => self.uvarint(0),
             (true, _, Some(n)) => {
@@ -475,7 +510,9 @@ impl Encoder {
     pub fn string(&mut self, value: &str, flexible: bool) -> Result<(), EncodeError> {
         // KIP-482 keeps compact strings as short as the others.
         if value.len() > i16::MAX as usize {
-            return Err(EncodeError::TooLong { length: value.len() });
+            return Err(EncodeError::TooLong {
+                length: value.len(),
+            });
         }
         self.length(Some(value.len()), flexible, false)?;
         self.buf.put_slice(value.as_bytes());
@@ -523,7 +560,9 @@ impl Encoder {
         value: Option<&Records>,
         flexible: bool,
     ) -> Result<(), EncodeError> {
-        let Some(records) = value else { return self.length(None, flexible, true) };
+        let Some(records) = value else {
+            return self.length(None, flexible, true);
+        };
         self.length(Some(records.len()), flexible, true)?;
         for segment in records.segments() {
             match segment {

@@ -28,8 +28,15 @@ impl RequestHead {
     /// When the bytes end too early or are malformed.
     pub fn decode(d: &mut Decoder) -> Result<RequestHead, DecodeError> {
         let (api_key, api_version, correlation_id) = (d.i16()?, d.i16()?, d.i32()?);
-        let mut head = RequestHead { api_key, api_version, correlation_id, client_id: None };
-        let Some(api) = ApiKey::from_code(api_key) else { return Ok(head) };
+        let mut head = RequestHead {
+            api_key,
+            api_version,
+            correlation_id,
+            client_id: None,
+        };
+        let Some(api) = ApiKey::from_code(api_key) else {
+            return Ok(head);
+        };
         head.client_id = d.nullable_string(false)?;
         if api_version >= api.info().flexible_from {
             d.tagged_fields(|_, _| Ok(false))?;
@@ -83,7 +90,10 @@ pub fn encode_response<M: Message>(
 
 fn finish(mut e: Encoder) -> Result<Vec<Segment>, EncodeError> {
     let length = e.len() - 4;
-    e.patch_i32(0, i32::try_from(length).map_err(|_| EncodeError::TooLong { length })?);
+    e.patch_i32(
+        0,
+        i32::try_from(length).map_err(|_| EncodeError::TooLong { length })?,
+    );
     Ok(e.into_segments())
 }
 

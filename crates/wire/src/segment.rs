@@ -47,7 +47,11 @@ impl Segment {
         let len = len.min(self.len());
         match self {
             Segment::Bytes(bytes) => Ok(bytes.slice(..len)),
-            Segment::File(slice) => Segment::File(FileSlice { len, ..slice.clone() }).read(),
+            Segment::File(slice) => Segment::File(FileSlice {
+                len,
+                ..slice.clone()
+            })
+            .read(),
         }
     }
 

@@ -74,7 +74,11 @@ impl FromStr for Uuid {
         let mut n = 0u128;
         for (i, c) in text.bytes().enumerate() {
             let six = ALPHABET.iter().position(|a| *a == c).ok_or_else(error)? as u128;
-            n = if i < 21 { (n << 6) | six } else { (n << 2) | (six >> 4) };
+            n = if i < 21 {
+                (n << 6) | six
+            } else {
+                (n << 2) | (six >> 4)
+            };
         }
         Ok(Uuid(n.to_be_bytes()))
     }
@@ -88,12 +92,20 @@ mod tests {
     fn prints_as_kafka_does() {
         // Uuid.ONE_UUID and the id of the metadata topic in Kafka.
         assert_eq!(Uuid::ZERO.to_string(), "AAAAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(Uuid(1u128.to_be_bytes()).to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(
+            Uuid(1u128.to_be_bytes()).to_string(),
+            "AAAAAAAAAAAAAAAAAAAAAQ"
+        );
     }
 
     #[test]
     fn parses_what_it_prints() {
-        for n in [0u128, 1, u128::MAX, 0x0123_4567_89ab_cdef_0011_2233_4455_6677] {
+        for n in [
+            0u128,
+            1,
+            u128::MAX,
+            0x0123_4567_89ab_cdef_0011_2233_4455_6677,
+        ] {
             let id = Uuid(n.to_be_bytes());
             assert_eq!(id.to_string().parse::<Uuid>(), Ok(id));
         }

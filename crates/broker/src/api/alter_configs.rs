@@ -15,7 +15,11 @@ pub(crate) fn handle(call: &Call, request: AlterConfigsRequest) -> Outcome<Alter
     Outcome::later(async move {
         let alter_all = move || {
             let validate_only = request.validate_only;
-            request.resources.into_iter().map(|r| one(&broker, r, validate_only)).collect()
+            request
+                .resources
+                .into_iter()
+                .map(|r| one(&broker, r, validate_only))
+                .collect()
         };
         AlterConfigsResponse {
             responses: blocking(alter_all).await.unwrap_or_default(),
@@ -24,12 +28,25 @@ pub(crate) fn handle(call: &Call, request: AlterConfigsRequest) -> Outcome<Alter
     })
 }
 
-fn one(broker: &Broker, resource: AlterConfigsResource, validate_only: bool) -> AlterConfigsResourceResponse {
+fn one(
+    broker: &Broker,
+    resource: AlterConfigsResource,
+    validate_only: bool,
+) -> AlterConfigsResourceResponse {
     let (kind, name) = (resource.resource_type, &resource.resource_name);
-    let mut changes: Vec<Change> =
-        broker.catalog.overrides(kind, name).into_keys().map(|key| (key, None)).collect();
+    let mut changes: Vec<Change> = broker
+        .catalog
+        .overrides(kind, name)
+        .into_keys()
+        .map(|key| (key, None))
+        .collect();
     changes.retain(|(key, _)| !resource.configs.iter().any(|c| c.name == key.as_str()));
-    changes.extend(resource.configs.iter().map(|c| (c.name.to_string(), c.value.as_ref().map(Str::to_string))));
+    changes.extend(
+        resource
+            .configs
+            .iter()
+            .map(|c| (c.name.to_string(), c.value.as_ref().map(Str::to_string))),
+    );
     let error = alter(broker, kind, name, &changes, validate_only).err();
     AlterConfigsResourceResponse {
         error_code: error.as_ref().map_or(0, |e| e.code.code()),

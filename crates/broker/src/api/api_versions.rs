@@ -1,22 +1,31 @@
 //! ApiVersions (18): which APIs are spoken here, and at which versions.
 
+use catchword_wire::ErrorCode;
 use catchword_wire::api::ApiKey;
 use catchword_wire::frame;
 use catchword_wire::messages::api_versions_response::ApiVersion;
 use catchword_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
-use catchword_wire::ErrorCode;
 
 use crate::dispatch::{Answer, Call, Refused};
 use crate::outcome::Outcome;
 
 pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVersionsResponse> {
     if call.version >= 3 {
-        let software = (&request.client_software_name, &request.client_software_version);
+        let software = (
+            &request.client_software_name,
+            &request.client_software_version,
+        );
         if !is_software_word(software.0) || !is_software_word(software.1) {
             let error_code = ErrorCode::InvalidRequest.code();
-            return Outcome::Now(ApiVersionsResponse { error_code, ..Default::default() });
+            return Outcome::Now(ApiVersionsResponse {
+                error_code,
+                ..Default::default()
+            });
         }
-        let _ = call.client.software.set((software.0.detached(), software.1.detached()));
+        let _ = call
+            .client
+            .software
+            .set((software.0.detached(), software.1.detached()));
     }
     Outcome::Now(ApiVersionsResponse {
         api_keys: spoken(),
@@ -36,13 +45,21 @@ pub(crate) fn unsupported(correlation_id: i32) -> Result<Answer, Refused> {
     let (api, version) = (ApiKey::ApiVersions.info().name, 0);
     frame::encode_response(&response, version, correlation_id, false)
         .map(Answer::Ready)
-        .map_err(|error| Refused::Answer { api, version, error })
+        .map_err(|error| Refused::Answer {
+            api,
+            version,
+            error,
+        })
 }
 
 fn spoken() -> Vec<ApiVersion> {
     let version = |key: &ApiKey| {
         let (min_version, max_version) = key.info().versions;
-        ApiVersion { api_key: key.code(), min_version, max_version }
+        ApiVersion {
+            api_key: key.code(),
+            min_version,
+            max_version,
+        }
     };
     ApiKey::ALL.iter().map(version).collect()
 }
@@ -52,7 +69,9 @@ fn is_software_word(word: &str) -> bool {
     let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
     edge(word.bytes().next())
         && edge(word.bytes().last())
-        && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
 }
 
 #[cfg(test)]

@@ -10,12 +10,19 @@ use crate::catalog::TopicError;
 use crate::dispatch::Call;
 use crate::outcome::{Outcome, blocking};
 
-pub(crate) fn handle(call: &Call, request: CreatePartitionsRequest) -> Outcome<CreatePartitionsResponse> {
+pub(crate) fn handle(
+    call: &Call,
+    request: CreatePartitionsRequest,
+) -> Outcome<CreatePartitionsResponse> {
     let broker = call.broker.clone();
     Outcome::later(async move {
         let create_all = move || {
             let validate_only = request.validate_only;
-            request.topics.into_iter().map(|topic| create(&broker, topic, validate_only)).collect()
+            request
+                .topics
+                .into_iter()
+                .map(|topic| create(&broker, topic, validate_only))
+                .collect()
         };
         CreatePartitionsResponse {
             results: blocking(create_all).await.unwrap_or_default(),
@@ -24,8 +31,15 @@ pub(crate) fn handle(call: &Call, request: CreatePartitionsRequest) -> Outcome<C
     })
 }
 
-fn create(broker: &Broker, wanted: CreatePartitionsTopic, validate_only: bool) -> CreatePartitionsTopicResult {
-    let mut result = CreatePartitionsTopicResult { name: wanted.name.clone(), ..Default::default() };
+fn create(
+    broker: &Broker,
+    wanted: CreatePartitionsTopic,
+    validate_only: bool,
+) -> CreatePartitionsTopicResult {
+    let mut result = CreatePartitionsTopicResult {
+        name: wanted.name.clone(),
+        ..Default::default()
+    };
     if let Err(error) = try_create(broker, &wanted, validate_only) {
         result.error_code = error.code.code();
         result.error_message = Some(error.message.into());
@@ -33,11 +47,22 @@ fn create(broker: &Broker, wanted: CreatePartitionsTopic, validate_only: bool) -
     result
 }
 
-fn try_create(broker: &Broker, wanted: &CreatePartitionsTopic, validate_only: bool) -> Result<(), TopicError> {
+fn try_create(
+    broker: &Broker,
+    wanted: &CreatePartitionsTopic,
+    validate_only: bool,
+) -> Result<(), TopicError> {
     if let Some(assignments) = &wanted.assignments {
-        let now = broker.catalog.topic(&wanted.name).map_or(0, |t| t.partitions.len() as i32);
+        let now = broker
+            .catalog
+            .topic(&wanted.name)
+            .map_or(0, |t| t.partitions.len() as i32);
         if assignments.len() as i32 != wanted.count - now {
-            let why = format!("{} assignments for {} new partitions", assignments.len(), wanted.count - now);
+            let why = format!(
+                "{} assignments for {} new partitions",
+                assignments.len(),
+                wanted.count - now
+            );
             return Err(TopicError::new(ErrorCode::InvalidReplicaAssignment, why));
         }
         if assignments.iter().any(|a| a.broker_ids != [broker.node_id]) {
@@ -45,5 +70,7 @@ fn try_create(broker: &Broker, wanted: &CreatePartitionsTopic, validate_only: bo
             return Err(TopicError::new(ErrorCode::InvalidReplicaAssignment, why));
         }
     }
-    broker.catalog.add_partitions(&wanted.name, wanted.count, validate_only)
+    broker
+        .catalog
+        .add_partitions(&wanted.name, wanted.count, validate_only)
 }

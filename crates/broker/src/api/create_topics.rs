@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use catchword_config::describe_topic;
 use catchword_wire::messages::create_topics_request::CreatableTopic;
-use catchword_wire::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
+use catchword_wire::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult,
+};
 use catchword_wire::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use catchword_wire::{ErrorCode, Str, Uuid};
 
@@ -16,15 +18,24 @@ use crate::outcome::{Outcome, blocking};
 pub(crate) fn handle(call: &Call, request: CreateTopicsRequest) -> Outcome<CreateTopicsResponse> {
     let broker = call.broker.clone();
     Outcome::later(async move {
-        let topics = blocking(move || create_all(&broker, request)).await.unwrap_or_default();
-        CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
+        let topics = blocking(move || create_all(&broker, request))
+            .await
+            .unwrap_or_default();
+        CreateTopicsResponse {
+            topics,
+            ..CreateTopicsResponse::default()
+        }
     })
 }
 
 fn create_all(broker: &Broker, request: CreateTopicsRequest) -> Vec<CreatableTopicResult> {
     let mut seen = BTreeSet::new();
-    let twice: BTreeSet<Str> =
-        request.topics.iter().filter(|t| !seen.insert(t.name.clone())).map(|t| t.name.clone()).collect();
+    let twice: BTreeSet<Str> = request
+        .topics
+        .iter()
+        .filter(|t| !seen.insert(t.name.clone()))
+        .map(|t| t.name.clone())
+        .collect();
     let mut answered = BTreeSet::new();
     let mut results = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
@@ -33,7 +44,10 @@ fn create_all(broker: &Broker, request: CreateTopicsRequest) -> Vec<CreatableTop
             continue;
         }
         let done = if twice.contains(&name) {
-            Err(TopicError::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
+            Err(TopicError::new(
+                ErrorCode::InvalidRequest,
+                "Duplicate topic name.",
+            ))
         } else {
             create(broker, topic, request.validate_only)
         };
@@ -50,7 +64,11 @@ fn create_all(broker: &Broker, request: CreateTopicsRequest) -> Vec<CreatableTop
     results
 }
 
-fn create(broker: &Broker, wanted: CreatableTopic, validate_only: bool) -> Result<CreatableTopicResult, TopicError> {
+fn create(
+    broker: &Broker,
+    wanted: CreatableTopic,
+    validate_only: bool,
+) -> Result<CreatableTopicResult, TopicError> {
     let config = broker.catalog.config();
     let partitions = partition_count(broker, &wanted, config.num_partitions)?;
     let mut configs = BTreeMap::new();
@@ -61,15 +79,21 @@ fn create(broker: &Broker, wanted: CreatableTopic, validate_only: bool) -> Resul
         };
         configs.insert(set.name.to_string(), value.to_string());
     }
-    let new = NewTopic { name: wanted.name.detached(), partitions, configs };
+    let new = NewTopic {
+        name: wanted.name.detached(),
+        partitions,
+        configs,
+    };
     let topic = broker.catalog.create_topic(&new, validate_only)?;
-    let described = describe_topic(&config, &topic.overrides).into_iter().map(|d| CreatableTopicConfigs {
-        name: d.key.into(),
-        value: d.value.map(Str::from),
-        read_only: d.read_only,
-        config_source: d.source.code(),
-        is_sensitive: d.sensitive,
-    });
+    let described = describe_topic(&config, &topic.overrides)
+        .into_iter()
+        .map(|d| CreatableTopicConfigs {
+            name: d.key.into(),
+            value: d.value.map(Str::from),
+            read_only: d.read_only,
+            config_source: d.source.code(),
+            is_sensitive: d.sensitive,
+        });
     Ok(CreatableTopicResult {
         name: wanted.name,
         topic_id: if validate_only { Uuid::ZERO } else { topic.id },
@@ -81,7 +105,11 @@ fn create(broker: &Broker, wanted: CreatableTopic, validate_only: bool) -> Resul
 }
 
 /// How many partitions are meant: a count, the default, or one for each manual assignment.
-fn partition_count(broker: &Broker, wanted: &CreatableTopic, default: i32) -> Result<i32, TopicError> {
+fn partition_count(
+    broker: &Broker,
+    wanted: &CreatableTopic,
+    default: i32,
+) -> Result<i32, TopicError> {
     if wanted.assignments.is_empty() {
         if !matches!(wanted.replication_factor, -1 | 1) {
             let why = format!(
@@ -93,19 +121,35 @@ fn partition_count(broker: &Broker, wanted: &CreatableTopic, default: i32) -> Re
         return match wanted.num_partitions {
             -1 => Ok(default),
             n if n >= 1 => Ok(n),
-            _ => Err(TopicError::new(ErrorCode::InvalidPartitions, "Number of partitions was set to an invalid non-positive value.")),
+            _ => Err(TopicError::new(
+                ErrorCode::InvalidPartitions,
+                "Number of partitions was set to an invalid non-positive value.",
+            )),
         };
     }
     if wanted.num_partitions != -1 || wanted.replication_factor != -1 {
         let why = "A manual partition assignment was specified, but numPartitions or replicationFactor was not set to -1.";
         return Err(TopicError::new(ErrorCode::InvalidRequest, why));
     }
-    let mut indexes: Vec<i32> = wanted.assignments.iter().map(|a| a.partition_index).collect();
+    let mut indexes: Vec<i32> = wanted
+        .assignments
+        .iter()
+        .map(|a| a.partition_index)
+        .collect();
     indexes.sort_unstable();
-    let consecutive = indexes.iter().enumerate().all(|(at, index)| at as i32 == *index);
-    let here = wanted.assignments.iter().all(|a| a.broker_ids == [broker.node_id]);
+    let consecutive = indexes
+        .iter()
+        .enumerate()
+        .all(|(at, index)| at as i32 == *index);
+    let here = wanted
+        .assignments
+        .iter()
+        .all(|a| a.broker_ids == [broker.node_id]);
     if !consecutive || !here {
-        let why = format!("partitions must be numbered from 0 and assigned to the one broker there is, {}", broker.node_id);
+        let why = format!(
+            "partitions must be numbered from 0 and assigned to the one broker there is, {}",
+            broker.node_id
+        );
         return Err(TopicError::new(ErrorCode::InvalidReplicaAssignment, why));
     }
     Ok(indexes.len() as i32)

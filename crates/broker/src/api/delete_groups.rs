@@ -9,16 +9,26 @@ use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
 pub(crate) fn handle(call: &Call, request: DeleteGroupsRequest) -> Outcome<DeleteGroupsResponse> {
-    let ask = |id: &catchword_wire::Str| call.broker.groups.call(call, GroupCall::DeleteGroup(id.clone()));
+    let ask = |id: &catchword_wire::Str| {
+        call.broker
+            .groups
+            .call(call, GroupCall::DeleteGroup(id.clone()))
+    };
     let replies: Vec<_> = request.groups_names.iter().map(ask).collect();
     Outcome::later(async move {
         let mut results = Vec::with_capacity(replies.len());
         for (reply, group_id) in replies.into_iter().zip(request.groups_names) {
             results.push(match reply.get().await {
                 Some(Some(Reply::DeleteGroup(result))) => result,
-                _ => DeletableGroupResult { group_id, error_code: ErrorCode::CoordinatorNotAvailable.code() },
+                _ => DeletableGroupResult {
+                    group_id,
+                    error_code: ErrorCode::CoordinatorNotAvailable.code(),
+                },
             });
         }
-        DeleteGroupsResponse { results, ..DeleteGroupsResponse::default() }
+        DeleteGroupsResponse {
+            results,
+            ..DeleteGroupsResponse::default()
+        }
     })
 }

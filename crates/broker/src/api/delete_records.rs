@@ -1,7 +1,9 @@
 //! DeleteRecords (21): everything below an offset goes (KIP-107).
 
 use catchword_wire::messages::delete_records_request::DeleteRecordsPartition;
-use catchword_wire::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
+use catchword_wire::messages::delete_records_response::{
+    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+};
 use catchword_wire::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 use catchword_wire::{ErrorCode, Uuid};
 
@@ -17,8 +19,13 @@ const HIGH_WATERMARK: i64 = -1;
 pub(crate) fn handle(call: &Call, request: DeleteRecordsRequest) -> Outcome<DeleteRecordsResponse> {
     let broker = call.broker.clone();
     Outcome::later(async move {
-        let topics = blocking(move || delete_all(&broker, request)).await.unwrap_or_default();
-        DeleteRecordsResponse { topics, ..DeleteRecordsResponse::default() }
+        let topics = blocking(move || delete_all(&broker, request))
+            .await
+            .unwrap_or_default();
+        DeleteRecordsResponse {
+            topics,
+            ..DeleteRecordsResponse::default()
+        }
     })
 }
 
@@ -27,7 +34,10 @@ fn delete_all(broker: &Broker, request: DeleteRecordsRequest) -> Vec<DeleteRecor
     for wanted in request.topics {
         let topic = lookup::topic(&broker.catalog, &wanted.name, Uuid::ZERO);
         let one = |want: &DeleteRecordsPartition| {
-            let done = topic.as_ref().map_err(|e| *e).and_then(|topic| delete(topic, want));
+            let done = topic
+                .as_ref()
+                .map_err(|e| *e)
+                .and_then(|topic| delete(topic, want));
             DeleteRecordsPartitionResult {
                 partition_index: want.partition_index,
                 low_watermark: done.unwrap_or(-1),
@@ -35,7 +45,10 @@ fn delete_all(broker: &Broker, request: DeleteRecordsRequest) -> Vec<DeleteRecor
             }
         };
         let partitions = wanted.partitions.iter().map(one).collect();
-        topics.push(DeleteRecordsTopicResult { name: wanted.name, partitions });
+        topics.push(DeleteRecordsTopicResult {
+            name: wanted.name,
+            partitions,
+        });
     }
     topics
 }
@@ -49,9 +62,16 @@ fn delete(topic: &Topic, want: &DeleteRecordsPartition) -> Result<i64, ErrorCode
         return Err(ErrorCode::PolicyViolation);
     }
     let end = partition.log.offsets().high_watermark;
-    let offset = if want.offset == HIGH_WATERMARK { end } else { want.offset };
+    let offset = if want.offset == HIGH_WATERMARK {
+        end
+    } else {
+        want.offset
+    };
     if offset < 0 || offset > end {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    partition.log.truncate_prefix(offset).map_err(|e| error::read_error(&e))
+    partition
+        .log
+        .truncate_prefix(offset)
+        .map_err(|e| error::read_error(&e))
 }

@@ -12,11 +12,19 @@ use crate::outcome::{Outcome, blocking};
 
 pub(crate) fn handle(call: &Call, request: DeleteTopicsRequest) -> Outcome<DeleteTopicsResponse> {
     let broker = call.broker.clone();
-    let by_name = |name| DeleteTopicState { name: Some(name), topic_id: Uuid::ZERO };
+    let by_name = |name| DeleteTopicState {
+        name: Some(name),
+        topic_id: Uuid::ZERO,
+    };
     let mut topics = request.topics;
     topics.extend(request.topic_names.into_iter().map(by_name));
     Outcome::later(async move {
-        let delete_all = move || topics.into_iter().map(|topic| delete(&broker, topic)).collect();
+        let delete_all = move || {
+            topics
+                .into_iter()
+                .map(|topic| delete(&broker, topic))
+                .collect()
+        };
         DeleteTopicsResponse {
             responses: blocking(delete_all).await.unwrap_or_default(),
             ..DeleteTopicsResponse::default()
@@ -25,7 +33,11 @@ pub(crate) fn handle(call: &Call, request: DeleteTopicsRequest) -> Outcome<Delet
 }
 
 fn delete(broker: &Broker, wanted: DeleteTopicState) -> DeletableTopicResult {
-    let mut result = DeletableTopicResult { name: wanted.name.clone(), topic_id: wanted.topic_id, ..Default::default() };
+    let mut result = DeletableTopicResult {
+        name: wanted.name.clone(),
+        topic_id: wanted.topic_id,
+        ..Default::default()
+    };
     match try_delete(broker, &wanted) {
         Ok((name, id)) => {
             result.name = Some(name);
@@ -39,26 +51,52 @@ fn delete(broker: &Broker, wanted: DeleteTopicState) -> DeletableTopicResult {
     result
 }
 
-fn try_delete(broker: &Broker, wanted: &DeleteTopicState) -> Result<(catchword_wire::Str, Uuid), TopicError> {
+fn try_delete(
+    broker: &Broker,
+    wanted: &DeleteTopicState,
+) -> Result<(catchword_wire::Str, Uuid), TopicError> {
     if !broker.catalog.config().delete_topic_enable {
-        return Err(TopicError::new(ErrorCode::TopicDeletionDisabled, "delete.topic.enable is false"));
+        return Err(TopicError::new(
+            ErrorCode::TopicDeletionDisabled,
+            "delete.topic.enable is false",
+        ));
     }
     let topic = match (&wanted.name, wanted.topic_id) {
         (Some(name), id) if id.is_zero() => {
-            let unknown = || TopicError::new(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic-partition.");
+            let unknown = || {
+                TopicError::new(
+                    ErrorCode::UnknownTopicOrPartition,
+                    "This server does not host this topic-partition.",
+                )
+            };
             broker.catalog.topic(name).ok_or_else(unknown)?
         }
         (None, id) if !id.is_zero() => {
-            let unknown = || TopicError::new(ErrorCode::UnknownTopicId, "This server does not host this topic ID.");
+            let unknown = || {
+                TopicError::new(
+                    ErrorCode::UnknownTopicId,
+                    "This server does not host this topic ID.",
+                )
+            };
             broker.catalog.topic_by_id(id).ok_or_else(unknown)?
         }
-        _ => return Err(TopicError::new(ErrorCode::InvalidRequest, "a topic is named by its name or by its id, not both")),
+        _ => {
+            return Err(TopicError::new(
+                ErrorCode::InvalidRequest,
+                "a topic is named by its name or by its id, not both",
+            ));
+        }
     };
     if topic.is_internal() {
-        let why = format!("{} is the broker's own: its committed offsets would be lost", topic.name);
+        let why = format!(
+            "{} is the broker's own: its committed offsets would be lost",
+            topic.name
+        );
         return Err(TopicError::new(ErrorCode::InvalidTopicException, why));
     }
     broker.catalog.delete_topic(&topic.name)?;
-    broker.groups.topics_deleted(&[(topic.name.clone(), topic.id)]);
+    broker
+        .groups
+        .topics_deleted(&[(topic.name.clone(), topic.id)]);
     Ok((topic.name.clone(), topic.id))
 }

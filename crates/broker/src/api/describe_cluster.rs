@@ -11,12 +11,17 @@ use crate::outcome::Outcome;
 /// Brokers, as opposed to controllers (KIP-919).
 const ENDPOINT_BROKERS: i8 = 1;
 
-pub(crate) fn handle(call: &Call, request: DescribeClusterRequest) -> Outcome<DescribeClusterResponse> {
+pub(crate) fn handle(
+    call: &Call,
+    request: DescribeClusterRequest,
+) -> Outcome<DescribeClusterResponse> {
     let broker = &call.broker;
     if request.endpoint_type != ENDPOINT_BROKERS {
         return Outcome::Now(DescribeClusterResponse {
             error_code: ErrorCode::MismatchedEndpointType.code(),
-            error_message: Some("this is a broker's address; Catchword has no separate controllers".into()),
+            error_message: Some(
+                "this is a broker's address; Catchword has no separate controllers".into(),
+            ),
             endpoint_type: ENDPOINT_BROKERS,
             ..DescribeClusterResponse::default()
         });
@@ -30,7 +35,12 @@ pub(crate) fn handle(call: &Call, request: DescribeClusterRequest) -> Outcome<De
             broker_id: broker.node_id,
             host,
             port,
-            rack: broker.catalog.config().broker_rack.as_deref().map(Str::copy),
+            rack: broker
+                .catalog
+                .config()
+                .broker_rack
+                .as_deref()
+                .map(Str::copy),
             is_fenced: false,
         }],
         cluster_authorized_operations: if request.include_cluster_authorized_operations {

@@ -16,10 +16,23 @@ use crate::outcome::Outcome;
 /// BROKER_LOGGER: levels of the broker's loggers.
 const RESOURCE_BROKER_LOGGER: i8 = 8;
 
-pub(crate) fn handle(call: &Call, request: DescribeConfigsRequest) -> Outcome<DescribeConfigsResponse> {
-    let with = With { synonyms: request.include_synonyms, documentation: request.include_documentation };
-    let results = request.resources.into_iter().map(|r| one(&call.broker, r, with)).collect();
-    Outcome::Now(DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() })
+pub(crate) fn handle(
+    call: &Call,
+    request: DescribeConfigsRequest,
+) -> Outcome<DescribeConfigsResponse> {
+    let with = With {
+        synonyms: request.include_synonyms,
+        documentation: request.include_documentation,
+    };
+    let results = request
+        .resources
+        .into_iter()
+        .map(|r| one(&call.broker, r, with))
+        .collect();
+    Outcome::Now(DescribeConfigsResponse {
+        results,
+        ..DescribeConfigsResponse::default()
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -37,8 +50,15 @@ fn one(broker: &Broker, wanted: DescribeConfigsResource, with: With) -> Describe
     };
     match describe(broker, wanted.resource_type, &wanted.resource_name) {
         Ok(described) => {
-            let asked = |d: &Described| keys.as_ref().is_none_or(|keys| keys.iter().any(|k| k == d.key));
-            result.configs = described.into_iter().filter(asked).map(|d| entry(d, with)).collect();
+            let asked = |d: &Described| {
+                keys.as_ref()
+                    .is_none_or(|keys| keys.iter().any(|k| k == d.key))
+            };
+            result.configs = described
+                .into_iter()
+                .filter(asked)
+                .map(|d| entry(d, with))
+                .collect();
         }
         Err(error) => {
             result.error_code = error.code.code();
@@ -53,7 +73,12 @@ fn describe(broker: &Broker, resource_type: i8, name: &str) -> Result<Vec<Descri
     match resource_type {
         RESOURCE_TOPIC => {
             crate::catalog::check_name(name)?;
-            let unknown = || TopicError::new(ErrorCode::UnknownTopicOrPartition, format!("there is no topic {name}"));
+            let unknown = || {
+                TopicError::new(
+                    ErrorCode::UnknownTopicOrPartition,
+                    format!("there is no topic {name}"),
+                )
+            };
             let topic = broker.catalog.topic(name).ok_or_else(unknown)?;
             Ok(describe_topic(&config, &topic.overrides))
         }
@@ -62,21 +87,28 @@ fn describe(broker: &Broker, resource_type: i8, name: &str) -> Result<Vec<Descri
             check_node(broker, name)?;
             Ok(describe_broker(&config))
         }
-        RESOURCE_GROUP => {
-            Ok(describe_group(&config, &broker.catalog.overrides(RESOURCE_GROUP, name)))
-        }
+        RESOURCE_GROUP => Ok(describe_group(
+            &config,
+            &broker.catalog.overrides(RESOURCE_GROUP, name),
+        )),
         RESOURCE_BROKER_LOGGER => {
             check_node(broker, name)?;
             Ok(Vec::new())
         }
-        other => Err(TopicError::new(ErrorCode::InvalidRequest, format!("resources of type {other} have no settings"))),
+        other => Err(TopicError::new(
+            ErrorCode::InvalidRequest,
+            format!("resources of type {other} have no settings"),
+        )),
     }
 }
 
 /// The default for all brokers holds only what was set there.
 fn cluster_wide(broker: &Broker, config: &BrokerConfig) -> Vec<Described> {
     let set = broker.catalog.overrides(RESOURCE_BROKER, "");
-    describe_broker(config).into_iter().filter(|d| set.contains_key(d.key)).collect()
+    describe_broker(config)
+        .into_iter()
+        .filter(|d| set.contains_key(d.key))
+        .collect()
 }
 
 /// A broker's settings are asked of that broker.
@@ -84,7 +116,10 @@ pub(super) fn check_node(broker: &Broker, name: &str) -> Result<(), TopicError> 
     if name == broker.node_id.to_string() {
         return Ok(());
     }
-    let why = format!("Unexpected broker id, expected {} or empty string, but received {name}", broker.node_id);
+    let why = format!(
+        "Unexpected broker id, expected {} or empty string, but received {name}",
+        broker.node_id
+    );
     Err(TopicError::new(ErrorCode::InvalidRequest, why))
 }
 
@@ -100,7 +135,11 @@ fn entry(d: Described, with: With) -> DescribeConfigsResourceResult {
         read_only: d.read_only,
         config_source: d.source.code(),
         is_sensitive: d.sensitive,
-        synonyms: if with.synonyms { d.synonyms.into_iter().map(synonym).collect() } else { Vec::new() },
+        synonyms: if with.synonyms {
+            d.synonyms.into_iter().map(synonym).collect()
+        } else {
+            Vec::new()
+        },
         config_type: d.config_type,
         documentation: with.documentation.then(|| d.documentation.into()),
     }

@@ -13,9 +13,20 @@ const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 /// "Not asked for".
 const NO_OPERATIONS: i32 = i32::MIN;
 
-pub(crate) fn handle(call: &Call, request: DescribeGroupsRequest) -> Outcome<DescribeGroupsResponse> {
-    let operations = if request.include_authorized_operations { GROUP_OPERATIONS } else { NO_OPERATIONS };
-    let ask = |id: &catchword_wire::Str| call.broker.groups.call(call, GroupCall::DescribeGroup(id.clone()));
+pub(crate) fn handle(
+    call: &Call,
+    request: DescribeGroupsRequest,
+) -> Outcome<DescribeGroupsResponse> {
+    let operations = if request.include_authorized_operations {
+        GROUP_OPERATIONS
+    } else {
+        NO_OPERATIONS
+    };
+    let ask = |id: &catchword_wire::Str| {
+        call.broker
+            .groups
+            .call(call, GroupCall::DescribeGroup(id.clone()))
+    };
     let replies: Vec<_> = request.groups.iter().map(ask).collect();
     Outcome::later(async move {
         let mut groups = Vec::with_capacity(replies.len());
@@ -31,6 +42,9 @@ pub(crate) fn handle(call: &Call, request: DescribeGroupsRequest) -> Outcome<Des
             group.authorized_operations = operations;
             groups.push(group);
         }
-        DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() }
+        DescribeGroupsResponse {
+            groups,
+            ..DescribeGroupsResponse::default()
+        }
     })
 }

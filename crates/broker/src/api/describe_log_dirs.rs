@@ -12,17 +12,27 @@ use crate::broker::Broker;
 use crate::dispatch::Call;
 use crate::outcome::{Outcome, blocking};
 
-pub(crate) fn handle(call: &Call, request: DescribeLogDirsRequest) -> Outcome<DescribeLogDirsResponse> {
+pub(crate) fn handle(
+    call: &Call,
+    request: DescribeLogDirsRequest,
+) -> Outcome<DescribeLogDirsResponse> {
     let broker = call.broker.clone();
     Outcome::later(async move {
-        let results = blocking(move || vec![describe(&broker, &request)]).await.unwrap_or_default();
-        DescribeLogDirsResponse { results, ..DescribeLogDirsResponse::default() }
+        let results = blocking(move || vec![describe(&broker, &request)])
+            .await
+            .unwrap_or_default();
+        DescribeLogDirsResponse {
+            results,
+            ..DescribeLogDirsResponse::default()
+        }
     })
 }
 
 fn describe(broker: &Broker, request: &DescribeLogDirsRequest) -> DescribeLogDirsResult {
-    let wanted: Option<BTreeMap<&Str, &Vec<i32>>> =
-        request.topics.as_ref().map(|topics| topics.iter().map(|t| (&t.topic, &t.partitions)).collect());
+    let wanted: Option<BTreeMap<&Str, &Vec<i32>>> = request
+        .topics
+        .as_ref()
+        .map(|topics| topics.iter().map(|t| (&t.topic, &t.partitions)).collect());
     let mut topics = Vec::new();
     for topic in broker.catalog.topics() {
         let indexes = match &wanted {
@@ -32,7 +42,10 @@ fn describe(broker: &Broker, request: &DescribeLogDirsRequest) -> DescribeLogDir
                 None => continue,
             },
         };
-        let described = topic.partitions.iter().filter(|p| indexes.is_none_or(|i| i.contains(&p.tp.partition)));
+        let described = topic
+            .partitions
+            .iter()
+            .filter(|p| indexes.is_none_or(|i| i.contains(&p.tp.partition)));
         let partitions: Vec<_> = described
             .map(|p| DescribeLogDirsPartition {
                 partition_index: p.tp.partition,
@@ -41,7 +54,10 @@ fn describe(broker: &Broker, request: &DescribeLogDirsRequest) -> DescribeLogDir
             })
             .collect();
         if !partitions.is_empty() {
-            topics.push(DescribeLogDirsTopic { name: topic.name.clone(), partitions });
+            topics.push(DescribeLogDirsTopic {
+                name: topic.name.clone(),
+                partitions,
+            });
         }
     }
     let storage = broker.engine.describe();

@@ -1,6 +1,8 @@
 //! DescribeProducers (61): the idempotent producers that a partition remembers (KIP-664).
 
-use catchword_wire::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
+use catchword_wire::messages::describe_producers_response::{
+    PartitionResponse, ProducerState, TopicResponse,
+};
 use catchword_wire::messages::{DescribeProducersRequest, DescribeProducersResponse};
 use catchword_wire::{ErrorCode, Uuid};
 
@@ -8,12 +10,18 @@ use super::lookup;
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
-pub(crate) fn handle(call: &Call, request: DescribeProducersRequest) -> Outcome<DescribeProducersResponse> {
+pub(crate) fn handle(
+    call: &Call,
+    request: DescribeProducersRequest,
+) -> Outcome<DescribeProducersResponse> {
     let mut topics = Vec::with_capacity(request.topics.len());
     for wanted in request.topics {
         let topic = lookup::topic(&call.broker.catalog, &wanted.name, Uuid::ZERO);
         let one = |index: &i32| {
-            let found = topic.as_ref().map_err(|e| *e).and_then(|topic| lookup::partition(topic, *index));
+            let found = topic
+                .as_ref()
+                .map_err(|e| *e)
+                .and_then(|topic| lookup::partition(topic, *index));
             let view = |p: catchword_log::ProducerView| ProducerState {
                 producer_id: p.producer_id,
                 producer_epoch: i32::from(p.epoch),
@@ -25,12 +33,21 @@ pub(crate) fn handle(call: &Call, request: DescribeProducersRequest) -> Outcome<
             PartitionResponse {
                 partition_index: *index,
                 error_code: found.map_or_else(ErrorCode::code, |_| 0),
-                active_producers: found.map_or_else(|_| Vec::new(), |p| p.log.producers().into_iter().map(view).collect()),
+                active_producers: found.map_or_else(
+                    |_| Vec::new(),
+                    |p| p.log.producers().into_iter().map(view).collect(),
+                ),
                 ..PartitionResponse::default()
             }
         };
         let partitions = wanted.partition_indexes.iter().map(one).collect();
-        topics.push(TopicResponse { name: wanted.name, partitions });
+        topics.push(TopicResponse {
+            name: wanted.name,
+            partitions,
+        });
     }
-    Outcome::Now(DescribeProducersResponse { topics, ..DescribeProducersResponse::default() })
+    Outcome::Now(DescribeProducersResponse {
+        topics,
+        ..DescribeProducersResponse::default()
+    })
 }

@@ -37,7 +37,10 @@ pub(crate) fn handle(
     if names.first() != Some(&from_topic) {
         from_partition = 0;
     }
-    let mut page = Page { left: request.response_partition_limit.clamp(1, MAX_PAGE), response: Default::default() };
+    let mut page = Page {
+        left: request.response_partition_limit.clamp(1, MAX_PAGE),
+        response: Default::default(),
+    };
     for name in names {
         match catalog.topic(&name) {
             Some(topic) => {
@@ -60,7 +63,12 @@ struct Page {
 impl Page {
     /// Adds a topic from a partition on; false once the page is full.
     fn add(&mut self, call: &Call, topic: &Arc<Topic>, from: i32) -> bool {
-        let cursor = |partition_index| Some(Cursor { topic_name: topic.name.clone(), partition_index });
+        let cursor = |partition_index| {
+            Some(Cursor {
+                topic_name: topic.name.clone(),
+                partition_index,
+            })
+        };
         if self.left == 0 {
             self.response.next_cursor = cursor(from);
             return false;
@@ -80,14 +88,16 @@ impl Page {
         };
         let partitions: Vec<_> = (from.max(0)..end).map(partition).collect();
         self.left -= partitions.len() as i32;
-        self.response.topics.push(DescribeTopicPartitionsResponseTopic {
-            name: Some(topic.name.clone()),
-            topic_id: topic.id,
-            is_internal: topic.is_internal(),
-            partitions,
-            topic_authorized_operations: TOPIC_OPERATIONS,
-            ..Default::default()
-        });
+        self.response
+            .topics
+            .push(DescribeTopicPartitionsResponseTopic {
+                name: Some(topic.name.clone()),
+                topic_id: topic.id,
+                is_internal: topic.is_internal(),
+                partitions,
+                topic_authorized_operations: TOPIC_OPERATIONS,
+                ..Default::default()
+            });
         if end < total {
             self.response.next_cursor = cursor(end);
         }
@@ -100,10 +110,12 @@ impl Page {
         } else {
             ErrorCode::InvalidTopicException
         };
-        self.response.topics.push(DescribeTopicPartitionsResponseTopic {
-            error_code: error.code(),
-            name: Some(name),
-            ..Default::default()
-        });
+        self.response
+            .topics
+            .push(DescribeTopicPartitionsResponseTopic {
+                error_code: error.code(),
+                name: Some(name),
+                ..Default::default()
+            });
     }
 }

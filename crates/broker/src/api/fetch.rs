@@ -15,25 +15,37 @@ use crate::outcome::Outcome;
 const READ_COMMITTED: i8 = 1;
 
 pub(crate) fn handle(call: &Call, request: FetchRequest) -> Outcome<FetchResponse> {
-    let opened = match call.broker.fetch_sessions.open(&request, call.version, clock::now_ms()) {
+    let opened = match call
+        .broker
+        .fetch_sessions
+        .open(&request, call.version, clock::now_ms())
+    {
         Ok(opened) => opened,
         Err(code) => {
             let error_code = code.code();
-            return Outcome::Now(FetchResponse { error_code, ..FetchResponse::default() });
+            return Outcome::Now(FetchResponse {
+                error_code,
+                ..FetchResponse::default()
+            });
         }
     };
     let positive = |n: i32| usize::try_from(n).unwrap_or(0);
     let most = positive(call.broker.catalog.config().fetch_max_bytes);
     let limits = Limits {
         max_bytes: positive(request.max_bytes).min(most),
-        upto: if request.isolation_level == READ_COMMITTED { ReadLimit::LastStable } else { ReadLimit::HighWatermark },
+        upto: if request.isolation_level == READ_COMMITTED {
+            ReadLimit::LastStable
+        } else {
+            ReadLimit::HighWatermark
+        },
     };
     let min_bytes = positive(request.min_bytes).min(limits.max_bytes);
     let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let broker = call.broker.clone();
     Outcome::later(async move {
         let first = read_all(&broker.catalog, &opened.wants, limits).await;
-        let pass = if is_enough(&first, min_bytes) || max_wait.is_zero() || opened.wants.is_empty() {
+        let pass = if is_enough(&first, min_bytes) || max_wait.is_zero() || opened.wants.is_empty()
+        {
             first
         } else {
             wait_for_records(&broker, &opened.wants, limits, min_bytes, max_wait, first).await
@@ -53,12 +65,21 @@ fn answer(opened: &Opened, results: Vec<PartitionData>) -> FetchResponse {
                 TopicKey::Name(name) => (name.clone(), Uuid::ZERO),
                 TopicKey::Id(id) => (Str::EMPTY, *id),
             };
-            responses.push(FetchableTopicResponse { topic, topic_id, partitions: Vec::new() });
+            responses.push(FetchableTopicResponse {
+                topic,
+                topic_id,
+                partitions: Vec::new(),
+            });
             last = Some(want.topic);
         }
         if let Some(topic) = responses.last_mut() {
             topic.partitions.push(data);
         }
     }
-    FetchResponse { error_code: ErrorCode::None.code(), session_id, responses, ..FetchResponse::default() }
+    FetchResponse {
+        error_code: ErrorCode::None.code(),
+        session_id,
+        responses,
+        ..FetchResponse::default()
+    }
 }

@@ -12,7 +12,10 @@ const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 
-pub(crate) fn handle(call: &Call, request: FindCoordinatorRequest) -> Outcome<FindCoordinatorResponse> {
+pub(crate) fn handle(
+    call: &Call,
+    request: FindCoordinatorRequest,
+) -> Outcome<FindCoordinatorResponse> {
     let call = call.clone();
     Outcome::later(async move {
         let problem = match request.key_type {
@@ -21,12 +24,24 @@ pub(crate) fn handle(call: &Call, request: FindCoordinatorRequest) -> Outcome<Fi
                 match blocking(move || groups::ensure(&broker)).await {
                     Some(Ok(())) => None,
                     Some(Err(error)) => Some((ErrorCode::CoordinatorNotAvailable, error.message)),
-                    None => Some((ErrorCode::CoordinatorNotAvailable, "the broker is stopping".to_owned())),
+                    None => Some((
+                        ErrorCode::CoordinatorNotAvailable,
+                        "the broker is stopping".to_owned(),
+                    )),
                 }
             }
-            TRANSACTION => Some((ErrorCode::InvalidRequest, "transactions are not served yet".to_owned())),
-            SHARE => Some((ErrorCode::InvalidRequest, "share groups are not served yet".to_owned())),
-            other => Some((ErrorCode::InvalidRequest, format!("there is no coordinator of type {other}"))),
+            TRANSACTION => Some((
+                ErrorCode::InvalidRequest,
+                "transactions are not served yet".to_owned(),
+            )),
+            SHARE => Some((
+                ErrorCode::InvalidRequest,
+                "share groups are not served yet".to_owned(),
+            )),
+            other => Some((
+                ErrorCode::InvalidRequest,
+                format!("there is no coordinator of type {other}"),
+            )),
         };
         answer(&call, request, problem)
     })
@@ -40,7 +55,13 @@ fn answer(
     let (host, port) = call.broker.endpoint(&call.client);
     let node_id = call.broker.node_id;
     let coordinator = |key: Str| match &problem {
-        None => Coordinator { key, node_id, host: host.clone(), port, ..Coordinator::default() },
+        None => Coordinator {
+            key,
+            node_id,
+            host: host.clone(),
+            port,
+            ..Coordinator::default()
+        },
         Some((code, why)) => Coordinator {
             key,
             node_id: -1,
@@ -51,8 +72,15 @@ fn answer(
         },
     };
     if call.version >= 4 {
-        let coordinators = request.coordinator_keys.into_iter().map(coordinator).collect();
-        return FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() };
+        let coordinators = request
+            .coordinator_keys
+            .into_iter()
+            .map(coordinator)
+            .collect();
+        return FindCoordinatorResponse {
+            coordinators,
+            ..FindCoordinatorResponse::default()
+        };
     }
     let one = coordinator(request.key);
     FindCoordinatorResponse {

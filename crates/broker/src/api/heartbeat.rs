@@ -11,6 +11,9 @@ pub(crate) fn handle(call: &Call, request: HeartbeatRequest) -> Outcome<Heartbea
     let reply = call.broker.groups.call(call, GroupCall::Heartbeat(request));
     reply.map(|reply| match reply {
         Some(Reply::Heartbeat(response)) => response,
-        _ => HeartbeatResponse { error_code: ErrorCode::CoordinatorNotAvailable.code(), ..Default::default() },
+        _ => HeartbeatResponse {
+            error_code: ErrorCode::CoordinatorNotAvailable.code(),
+            ..Default::default()
+        },
     })
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use catchword_config::{BrokerConfig, Key, Type};
-use catchword_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use catchword_wire::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
 use catchword_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use catchword_wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use catchword_wire::{ErrorCode, Str};
@@ -29,7 +31,11 @@ pub(crate) fn handle(
     Outcome::later(async move {
         let alter_all = move || {
             let validate_only = request.validate_only;
-            request.resources.into_iter().map(|r| one(&broker, r, validate_only)).collect()
+            request
+                .resources
+                .into_iter()
+                .map(|r| one(&broker, r, validate_only))
+                .collect()
         };
         IncrementalAlterConfigsResponse {
             responses: blocking(alter_all).await.unwrap_or_default(),
@@ -38,9 +44,14 @@ pub(crate) fn handle(
     })
 }
 
-fn one(broker: &Broker, resource: AlterConfigsResource, validate_only: bool) -> AlterConfigsResourceResponse {
+fn one(
+    broker: &Broker,
+    resource: AlterConfigsResource,
+    validate_only: bool,
+) -> AlterConfigsResourceResponse {
     let (kind, name) = (resource.resource_type, resource.resource_name.clone());
-    let done = changes(broker, &resource).and_then(|changes| alter(broker, kind, &name, &changes, validate_only));
+    let done = changes(broker, &resource)
+        .and_then(|changes| alter(broker, kind, &name, &changes, validate_only));
     let error = done.err();
     AlterConfigsResourceResponse {
         error_code: error.as_ref().map_or(0, |e| e.code.code()),
@@ -61,7 +72,12 @@ pub(super) fn alter(
     match kind {
         RESOURCE_TOPIC => {
             crate::catalog::check_name(name)?;
-            let unknown = || TopicError::new(ErrorCode::UnknownTopicOrPartition, format!("there is no topic {name}"));
+            let unknown = || {
+                TopicError::new(
+                    ErrorCode::UnknownTopicOrPartition,
+                    format!("there is no topic {name}"),
+                )
+            };
             broker.catalog.topic(name).ok_or_else(unknown)?;
         }
         RESOURCE_BROKER if name.is_empty() => {}
@@ -72,31 +88,60 @@ pub(super) fn alter(
             return Err(TopicError::new(ErrorCode::InvalidRequest, why));
         }
     }
-    broker.catalog.alter_configs(kind, name, changes, validate_only)?;
+    broker
+        .catalog
+        .alter_configs(kind, name, changes, validate_only)?;
     Ok(())
 }
 
 fn changes(broker: &Broker, resource: &AlterConfigsResource) -> Result<Vec<Change>, TopicError> {
     let mut seen = BTreeSet::new();
-    if let Some(twice) = resource.configs.iter().find(|c| !seen.insert(c.name.clone())) {
+    if let Some(twice) = resource
+        .configs
+        .iter()
+        .find(|c| !seen.insert(c.name.clone()))
+    {
         let why = format!("Error due to duplicate config keys: {}", twice.name);
         return Err(TopicError::new(ErrorCode::InvalidRequest, why));
     }
-    resource.configs.iter().map(|c| change(broker, resource, c)).collect()
+    resource
+        .configs
+        .iter()
+        .map(|c| change(broker, resource, c))
+        .collect()
 }
 
-fn change(broker: &Broker, resource: &AlterConfigsResource, config: &AlterableConfig) -> Result<Change, TopicError> {
+fn change(
+    broker: &Broker,
+    resource: &AlterConfigsResource,
+    config: &AlterableConfig,
+) -> Result<Change, TopicError> {
     let name = config.name.to_string();
     let value = || {
-        let missing = || TopicError::new(ErrorCode::InvalidRequest, format!("Null value not supported for : {name}"));
-        config.value.as_ref().map(Str::to_string).ok_or_else(missing)
+        let missing = || {
+            TopicError::new(
+                ErrorCode::InvalidRequest,
+                format!("Null value not supported for : {name}"),
+            )
+        };
+        config
+            .value
+            .as_ref()
+            .map(Str::to_string)
+            .ok_or_else(missing)
     };
     let new = match config.config_operation {
         SET => Some(value()?),
         DELETE => None,
         operation @ (APPEND | SUBTRACT) => {
             let items = value()?;
-            Some(with_items(broker, resource, &name, operation == APPEND, &items)?)
+            Some(with_items(
+                broker,
+                resource,
+                &name,
+                operation == APPEND,
+                &items,
+            )?)
         }
         other => {
             let why = format!("Unknown operation type {other} for config {name}");
@@ -123,10 +168,20 @@ fn with_items(
         let why = format!("Can't APPEND or SUBTRACT to key {name} because its type is not LIST.");
         return Err(TopicError::new(ErrorCode::InvalidConfig, why));
     }
-    let set = broker.catalog.overrides(resource.resource_type, &resource.resource_name);
-    let now = set.get(name).cloned().or_else(|| key.and_then(|k| k.default).map(str::to_owned)).unwrap_or_default();
+    let set = broker
+        .catalog
+        .overrides(resource.resource_type, &resource.resource_name);
+    let now = set
+        .get(name)
+        .cloned()
+        .or_else(|| key.and_then(|k| k.default).map(str::to_owned))
+        .unwrap_or_default();
     let split = |text: &str| -> Vec<String> {
-        text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect()
+        text.split(',')
+            .map(str::trim)
+            .filter(|t| !t.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
     let mut list = split(&now);
     for item in split(items) {

@@ -11,6 +11,9 @@ pub(crate) fn handle(call: &Call, request: JoinGroupRequest) -> Outcome<JoinGrou
     let reply = call.broker.groups.call(call, GroupCall::JoinGroup(request));
     reply.map(|reply| match reply {
         Some(Reply::JoinGroup(response)) => response,
-        _ => JoinGroupResponse { error_code: ErrorCode::CoordinatorNotAvailable.code(), ..Default::default() },
+        _ => JoinGroupResponse {
+            error_code: ErrorCode::CoordinatorNotAvailable.code(),
+            ..Default::default()
+        },
     })
 }

@@ -8,9 +8,15 @@ use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
 pub(crate) fn handle(call: &Call, request: LeaveGroupRequest) -> Outcome<LeaveGroupResponse> {
-    let reply = call.broker.groups.call(call, GroupCall::LeaveGroup(request));
+    let reply = call
+        .broker
+        .groups
+        .call(call, GroupCall::LeaveGroup(request));
     reply.map(|reply| match reply {
         Some(Reply::LeaveGroup(response)) => response,
-        _ => LeaveGroupResponse { error_code: ErrorCode::CoordinatorNotAvailable.code(), ..Default::default() },
+        _ => LeaveGroupResponse {
+            error_code: ErrorCode::CoordinatorNotAvailable.code(),
+            ..Default::default()
+        },
     })
 }

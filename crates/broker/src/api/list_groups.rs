@@ -10,7 +10,10 @@ use crate::outcome::Outcome;
 pub(crate) fn handle(call: &Call, request: ListGroupsRequest) -> Outcome<ListGroupsResponse> {
     if call.broker.groups.is_loading() {
         let error_code = ErrorCode::CoordinatorLoadInProgress.code();
-        return Outcome::Now(ListGroupsResponse { error_code, ..ListGroupsResponse::default() });
+        return Outcome::Now(ListGroupsResponse {
+            error_code,
+            ..ListGroupsResponse::default()
+        });
     }
     let ask = || GroupCall::ListGroups {
         states: request.states_filter.clone(),

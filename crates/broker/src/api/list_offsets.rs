@@ -3,7 +3,9 @@
 use catchword_log::{Offsets, Read, ReadLimit};
 use catchword_wire::batch::BatchHeader;
 use catchword_wire::messages::list_offsets_request::ListOffsetsPartition;
-use catchword_wire::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use catchword_wire::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use catchword_wire::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use catchword_wire::{ErrorCode, Uuid};
 
@@ -23,7 +25,11 @@ const EARLIEST_PENDING_UPLOAD: i64 = -6;
 const READ_COMMITTED: i8 = 1;
 
 pub(crate) fn handle(call: &Call, request: ListOffsetsRequest) -> Outcome<ListOffsetsResponse> {
-    let limit = if request.isolation_level == READ_COMMITTED { ReadLimit::LastStable } else { ReadLimit::HighWatermark };
+    let limit = if request.isolation_level == READ_COMMITTED {
+        ReadLimit::LastStable
+    } else {
+        ReadLimit::HighWatermark
+    };
     let mut topics = Vec::with_capacity(request.topics.len());
     for wanted in request.topics {
         let topic = lookup::topic(&call.broker.catalog, &wanted.name, Uuid::ZERO);
@@ -36,9 +42,15 @@ pub(crate) fn handle(call: &Call, request: ListOffsetsRequest) -> Outcome<ListOf
             answer(want.partition_index, found)
         };
         let partitions = wanted.partitions.iter().map(one).collect();
-        topics.push(ListOffsetsTopicResponse { name: wanted.name, partitions });
+        topics.push(ListOffsetsTopicResponse {
+            name: wanted.name,
+            partitions,
+        });
     }
-    Outcome::Now(ListOffsetsResponse { topics, ..ListOffsetsResponse::default() })
+    Outcome::Now(ListOffsetsResponse {
+        topics,
+        ..ListOffsetsResponse::default()
+    })
 }
 
 /// Timestamp, offset, leader epoch; each -1 where there is none.
@@ -48,10 +60,21 @@ const NOWHERE: Place = (-1, -1, -1);
 fn answer(partition_index: i32, found: Result<Place, ErrorCode>) -> ListOffsetsPartitionResponse {
     let error_code = found.map_or_else(ErrorCode::code, |_| 0);
     let (timestamp, offset, leader_epoch) = found.unwrap_or(NOWHERE);
-    ListOffsetsPartitionResponse { partition_index, error_code, timestamp, offset, leader_epoch }
+    ListOffsetsPartitionResponse {
+        partition_index,
+        error_code,
+        timestamp,
+        offset,
+        leader_epoch,
+    }
 }
 
-fn find(partition: &Partition, timestamp: i64, limit: ReadLimit, version: i16) -> Result<Place, ErrorCode> {
+fn find(
+    partition: &Partition,
+    timestamp: i64,
+    limit: ReadLimit,
+    version: i16,
+) -> Result<Place, ErrorCode> {
     let log = &partition.log;
     let offsets = log.offsets();
     let visible = |place: Option<catchword_log::TimestampOffset>| match place {
@@ -61,22 +84,37 @@ fn find(partition: &Partition, timestamp: i64, limit: ReadLimit, version: i16) -
     match timestamp {
         LATEST => Ok((-1, offsets.limit(limit), partition.leader_epoch)),
         EARLIEST => Ok((-1, offsets.log_start, first_epoch(partition, &offsets))),
-        EARLIEST_LOCAL if version >= 8 => Ok((-1, offsets.log_start, first_epoch(partition, &offsets))),
-        MAX_TIMESTAMP if version >= 7 => {
-            log.max_timestamp().map(visible).map_err(|e| error::read_error(&e))
+        EARLIEST_LOCAL if version >= 8 => {
+            Ok((-1, offsets.log_start, first_epoch(partition, &offsets)))
         }
+        MAX_TIMESTAMP if version >= 7 => log
+            .max_timestamp()
+            .map(visible)
+            .map_err(|e| error::read_error(&e)),
         // Nothing is tiered.
         LATEST_TIERED if version >= 9 => Ok(NOWHERE),
         EARLIEST_PENDING_UPLOAD if version >= 11 => Ok(NOWHERE),
         t if t < 0 => Err(ErrorCode::UnsupportedVersion),
-        t => log.offset_for_timestamp(t).map(visible).map_err(|e| error::read_error(&e)),
+        t => log
+            .offset_for_timestamp(t)
+            .map(visible)
+            .map_err(|e| error::read_error(&e)),
     }
 }
 
 /// The leader epoch of the first record; of the partition if there is none.
 fn first_epoch(partition: &Partition, offsets: &Offsets) -> i32 {
-    let Read::Now(Ok(fetched)) = partition.log.read(offsets.log_start, 1, ReadLimit::LogEnd, true) else { return -1 };
-    let front = fetched.data.segments().first().and_then(|segment| segment.front(catchword_wire::batch::HEADER_LEN).ok());
+    let Read::Now(Ok(fetched)) = partition
+        .log
+        .read(offsets.log_start, 1, ReadLimit::LogEnd, true)
+    else {
+        return -1;
+    };
+    let front = fetched
+        .data
+        .segments()
+        .first()
+        .and_then(|segment| segment.front(catchword_wire::batch::HEADER_LEN).ok());
     match front.as_deref().map(BatchHeader::parse) {
         Some(Ok(header)) => header.partition_leader_epoch,
         _ => partition.leader_epoch,

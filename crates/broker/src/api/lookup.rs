@@ -10,7 +10,9 @@ use crate::partition::Partition;
 /// The topic that a request means, by id if it gives one.
 pub(super) fn topic(catalog: &Catalog, name: &str, id: Uuid) -> Result<Arc<Topic>, ErrorCode> {
     if id.is_zero() {
-        catalog.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)
+        catalog
+            .topic(name)
+            .ok_or(ErrorCode::UnknownTopicOrPartition)
     } else {
         catalog.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId)
     }
@@ -18,7 +20,10 @@ pub(super) fn topic(catalog: &Catalog, name: &str, id: Uuid) -> Result<Arc<Topic
 
 /// A partition of the topic.
 pub(super) fn partition(topic: &Topic, index: i32) -> Result<&Arc<Partition>, ErrorCode> {
-    topic.partition(index).filter(|p| !p.is_deleted()).ok_or(ErrorCode::UnknownTopicOrPartition)
+    topic
+        .partition(index)
+        .filter(|p| !p.is_deleted())
+        .ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
 /// Compares the leader epoch that the client knows with the one in force; -1 means that it doesn't say (KIP-320).

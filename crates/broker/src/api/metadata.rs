@@ -40,8 +40,15 @@ fn missing_topics(call: &Call, request: &MetadataRequest) -> Vec<Str> {
     if !may_create || !call.broker.catalog.config().auto_create_topics_enable {
         return Vec::new();
     }
-    let names = request.topics.iter().flatten().filter_map(|t| t.name.as_ref());
-    names.filter(|name| call.broker.catalog.topic(name).is_none()).cloned().collect()
+    let names = request
+        .topics
+        .iter()
+        .flatten()
+        .filter_map(|t| t.name.as_ref());
+    names
+        .filter(|name| call.broker.catalog.topic(name).is_none())
+        .cloned()
+        .collect()
 }
 
 /// Creates a topic that a client merely mentioned; that it cannot be is told by its absence.
@@ -53,15 +60,29 @@ fn auto_create(broker: &Arc<Broker>, name: &Str) {
 
 fn answer(call: &Call, request: &MetadataRequest) -> MetadataResponse {
     let broker = &call.broker;
-    let operations =
-        if request.include_topic_authorized_operations { TOPIC_OPERATIONS } else { NO_OPERATIONS };
+    let operations = if request.include_topic_authorized_operations {
+        TOPIC_OPERATIONS
+    } else {
+        NO_OPERATIONS
+    };
     let topics = match &request.topics {
-        None => broker.catalog.topics().iter().map(|t| described(broker, t, operations)).collect(),
+        None => broker
+            .catalog
+            .topics()
+            .iter()
+            .map(|t| described(broker, t, operations))
+            .collect(),
         // Version 0 has no null and means all topics by an empty list.
-        Some(names) if names.is_empty() && call.version == 0 => {
-            broker.catalog.topics().iter().map(|t| described(broker, t, operations)).collect()
-        }
-        Some(names) => names.iter().map(|wanted| one(broker, wanted, operations)).collect(),
+        Some(names) if names.is_empty() && call.version == 0 => broker
+            .catalog
+            .topics()
+            .iter()
+            .map(|t| described(broker, t, operations))
+            .collect(),
+        Some(names) => names
+            .iter()
+            .map(|wanted| one(broker, wanted, operations))
+            .collect(),
     };
     let endpoint = broker.endpoint(&call.client);
     MetadataResponse {
@@ -69,7 +90,12 @@ fn answer(call: &Call, request: &MetadataRequest) -> MetadataResponse {
             node_id: broker.node_id,
             host: endpoint.0,
             port: endpoint.1,
-            rack: broker.catalog.config().broker_rack.as_deref().map(Str::copy),
+            rack: broker
+                .catalog
+                .config()
+                .broker_rack
+                .as_deref()
+                .map(Str::copy),
         }],
         cluster_id: Some(broker.cluster_id.clone()),
         controller_id: broker.node_id,
@@ -85,11 +111,15 @@ fn answer(call: &Call, request: &MetadataRequest) -> MetadataResponse {
 
 fn one(broker: &Broker, wanted: &MetadataRequestTopic, operations: i32) -> MetadataResponseTopic {
     let (topic, error) = match &wanted.name {
-        Some(name) if crate::catalog::is_valid_name(name) => {
-            (broker.catalog.topic(name), ErrorCode::UnknownTopicOrPartition)
-        }
+        Some(name) if crate::catalog::is_valid_name(name) => (
+            broker.catalog.topic(name),
+            ErrorCode::UnknownTopicOrPartition,
+        ),
         Some(_) => (None, ErrorCode::InvalidTopicException),
-        None => (broker.catalog.topic_by_id(wanted.topic_id), ErrorCode::UnknownTopicId),
+        None => (
+            broker.catalog.topic_by_id(wanted.topic_id),
+            ErrorCode::UnknownTopicId,
+        ),
     };
     match topic {
         Some(topic) => described(broker, &topic, operations),

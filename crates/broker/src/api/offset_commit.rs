@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use catchword_coordinator::{Call as GroupCall, Reply};
 use catchword_wire::messages::offset_commit_request::OffsetCommitRequestTopic;
-use catchword_wire::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use catchword_wire::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
 use catchword_wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use catchword_wire::{ErrorCode, Str, Uuid};
 
@@ -16,19 +18,37 @@ use crate::outcome::Outcome;
 /// From this version on topics are named by their ids.
 const BY_ID: i16 = 10;
 
-pub(crate) fn handle(call: &Call, mut request: OffsetCommitRequest) -> Outcome<OffsetCommitResponse> {
+pub(crate) fn handle(
+    call: &Call,
+    mut request: OffsetCommitRequest,
+) -> Outcome<OffsetCommitResponse> {
     let mut refused = Vec::new();
-    request.topics.retain_mut(|topic| resolve(call, topic, &mut refused));
+    request
+        .topics
+        .retain_mut(|topic| resolve(call, topic, &mut refused));
     if request.topics.is_empty() && !refused.is_empty() {
-        return Outcome::Now(OffsetCommitResponse { topics: refused, ..OffsetCommitResponse::default() });
+        return Outcome::Now(OffsetCommitResponse {
+            topics: refused,
+            ..OffsetCommitResponse::default()
+        });
     }
     let named: Vec<(Str, Uuid, Vec<i32>)> = request
         .topics
         .iter()
-        .map(|t| (t.name.clone(), t.topic_id, t.partitions.iter().map(|p| p.partition_index).collect()))
+        .map(|t| {
+            (
+                t.name.clone(),
+                t.topic_id,
+                t.partitions.iter().map(|p| p.partition_index).collect(),
+            )
+        })
         .collect();
-    let timeout = u64::try_from(call.broker.catalog.config().offsets_commit_timeout_ms).unwrap_or(0);
-    let outcome = call.broker.groups.call(call, GroupCall::OffsetCommit(request));
+    let timeout =
+        u64::try_from(call.broker.catalog.config().offsets_commit_timeout_ms).unwrap_or(0);
+    let outcome = call
+        .broker
+        .groups
+        .call(call, GroupCall::OffsetCommit(request));
     let merge = move |reply: Option<Reply>| match reply {
         Some(Reply::OffsetCommit(mut response)) => {
             merge(&mut response.topics, refused);
@@ -47,18 +67,36 @@ pub(crate) fn handle(call: &Call, mut request: OffsetCommitRequest) -> Outcome<O
 }
 
 /// Gives a topic its name and id. Partitions that do not exist are moved to `refused`; false if nothing is left.
-fn resolve(call: &Call, topic: &mut OffsetCommitRequestTopic, refused: &mut Vec<OffsetCommitResponseTopic>) -> bool {
+fn resolve(
+    call: &Call,
+    topic: &mut OffsetCommitRequestTopic,
+    refused: &mut Vec<OffsetCommitResponseTopic>,
+) -> bool {
     let catalog = &call.broker.catalog;
     let (found, code) = if call.version >= BY_ID {
-        (catalog.topic_by_id(topic.topic_id), ErrorCode::UnknownTopicId)
+        (
+            catalog.topic_by_id(topic.topic_id),
+            ErrorCode::UnknownTopicId,
+        )
     } else {
-        (catalog.topic(&topic.name), ErrorCode::UnknownTopicOrPartition)
+        (
+            catalog.topic(&topic.name),
+            ErrorCode::UnknownTopicOrPartition,
+        )
     };
     let mut errors = Vec::new();
-    let error = |partition_index, code: ErrorCode| OffsetCommitResponsePartition { partition_index, error_code: code.code() };
+    let error = |partition_index, code: ErrorCode| OffsetCommitResponsePartition {
+        partition_index,
+        error_code: code.code(),
+    };
     match found {
         None => {
-            errors.extend(topic.partitions.drain(..).map(|p| error(p.partition_index, code)));
+            errors.extend(
+                topic
+                    .partitions
+                    .drain(..)
+                    .map(|p| error(p.partition_index, code)),
+            );
         }
         Some(found) => {
             topic.name = found.name.clone();
@@ -74,7 +112,11 @@ fn resolve(call: &Call, topic: &mut OffsetCommitRequestTopic, refused: &mut Vec<
     }
     if !errors.is_empty() {
         let (name, topic_id) = (topic.name.clone(), topic.topic_id);
-        refused.push(OffsetCommitResponseTopic { name, topic_id, partitions: errors });
+        refused.push(OffsetCommitResponseTopic {
+            name,
+            topic_id,
+            partitions: errors,
+        });
     }
     !topic.partitions.is_empty()
 }
@@ -82,24 +124,36 @@ fn resolve(call: &Call, topic: &mut OffsetCommitRequestTopic, refused: &mut Vec<
 /// Puts the refused partitions beside the others of their topic.
 fn merge(topics: &mut Vec<OffsetCommitResponseTopic>, refused: Vec<OffsetCommitResponseTopic>) {
     for topic in refused {
-        match topics.iter_mut().find(|t| t.name == topic.name && t.topic_id == topic.topic_id) {
+        match topics
+            .iter_mut()
+            .find(|t| t.name == topic.name && t.topic_id == topic.topic_id)
+        {
             Some(present) => present.partitions.extend(topic.partitions),
             None => topics.push(topic),
         }
     }
 }
 
-fn not_stored(named: Vec<(Str, Uuid, Vec<i32>)>, refused: Vec<OffsetCommitResponseTopic>) -> OffsetCommitResponse {
+fn not_stored(
+    named: Vec<(Str, Uuid, Vec<i32>)>,
+    refused: Vec<OffsetCommitResponseTopic>,
+) -> OffsetCommitResponse {
     let error_code = ErrorCode::CoordinatorNotAvailable.code();
     let topic = |(name, topic_id, partitions): (Str, Uuid, Vec<i32>)| OffsetCommitResponseTopic {
         name,
         topic_id,
         partitions: partitions
             .into_iter()
-            .map(|partition_index| OffsetCommitResponsePartition { partition_index, error_code })
+            .map(|partition_index| OffsetCommitResponsePartition {
+                partition_index,
+                error_code,
+            })
             .collect(),
     };
     let mut topics: Vec<_> = named.into_iter().map(topic).collect();
     merge(&mut topics, refused);
-    OffsetCommitResponse { topics, ..OffsetCommitResponse::default() }
+    OffsetCommitResponse {
+        topics,
+        ..OffsetCommitResponse::default()
+    }
 }

@@ -8,9 +8,15 @@ use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
 pub(crate) fn handle(call: &Call, request: OffsetDeleteRequest) -> Outcome<OffsetDeleteResponse> {
-    let reply = call.broker.groups.call(call, GroupCall::OffsetDelete(request));
+    let reply = call
+        .broker
+        .groups
+        .call(call, GroupCall::OffsetDelete(request));
     reply.map(|reply| match reply {
         Some(Reply::OffsetDelete(response)) => response,
-        _ => OffsetDeleteResponse { error_code: ErrorCode::CoordinatorNotAvailable.code(), ..Default::default() },
+        _ => OffsetDeleteResponse {
+            error_code: ErrorCode::CoordinatorNotAvailable.code(),
+            ..Default::default()
+        },
     })
 }

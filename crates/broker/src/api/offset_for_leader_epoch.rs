@@ -2,7 +2,9 @@
 //! (KIP-320).
 
 use catchword_wire::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
-use catchword_wire::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
+use catchword_wire::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
 use catchword_wire::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 use catchword_wire::{ErrorCode, Uuid};
 
@@ -11,7 +13,10 @@ use crate::dispatch::Call;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 
-pub(crate) fn handle(call: &Call, request: OffsetForLeaderEpochRequest) -> Outcome<OffsetForLeaderEpochResponse> {
+pub(crate) fn handle(
+    call: &Call,
+    request: OffsetForLeaderEpochRequest,
+) -> Outcome<OffsetForLeaderEpochResponse> {
     let mut topics = Vec::with_capacity(request.topics.len());
     for wanted in request.topics {
         let topic = lookup::topic(&call.broker.catalog, &wanted.topic, Uuid::ZERO);
@@ -23,12 +28,23 @@ pub(crate) fn handle(call: &Call, request: OffsetForLeaderEpochRequest) -> Outco
             });
             let error_code = found.map_or_else(ErrorCode::code, |_| 0);
             let (leader_epoch, end_offset) = found.unwrap_or((-1, -1));
-            EpochEndOffset { error_code, partition: want.partition, leader_epoch, end_offset }
+            EpochEndOffset {
+                error_code,
+                partition: want.partition,
+                leader_epoch,
+                end_offset,
+            }
         };
         let partitions = wanted.partitions.iter().map(one).collect();
-        topics.push(OffsetForLeaderTopicResult { topic: wanted.topic, partitions });
+        topics.push(OffsetForLeaderTopicResult {
+            topic: wanted.topic,
+            partitions,
+        });
     }
-    Outcome::Now(OffsetForLeaderEpochResponse { topics, ..OffsetForLeaderEpochResponse::default() })
+    Outcome::Now(OffsetForLeaderEpochResponse {
+        topics,
+        ..OffsetForLeaderEpochResponse::default()
+    })
 }
 
 /// The epoch in force ends at the log's end, whether it has records yet or not.

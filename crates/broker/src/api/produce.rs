@@ -34,7 +34,11 @@ struct Refused {
 
 impl Refused {
     fn new(code: ErrorCode, message: impl Into<String>) -> Refused {
-        Refused { code: code.code(), message: message.into(), records: Vec::new() }
+        Refused {
+            code: code.code(),
+            message: message.into(),
+            records: Vec::new(),
+        }
     }
 }
 
@@ -64,20 +68,32 @@ pub(crate) fn handle(call: &Call, request: ProduceRequest) -> Outcome<ProduceRes
         for part in data.partition_data {
             let index = part.index;
             let done = match &topic {
-                _ if !matches!(acks, -1..=1) => Err(Refused::new(ErrorCode::InvalidRequiredAcks, format!("acks={acks} is not -1, 0 or 1"))),
+                _ if !matches!(acks, -1..=1) => Err(Refused::new(
+                    ErrorCode::InvalidRequiredAcks,
+                    format!("acks={acks} is not -1, 0 or 1"),
+                )),
                 Err(code) => Err(Refused::new(*code, "")),
-                Ok(topic) => append(topic, part, call.version, now).inspect(|(partition, appended)| {
-                    if acks == ACKS_ALL && topic.settings.durability == Durability::Fsync {
-                        flush.add(partition.clone(), appended.last_offset + 1);
-                    }
-                }),
+                Ok(topic) => {
+                    append(topic, part, call.version, now).inspect(|(partition, appended)| {
+                        if acks == ACKS_ALL && topic.settings.durability == Durability::Fsync {
+                            flush.add(partition.clone(), appended.last_offset + 1);
+                        }
+                    })
+                }
             };
             failed |= done.is_err();
             partition_responses.push(answer(index, done));
         }
-        responses.push(TopicProduceResponse { name: data.name, topic_id: data.topic_id, partition_responses });
+        responses.push(TopicProduceResponse {
+            name: data.name,
+            topic_id: data.topic_id,
+            partition_responses,
+        });
     }
-    let response = ProduceResponse { responses, ..ProduceResponse::default() };
+    let response = ProduceResponse {
+        responses,
+        ..ProduceResponse::default()
+    };
     match acks {
         // Nobody reads an answer: closing the connection is how a producer hears of a failure.
         0 if failed => Outcome::Close("a record produced with acks=0 was refused"),
@@ -105,9 +121,13 @@ fn append(
     let batch = only_batch(part.records)?;
     batch::validate(&batch, &options(&topic.settings, version, now))?;
     if batch.header.is_transactional() {
-        return Err(Refused::new(ErrorCode::InvalidTxnState, "transactions are not served yet"));
+        return Err(Refused::new(
+            ErrorCode::InvalidTxnState,
+            "transactions are not served yet",
+        ));
     }
-    let stamp = (topic.settings.message_timestamp_type == TimestampType::LogAppendTime).then_some(now);
+    let stamp =
+        (topic.settings.message_timestamp_type == TimestampType::LogAppendTime).then_some(now);
     match partition.append(&[batch], stamp, AppendOrigin::Client) {
         Ok(appended) => Ok((partition.clone(), appended)),
         Err(error) => {
@@ -126,11 +146,17 @@ fn only_batch(records: Option<Records>) -> Result<Batch, Refused> {
     let bytes = records.unwrap_or_default().read().unwrap_or_default();
     let mut batches = batch::split(bytes);
     match (batches.next(), batches.next()) {
-        (None, _) => Err(invalid("a produce request must have at least one record batch")),
-        (Some(Err(error)), _) => {
-            Err(Refused { code: error.error_code(), message: error.to_string(), records: Vec::new() })
-        }
-        (Some(Ok(_)), Some(_)) => Err(invalid("a produce request must have exactly one record batch")),
+        (None, _) => Err(invalid(
+            "a produce request must have at least one record batch",
+        )),
+        (Some(Err(error)), _) => Err(Refused {
+            code: error.error_code(),
+            message: error.to_string(),
+            records: Vec::new(),
+        }),
+        (Some(Ok(_)), Some(_)) => Err(invalid(
+            "a produce request must have exactly one record batch",
+        )),
         (Some(Ok(batch)), None) => Ok(batch),
     }
 }
@@ -152,7 +178,10 @@ fn options(settings: &TopicSettings, version: i16, now: i64) -> ValidateOptions 
     }
 }
 
-fn answer(index: i32, done: Result<(Arc<Partition>, Appended), Refused>) -> PartitionProduceResponse {
+fn answer(
+    index: i32,
+    done: Result<(Arc<Partition>, Appended), Refused>,
+) -> PartitionProduceResponse {
     match done {
         Ok((_, appended)) => PartitionProduceResponse {
             index,
@@ -173,12 +202,20 @@ fn answer(index: i32, done: Result<(Arc<Partition>, Appended), Refused>) -> Part
 }
 
 /// What did not become durable was not produced, as far as anybody may count on it.
-fn with_failures(mut response: ProduceResponse, failures: &[(Arc<Partition>, String)]) -> ProduceResponse {
+fn with_failures(
+    mut response: ProduceResponse,
+    failures: &[(Arc<Partition>, String)],
+) -> ProduceResponse {
     for (partition, why) in failures {
         tracing::error!("{}: records did not become durable: {why}", partition.tp);
         for topic in &mut response.responses {
-            let here = topic.name == *partition.tp.topic || topic.topic_id.0 == partition.log.topic_id().0;
-            for part in topic.partition_responses.iter_mut().filter(|p| here && p.index == partition.tp.partition) {
+            let here =
+                topic.name == *partition.tp.topic || topic.topic_id.0 == partition.log.topic_id().0;
+            for part in topic
+                .partition_responses
+                .iter_mut()
+                .filter(|p| here && p.index == partition.tp.partition)
+            {
                 part.error_code = ErrorCode::KafkaStorageError.code();
                 part.base_offset = -1;
                 part.error_message = Some(why.clone().into());

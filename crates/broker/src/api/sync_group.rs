@@ -11,6 +11,9 @@ pub(crate) fn handle(call: &Call, request: SyncGroupRequest) -> Outcome<SyncGrou
     let reply = call.broker.groups.call(call, GroupCall::SyncGroup(request));
     reply.map(|reply| match reply {
         Some(Reply::SyncGroup(response)) => response,
-        _ => SyncGroupResponse { error_code: ErrorCode::CoordinatorNotAvailable.code(), ..Default::default() },
+        _ => SyncGroupResponse {
+            error_code: ErrorCode::CoordinatorNotAvailable.code(),
+            ..Default::default()
+        },
     })
 }

@@ -33,7 +33,10 @@ pub(crate) struct TopicError {
 
 impl TopicError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> TopicError {
-        TopicError { code, message: message.into() }
+        TopicError {
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -64,20 +67,35 @@ pub(crate) fn check_name(name: &str) -> Result<(), TopicError> {
         return invalid(format!("a topic cannot be named {name:?}"));
     }
     if name.len() > MAX_NAME {
-        return invalid(format!("the name has {} characters, {MAX_NAME} are allowed", name.len()));
+        return invalid(format!(
+            "the name has {} characters, {MAX_NAME} are allowed",
+            name.len()
+        ));
     }
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
-        return invalid(format!("{name:?} has characters other than ASCII letters, digits, '.', '_' and '-'"));
+    if !name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    {
+        return invalid(format!(
+            "{name:?} has characters other than ASCII letters, digits, '.', '_' and '-'"
+        ));
     }
     Ok(())
 }
 
 impl Catalog {
     /// Creates a topic and its logs; durable on return. With `validate_only` it only says whether it would.
-    pub(crate) fn create_topic(&self, new: &NewTopic, validate_only: bool) -> Result<Arc<Topic>, TopicError> {
+    pub(crate) fn create_topic(
+        &self,
+        new: &NewTopic,
+        validate_only: bool,
+    ) -> Result<Arc<Topic>, TopicError> {
         check_name(&new.name)?;
         if !(1..=MAX_PARTITIONS).contains(&new.partitions) {
-            let why = format!("{} partitions: a topic has 1 to {MAX_PARTITIONS}", new.partitions);
+            let why = format!(
+                "{} partitions: a topic has 1 to {MAX_PARTITIONS}",
+                new.partitions
+            );
             return Err(TopicError::new(ErrorCode::InvalidPartitions, why));
         }
         let mut writer = self.writer();
@@ -90,9 +108,18 @@ impl Catalog {
         }
         if validate_only {
             let (name, overrides) = (new.name.clone(), new.configs.clone());
-            return Ok(Arc::new(Topic { name, id, partitions: Vec::new(), overrides, settings }));
+            return Ok(Arc::new(Topic {
+                name,
+                id,
+                partitions: Vec::new(),
+                overrides,
+                settings,
+            }));
         }
-        let mut records = vec![CatalogRecord::Topic(TopicRecord { name: new.name.clone(), topic_id: id })];
+        let mut records = vec![CatalogRecord::Topic(TopicRecord {
+            name: new.name.clone(),
+            topic_id: id,
+        })];
         records.extend((0..new.partitions).map(|p| self.partition_record(id, p)));
         records.extend(new.configs.iter().map(|(key, value)| {
             CatalogRecord::Config(ConfigRecord {
@@ -104,29 +131,46 @@ impl Catalog {
         }));
         writer.append(&records, true)?;
         self.republish(&writer.state, &config, &new.name)?;
-        info!("topic {} created with {} partitions, id {id}", new.name, new.partitions);
-        self.topic(&new.name).ok_or_else(|| TopicError::new(ErrorCode::UnknownServerError, "the topic is gone again"))
+        info!(
+            "topic {} created with {} partitions, id {id}",
+            new.name, new.partitions
+        );
+        self.topic(&new.name).ok_or_else(|| {
+            TopicError::new(ErrorCode::UnknownServerError, "the topic is gone again")
+        })
     }
 
     /// Adds partitions until the topic has `total`.
-    pub(crate) fn add_partitions(&self, name: &str, total: i32, validate_only: bool) -> Result<(), TopicError> {
+    pub(crate) fn add_partitions(
+        &self,
+        name: &str,
+        total: i32,
+        validate_only: bool,
+    ) -> Result<(), TopicError> {
         let mut writer = self.writer();
         let Some(topic) = self.topic(name) else {
-            return Err(TopicError::new(ErrorCode::UnknownTopicOrPartition, format!("there is no topic {name}")));
+            return Err(TopicError::new(
+                ErrorCode::UnknownTopicOrPartition,
+                format!("there is no topic {name}"),
+            ));
         };
         let now = topic.partitions.len() as i32;
         if total <= now || total > MAX_PARTITIONS {
             let why = if total == now {
                 format!("Topic already has {now} partition(s).")
             } else {
-                format!("The topic {name} currently has {now} partition(s); {total} would not be an increase.")
+                format!(
+                    "The topic {name} currently has {now} partition(s); {total} would not be an increase."
+                )
             };
             return Err(TopicError::new(ErrorCode::InvalidPartitions, why));
         }
         if validate_only {
             return Ok(());
         }
-        let records: Vec<CatalogRecord> = (now..total).map(|p| self.partition_record(topic.id, p)).collect();
+        let records: Vec<CatalogRecord> = (now..total)
+            .map(|p| self.partition_record(topic.id, p))
+            .collect();
         writer.append(&records, true)?;
         self.republish(&writer.state, &self.config(), name)?;
         info!("topic {name} now has {total} partitions");
@@ -142,7 +186,9 @@ impl Catalog {
         if !name.contains(['.', '_']) {
             return Ok(());
         }
-        let same = |other: &str| other.len() == name.len() && other.replace('.', "_") == name.replace('.', "_");
+        let same = |other: &str| {
+            other.len() == name.len() && other.replace('.', "_") == name.replace('.', "_")
+        };
         let image = self.image.read().unwrap_or_else(PoisonError::into_inner);
         match image.topics.keys().find(|other| same(other)) {
             Some(other) => Err(TopicError::new(

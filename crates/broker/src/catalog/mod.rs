@@ -15,19 +15,22 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use bytes::Bytes;
 use catchword_config::{BrokerConfig, ConfigError, DynamicConfigs, TopicSettings};
 use catchword_log::{
-    AppendOrigin, Engine, LogConfig, LogError, PartitionLog, Read, ReadError, ReadLimit, TopicPartition,
+    AppendOrigin, Engine, LogConfig, LogError, PartitionLog, Read, ReadError, ReadLimit,
+    TopicPartition,
 };
 use catchword_wire::batch::{BatchBuilder, NewRecord, records, split};
-use catchword_wire::records::{ConfigRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord};
+use catchword_wire::records::{
+    ConfigRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord,
+};
 use catchword_wire::{Str, Uuid};
 use tracing::{info, warn};
 
 use crate::clock;
 use crate::partition::Partition;
 use crate::settings::log_config;
+pub(crate) use create::{NewTopic, TopicError, check_name};
 use record::CatalogRecord;
 use state::CatalogState;
-pub(crate) use create::{NewTopic, TopicError, check_name};
 pub(crate) use state::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC};
 
 /// The topic in which group coordinators keep their records.
@@ -59,7 +62,9 @@ impl Topic {
 
     /// The partition with this number.
     pub(crate) fn partition(&self, index: i32) -> Option<&Arc<Partition>> {
-        usize::try_from(index).ok().and_then(|i| self.partitions.get(i))
+        usize::try_from(index)
+            .ok()
+            .and_then(|i| self.partitions.get(i))
     }
 }
 
@@ -70,7 +75,10 @@ pub(crate) fn is_valid_name(name: &str) -> bool {
 
 /// Whether a topic is one of the broker's own.
 pub(crate) fn is_internal(name: &str) -> bool {
-    matches!(name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC | "__share_group_state")
+    matches!(
+        name,
+        OFFSETS_TOPIC | TRANSACTIONS_TOPIC | "__share_group_state"
+    )
 }
 
 struct Image {
@@ -102,7 +110,9 @@ pub enum CatalogError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// A record of the metadata log cannot be understood.
-    #[error("the metadata log cannot be read at offset {offset}: {why}; `catchword doctor` tells more")]
+    #[error(
+        "the metadata log cannot be read at offset {offset}: {why}; `catchword doctor` tells more"
+    )]
     Corrupt {
         /// Where.
         offset: i64,
@@ -116,13 +126,24 @@ pub enum CatalogError {
 
 impl Catalog {
     /// Reads the metadata log and opens every partition that it names.
-    pub(crate) fn open(engine: Arc<dyn Engine>, base: BrokerConfig) -> Result<Catalog, CatalogError> {
+    pub(crate) fn open(
+        engine: Arc<dyn Engine>,
+        base: BrokerConfig,
+    ) -> Result<Catalog, CatalogError> {
         let tp = TopicPartition::new(METADATA_TOPIC, 0);
-        let keep_all = LogConfig { retention_ms: -1, retention_bytes: -1, ..LogConfig::default() };
+        let keep_all = LogConfig {
+            retention_ms: -1,
+            retention_bytes: -1,
+            ..LogConfig::default()
+        };
         let log = engine.create(&tp, METADATA_TOPIC_ID, keep_all)?;
         let mut state = CatalogState::default();
         replay(&*log, &mut state)?;
-        let mut writer = Writer { state, log, next_producer_id: 0 };
+        let mut writer = Writer {
+            state,
+            log,
+            next_producer_id: 0,
+        };
         writer.next_producer_id = writer.state.next_producer_id();
         let start = RegisterBrokerRecord {
             broker_id: base.node_id,
@@ -131,8 +152,17 @@ impl Catalog {
         };
         writer.append(&[CatalogRecord::RegisterBroker(start)], false)?;
         let config = Arc::new(base.clone());
-        let image = Image { topics: BTreeMap::new(), names: HashMap::new(), config };
-        let catalog = Catalog { engine, base, image: RwLock::new(image), writer: Mutex::new(writer) };
+        let image = Image {
+            topics: BTreeMap::new(),
+            names: HashMap::new(),
+            config,
+        };
+        let catalog = Catalog {
+            engine,
+            base,
+            image: RwLock::new(image),
+            writer: Mutex::new(writer),
+        };
         catalog.publish_all()?;
         catalog.tidy_directories();
         Ok(catalog)
@@ -141,7 +171,11 @@ impl Catalog {
     fn publish_all(&self) -> Result<(), CatalogError> {
         let writer = self.writer();
         let config = Arc::new(self.resolve_broker(&writer.state)?);
-        let mut image = Image { topics: BTreeMap::new(), names: HashMap::new(), config: config.clone() };
+        let mut image = Image {
+            topics: BTreeMap::new(),
+            names: HashMap::new(),
+            config: config.clone(),
+        };
         for (name, _) in writer.state.topics() {
             let topic = Arc::new(self.materialize(&writer.state, &config, name, None)?);
             image.names.insert(topic.id, name.clone());
@@ -184,7 +218,13 @@ impl Catalog {
             let log = self.engine.create(&tp, topic.id, log_settings.clone())?;
             partitions.push(Arc::new(Partition::new(tp, log, leader_epoch)));
         }
-        Ok(Topic { name: name.clone(), id: topic.id, partitions, overrides, settings })
+        Ok(Topic {
+            name: name.clone(),
+            id: topic.id,
+            partitions,
+            overrides,
+            settings,
+        })
     }
 
     fn resolve_broker(&self, state: &CatalogState) -> Result<BrokerConfig, ConfigError> {
@@ -200,7 +240,10 @@ impl Catalog {
         let writer = self.writer();
         for (tp, id) in self.engine.partitions() {
             let known = &*tp.topic == METADATA_TOPIC
-                || writer.state.topic(&tp.topic).is_some_and(|t| t.id == id && tp.partition < t.partitions);
+                || writer
+                    .state
+                    .topic(&tp.topic)
+                    .is_some_and(|t| t.id == id && tp.partition < t.partitions);
             if known {
                 continue;
             }
@@ -210,7 +253,9 @@ impl Catalog {
                     Err(error) => warn!("{tp}: {error}"),
                 }
             } else {
-                warn!("{tp} with topic id {id} is in the data directory but not in the catalog: left alone and not served");
+                warn!(
+                    "{tp} with topic id {id} is in the data directory but not in the catalog: left alone and not served"
+                );
             }
         }
     }
@@ -251,7 +296,9 @@ impl Catalog {
     /// Deletes a topic. Returns it as it was.
     pub(crate) fn delete_topic(&self, name: &str) -> Result<Option<Arc<Topic>>, CatalogError> {
         let mut writer = self.writer();
-        let Some(topic) = self.topic(name) else { return Ok(None) };
+        let Some(topic) = self.topic(name) else {
+            return Ok(None);
+        };
         let remove = RemoveTopicRecord { topic_id: topic.id };
         writer.append(&[CatalogRecord::RemoveTopic(remove)], true)?;
         {
@@ -291,8 +338,17 @@ impl Catalog {
             TopicSettings::resolve(&config, &overrides)?;
         } else {
             let node = self.base.node_id.to_string();
-            let of = |n: &str| if n == name { overrides.clone() } else { writer.state.configs(RESOURCE_BROKER, n) };
-            self.base.with_dynamic(&DynamicConfigs { broker: of(&node), cluster: of("") })?;
+            let of = |n: &str| {
+                if n == name {
+                    overrides.clone()
+                } else {
+                    writer.state.configs(RESOURCE_BROKER, n)
+                }
+            };
+            self.base.with_dynamic(&DynamicConfigs {
+                broker: of(&node),
+                cluster: of(""),
+            })?;
         }
         if validate_only || changes.is_empty() {
             return Ok(());
@@ -313,7 +369,10 @@ impl Catalog {
             return self.republish(&writer.state, &config, name);
         }
         let config = Arc::new(self.resolve_broker(&writer.state)?);
-        self.image.write().unwrap_or_else(PoisonError::into_inner).config = config.clone();
+        self.image
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .config = config.clone();
         for topic in self.topics() {
             self.republish(&writer.state, &config, &topic.name)?;
         }
@@ -321,7 +380,12 @@ impl Catalog {
     }
 
     /// Puts a topic of the state into the image anew.
-    fn republish(&self, state: &CatalogState, config: &BrokerConfig, name: &str) -> Result<(), CatalogError> {
+    fn republish(
+        &self,
+        state: &CatalogState,
+        config: &BrokerConfig,
+        name: &str,
+    ) -> Result<(), CatalogError> {
         let old = self.topic(name);
         let topic = self.materialize(state, config, &Str::copy(name), old.as_deref())?;
         let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
@@ -335,7 +399,11 @@ impl Catalog {
         let mut writer = self.writer();
         if writer.next_producer_id >= writer.state.next_producer_id() {
             let next = writer.next_producer_id + PRODUCER_ID_BLOCK;
-            let block = ProducerIdsRecord { broker_id: self.base.node_id, next_producer_id: next, ..Default::default() };
+            let block = ProducerIdsRecord {
+                broker_id: self.base.node_id,
+                next_producer_id: next,
+                ..Default::default()
+            };
             writer.append(&[CatalogRecord::ProducerIds(block)], true)?;
         }
         let id = writer.next_producer_id;
@@ -352,20 +420,38 @@ impl Writer {
         let mut builder = BatchBuilder::new(0);
         for record in records {
             let value = record.encode().map_err(|e| corrupt(e.to_string()))?;
-            let record = NewRecord { timestamp: now, value: Some(&value), ..NewRecord::default() };
+            let record = NewRecord {
+                timestamp: now,
+                value: Some(&value),
+                ..NewRecord::default()
+            };
             builder.push(record).map_err(|e| corrupt(e.to_string()))?;
         }
         let batch = builder.build().map_err(|e| corrupt(e.to_string()))?;
-        let batches: Vec<_> = split(batch).collect::<Result<_, _>>().map_err(|e| corrupt(e.to_string()))?;
-        let how = catchword_log::Append { leader_epoch: 0, append_time: None, origin: AppendOrigin::Coordinator };
-        let appended = self.log.append(&batches, how).map_err(|error| match error {
-            catchword_log::AppendError::Storage(error) => CatalogError::Log(error),
-            other => corrupt(other.to_string()),
-        })?;
+        let batches: Vec<_> = split(batch)
+            .collect::<Result<_, _>>()
+            .map_err(|e| corrupt(e.to_string()))?;
+        let how = catchword_log::Append {
+            leader_epoch: 0,
+            append_time: None,
+            origin: AppendOrigin::Coordinator,
+        };
+        let appended = self
+            .log
+            .append(&batches, how)
+            .map_err(|error| match error {
+                catchword_log::AppendError::Storage(error) => CatalogError::Log(error),
+                other => corrupt(other.to_string()),
+            })?;
         if durable {
             let (tx, rx) = mpsc::channel();
-            self.log.flush_to(appended.last_offset + 1, Box::new(move |done| drop(tx.send(done))));
-            rx.recv().map_err(|_| LogError::Closed)?.map_err(|e| CatalogError::Log(e.0))?;
+            self.log.flush_to(
+                appended.last_offset + 1,
+                Box::new(move |done| drop(tx.send(done))),
+            );
+            rx.recv()
+                .map_err(|_| LogError::Closed)?
+                .map_err(|e| CatalogError::Log(e.0))?;
         }
         records.iter().for_each(|r| self.state.apply(r));
         Ok(())
@@ -386,7 +472,10 @@ fn replay(log: &dyn PartitionLog, state: &mut CatalogState) -> Result<(), Catalo
                 let value = record.value.unwrap_or_default();
                 let decoded = CatalogRecord::decode(value).map_err(|e| corrupt(e.to_string()))?;
                 if let CatalogRecord::Unknown(kind) = decoded {
-                    warn!("metadata record of unknown type {kind} at offset {}: skipped", record.offset);
+                    warn!(
+                        "metadata record of unknown type {kind} at offset {}: skipped",
+                        record.offset
+                    );
                 }
                 state.apply(&decoded);
             }
@@ -407,5 +496,9 @@ fn read_batches(log: &dyn PartitionLog, from: i64) -> Result<Bytes, CatalogError
         other => corrupt(other.to_string()),
     })?;
     let bytes = fetched.data.read().map_err(|e| corrupt(e.to_string()))?;
-    if bytes.is_empty() { Err(corrupt("there are no records below the log's end".into())) } else { Ok(bytes) }
+    if bytes.is_empty() {
+        Err(corrupt("there are no records below the log's end".into()))
+    } else {
+        Ok(bytes)
+    }
 }

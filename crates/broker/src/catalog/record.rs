@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use catchword_wire::records::{
-    ConfigRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord, TopicRecord,
+    ConfigRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord,
+    TopicRecord,
 };
 use catchword_wire::{DecodeError, Decoder, EncodeError, Encoder, Message};
 
@@ -47,7 +48,10 @@ impl CatalogRecord {
         let mut d = Decoder::new(bytes);
         let frame = d.uvarint()?;
         if frame != FRAME_VERSION {
-            return Err(DecodeError::UnsupportedVersion { message: "metadata record frame", version: frame as i16 });
+            return Err(DecodeError::UnsupportedVersion {
+                message: "metadata record frame",
+                version: frame as i16,
+            });
         }
         let kind = d.uvarint()?;
         let version = i16::try_from(d.uvarint()?).unwrap_or(i16::MAX);
@@ -80,7 +84,10 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        let record = CatalogRecord::Topic(TopicRecord { name: "t".into(), topic_id: Uuid([7; 16]) });
+        let record = CatalogRecord::Topic(TopicRecord {
+            name: "t".into(),
+            topic_id: Uuid([7; 16]),
+        });
         let bytes = record.encode().unwrap();
         assert_eq!(bytes[..3], [1, 2, 0], "frame 1, TopicRecord, version 0");
         assert_eq!(CatalogRecord::decode(bytes).unwrap(), record);
@@ -88,6 +95,9 @@ mod tests {
 
     #[test]
     fn a_type_of_a_newer_broker_is_not_an_error() {
-        assert_eq!(CatalogRecord::decode(Bytes::from_static(&[1, 99, 0])).unwrap(), CatalogRecord::Unknown(99));
+        assert_eq!(
+            CatalogRecord::decode(Bytes::from_static(&[1, 99, 0])).unwrap(),
+            CatalogRecord::Unknown(99)
+        );
     }
 }

@@ -39,7 +39,11 @@ impl CatalogState {
         match record {
             CatalogRecord::RegisterBroker(_) => self.starts += 1,
             CatalogRecord::Topic(r) => {
-                let topic = TopicState { id: r.topic_id, partitions: 0, created_at_start: self.starts };
+                let topic = TopicState {
+                    id: r.topic_id,
+                    partitions: 0,
+                    created_at_start: self.starts,
+                };
                 self.topics.insert(r.name.detached(), topic);
                 self.names.insert(r.topic_id, r.name.detached());
             }
@@ -50,7 +54,10 @@ impl CatalogState {
                 }
             }
             CatalogRecord::Config(r) => {
-                let of = self.configs.entry((r.resource_type, r.resource_name.detached())).or_default();
+                let of = self
+                    .configs
+                    .entry((r.resource_type, r.resource_name.detached()))
+                    .or_default();
                 match &r.value {
                     Some(value) => of.insert(r.name.to_string(), value.to_string()),
                     None => of.remove(r.name.as_str()),
@@ -63,7 +70,9 @@ impl CatalogState {
                     self.removed.push(r.topic_id);
                 }
             }
-            CatalogRecord::ProducerIds(r) => self.next_producer_id = self.next_producer_id.max(r.next_producer_id),
+            CatalogRecord::ProducerIds(r) => {
+                self.next_producer_id = self.next_producer_id.max(r.next_producer_id)
+            }
             CatalogRecord::Unknown(_) => {}
         }
     }
@@ -78,7 +87,10 @@ impl CatalogState {
 
     /// What is set on a topic, a broker or a group.
     pub(crate) fn configs(&self, resource_type: i8, name: &str) -> BTreeMap<String, String> {
-        self.configs.get(&(resource_type, Str::copy(name))).cloned().unwrap_or_default()
+        self.configs
+            .get(&(resource_type, Str::copy(name)))
+            .cloned()
+            .unwrap_or_default()
     }
 
     pub(crate) fn was_removed(&self, id: Uuid) -> bool {
@@ -117,11 +129,18 @@ mod tests {
     }
 
     fn topic(name: &'static str, n: u8) -> CatalogRecord {
-        CatalogRecord::Topic(TopicRecord { name: name.into(), topic_id: id(n) })
+        CatalogRecord::Topic(TopicRecord {
+            name: name.into(),
+            topic_id: id(n),
+        })
     }
 
     fn partition(n: u8, partition_id: i32) -> CatalogRecord {
-        CatalogRecord::Partition(PartitionRecord { topic_id: id(n), partition_id, ..Default::default() })
+        CatalogRecord::Partition(PartitionRecord {
+            topic_id: id(n),
+            partition_id,
+            ..Default::default()
+        })
     }
 
     fn config(name: &'static str, key: &'static str, value: Option<&'static str>) -> CatalogRecord {
@@ -175,6 +194,9 @@ mod tests {
             config("a", "retention.ms", None),
         ]);
         let left = state.configs(RESOURCE_TOPIC, "a");
-        assert_eq!(left, BTreeMap::from([("segment.ms".to_owned(), "6".to_owned())]));
+        assert_eq!(
+            left,
+            BTreeMap::from([("segment.ms".to_owned(), "6".to_owned())])
+        );
     }
 }

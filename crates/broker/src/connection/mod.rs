@@ -74,14 +74,21 @@ enum End {
 impl From<io::Error> for End {
     fn from(error: io::Error) -> End {
         match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => End::Gone,
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof => End::Gone,
             _ => End::Io(error),
         }
     }
 }
 
 /// Serves a connection until either side ends it.
-pub(crate) async fn serve(broker: Arc<Broker>, stream: TcpStream, peer: SocketAddr, listener: usize) {
+pub(crate) async fn serve(
+    broker: Arc<Broker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    listener: usize,
+) {
     let _ = stream.set_nodelay(true);
     let client = Arc::new(Client::new(peer, listener));
     let reader = Reader::new(&broker);
@@ -95,7 +102,9 @@ pub(crate) async fn serve(broker: Arc<Broker>, stream: TcpStream, peer: SocketAd
     };
     match connection.run().await {
         End::Gone => debug!(%peer, "connection closed by the client"),
-        End::Idle => debug!(%peer, "connection closed: idle for longer than connections.max.idle.ms"),
+        End::Idle => {
+            debug!(%peer, "connection closed: idle for longer than connections.max.idle.ms")
+        }
         End::Stopped => debug!(%peer, "connection closed: the broker is stopping"),
         End::Refused(why) => info!(%peer, "connection closed: {why}"),
         End::Io(error) => info!(%peer, "connection closed: {error}"),
@@ -111,7 +120,9 @@ impl Connection {
         tokio::pin!(idle);
         let mut drain_until: Option<Instant> = None;
         loop {
-            if drain_until.is_none() && let Err(refused) = self.take_requests() {
+            if drain_until.is_none()
+                && let Err(refused) = self.take_requests()
+            {
                 // What was asked before is still answered.
                 let _ = tokio::time::timeout(DRAIN, self.finish()).await;
                 return End::Refused(refused);
@@ -156,13 +167,16 @@ impl Connection {
     }
 
     fn has_room(&self) -> bool {
-        self.waiting.len() < MAX_WAITING && (self.waiting_bytes < MAX_WAITING_BYTES || self.waiting.is_empty())
+        self.waiting.len() < MAX_WAITING
+            && (self.waiting_bytes < MAX_WAITING_BYTES || self.waiting.is_empty())
     }
 
     /// Runs the first stage of every whole request that was read, as far as there is room.
     fn take_requests(&mut self) -> Result<(), Refused> {
         while self.has_room() {
-            let Some((frame, memory)) = self.reader.next_frame()? else { return Ok(()) };
+            let Some((frame, memory)) = self.reader.next_frame()? else {
+                return Ok(());
+            };
             let bytes = frame.len();
             let answer = match dispatch::request(&self.broker, &self.client, frame)? {
                 Answer::Ready(segments) => Pending::Ready(segments),
@@ -170,7 +184,11 @@ impl Connection {
                 Answer::Silent => continue,
             };
             self.waiting_bytes += bytes;
-            self.waiting.push_back(Waiting { answer, bytes, _memory: memory });
+            self.waiting.push_back(Waiting {
+                answer,
+                bytes,
+                _memory: memory,
+            });
         }
         Ok(())
     }
@@ -180,11 +198,18 @@ impl Connection {
         let mut out = Vec::new();
         loop {
             match self.waiting.pop_front() {
-                Some(Waiting { answer: Pending::Ready(segments), bytes, .. }) => {
+                Some(Waiting {
+                    answer: Pending::Ready(segments),
+                    bytes,
+                    ..
+                }) => {
                     self.waiting_bytes -= bytes;
                     out.extend(segments);
                 }
-                Some(Waiting { answer: Pending::Refused(why), .. }) => return Err(End::Refused(why)),
+                Some(Waiting {
+                    answer: Pending::Refused(why),
+                    ..
+                }) => return Err(End::Refused(why)),
                 Some(later) => {
                     self.waiting.push_front(later);
                     break;
@@ -216,7 +241,10 @@ async fn answer_comes(waiting: &mut VecDeque<Waiting>) {
     poll_fn(|cx| {
         poll_front(waiting, cx);
         match waiting.front() {
-            Some(Waiting { answer: Pending::Later(_), .. }) => Poll::Pending,
+            Some(Waiting {
+                answer: Pending::Later(_),
+                ..
+            }) => Poll::Pending,
             _ => Poll::Ready(()),
         }
     })

@@ -36,12 +36,22 @@ pub(crate) enum Step {
 impl Reader {
     pub(crate) fn new(broker: &Broker) -> Reader {
         let (memory, memory_total_kib) = broker.request_memory();
-        Reader { buf: BytesMut::new(), max_frame: broker.max_frame(), memory, memory_total_kib, taken: None }
+        Reader {
+            buf: BytesMut::new(),
+            max_frame: broker.max_frame(),
+            memory,
+            memory_total_kib,
+            taken: None,
+        }
     }
 
     /// The next whole frame without its length, and its share of memory.
-    pub(crate) fn next_frame(&mut self) -> Result<Option<(Bytes, Option<OwnedSemaphorePermit>)>, Refused> {
-        let Some(len) = self.frame_len()? else { return Ok(None) };
+    pub(crate) fn next_frame(
+        &mut self,
+    ) -> Result<Option<(Bytes, Option<OwnedSemaphorePermit>)>, Refused> {
+        let Some(len) = self.frame_len()? else {
+            return Ok(None);
+        };
         if self.buf.len() < 4 + len || (len > SMALL_FRAME && self.taken.is_none()) {
             return Ok(None);
         }
@@ -51,11 +61,16 @@ impl Reader {
 
     /// The length of the frame at the front, once its four bytes are there.
     fn frame_len(&self) -> Result<Option<usize>, Refused> {
-        let Some(prefix) = self.buf.first_chunk::<4>() else { return Ok(None) };
+        let Some(prefix) = self.buf.first_chunk::<4>() else {
+            return Ok(None);
+        };
         let len = i32::from_be_bytes(*prefix);
         match usize::try_from(len) {
             Ok(len) if len <= self.max_frame => Ok(Some(len)),
-            _ => Err(Refused::FrameSize { size: len, max: self.max_frame }),
+            _ => Err(Refused::FrameSize {
+                size: len,
+                max: self.max_frame,
+            }),
         }
     }
 
@@ -71,7 +86,9 @@ impl Reader {
         // A bad length was reported by `next_frame` before anybody waits here.
         let frame = self.frame_len().ok().flatten().unwrap_or(0);
         if frame > SMALL_FRAME && self.taken.is_none() {
-            let kib = u32::try_from(frame.div_ceil(1024)).unwrap_or(u32::MAX).min(self.memory_total_kib);
+            let kib = u32::try_from(frame.div_ceil(1024))
+                .unwrap_or(u32::MAX)
+                .min(self.memory_total_kib);
             match self.memory.clone().acquire_many_owned(kib).await {
                 Ok(permit) => self.taken = Some(permit),
                 Err(_) => return Ok(Step::End),

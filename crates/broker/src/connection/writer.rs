@@ -65,11 +65,17 @@ async fn send_file(stream: &mut TcpStream, slice: FileSlice) -> io::Result<()> {
     let mut left = slice.len;
     while left > 0 {
         let sent = stream.try_io(Interest::WRITABLE, || {
-            rustix::fs::sendfile(&*stream, &*slice.file, Some(&mut position), left).map_err(io::Error::from)
+            rustix::fs::sendfile(&*stream, &*slice.file, Some(&mut position), left)
+                .map_err(io::Error::from)
         });
         match sent {
             // The file was cut: the frame's length cannot be kept any more, so the connection has to go.
-            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a log file became shorter while it was sent")),
+            Ok(0) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "a log file became shorter while it was sent",
+                ));
+            }
             Ok(sent) => left -= sent,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

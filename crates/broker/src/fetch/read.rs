@@ -27,12 +27,17 @@ impl Want {
             TopicKey::Name(name) => TopicKey::Name(name.detached()),
             TopicKey::Id(id) => TopicKey::Id(*id),
         };
-        Want { topic, ..self.clone() }
+        Want {
+            topic,
+            ..self.clone()
+        }
     }
 
     fn find(&self, catalog: &Catalog) -> Result<Arc<Topic>, ErrorCode> {
         match &self.topic {
-            TopicKey::Name(name) => catalog.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition),
+            TopicKey::Name(name) => catalog
+                .topic(name)
+                .ok_or(ErrorCode::UnknownTopicOrPartition),
             TopicKey::Id(id) => catalog.topic_by_id(*id).ok_or(ErrorCode::UnknownTopicId),
         }
     }
@@ -58,8 +63,12 @@ pub(crate) struct Pass {
 
 /// Reads every partition once.
 pub(crate) async fn read_all(catalog: &Catalog, wants: &[Want], limits: Limits) -> Pass {
-    let mut pass =
-        Pass { results: Vec::with_capacity(wants.len()), bytes: 0, urgent: false, partitions: Vec::new() };
+    let mut pass = Pass {
+        results: Vec::with_capacity(wants.len()),
+        bytes: 0,
+        urgent: false,
+        partitions: Vec::new(),
+    };
     let mut last: Option<(TopicKey, Result<Arc<Topic>, ErrorCode>)> = None;
     for want in wants {
         let topic = match &last {
@@ -72,7 +81,17 @@ pub(crate) async fn read_all(catalog: &Catalog, wants: &[Want], limits: Limits) 
         };
         let left = limits.max_bytes.saturating_sub(pass.bytes);
         let data = match topic {
-            Ok(topic) => read_one(&topic, want, left, pass.bytes == 0, limits.upto, &mut pass.partitions).await,
+            Ok(topic) => {
+                read_one(
+                    &topic,
+                    want,
+                    left,
+                    pass.bytes == 0,
+                    limits.upto,
+                    &mut pass.partitions,
+                )
+                .await
+            }
             Err(code) => failed(want, code),
         };
         pass.bytes += data.records.as_ref().map_or(0, Records::len);
@@ -97,7 +116,14 @@ async fn read_one(
     let epoch = want.current_leader_epoch;
     if epoch != -1 && epoch != partition.leader_epoch {
         let older = epoch < partition.leader_epoch;
-        return failed(want, if older { ErrorCode::FencedLeaderEpoch } else { ErrorCode::UnknownLeaderEpoch });
+        return failed(
+            want,
+            if older {
+                ErrorCode::FencedLeaderEpoch
+            } else {
+                ErrorCode::UnknownLeaderEpoch
+            },
+        );
     }
     if let Some(diverged) = diverging(partition, want) {
         return diverged;
@@ -158,7 +184,10 @@ fn diverging(partition: &Partition, want: &Want) -> Option<PartitionData> {
 
 fn found(want: &Want, fetched: Fetched, upto: ReadLimit) -> PartitionData {
     use catchword_wire::messages::fetch_response::AbortedTransaction;
-    let aborted = |(producer_id, first_offset): (i64, i64)| AbortedTransaction { producer_id, first_offset };
+    let aborted = |(producer_id, first_offset): (i64, i64)| AbortedTransaction {
+        producer_id,
+        first_offset,
+    };
     PartitionData {
         partition_index: want.partition,
         high_watermark: fetched.offsets.high_watermark,

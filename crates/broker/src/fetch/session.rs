@@ -65,7 +65,9 @@ enum Kind {
     /// No session, or one that just ended.
     Sessionless,
     /// A full fetch that would like a session.
-    Full { session_id: i32 },
+    Full {
+        session_id: i32,
+    },
     Incremental(Arc<Mutex<Session>>),
 }
 
@@ -76,14 +78,22 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Sessions {
     /// Room for `slots` sessions: `max.incremental.fetch.session.cache.slots`.
     pub(crate) fn new(slots: usize) -> Sessions {
-        Sessions { slots, live: Mutex::default() }
+        Sessions {
+            slots,
+            live: Mutex::default(),
+        }
     }
 
     /// Finds out what a request asks for.
     ///
     /// # Errors
     /// The code that the whole request is answered with.
-    pub(crate) fn open(&self, request: &FetchRequest, version: i16, now_ms: i64) -> Result<Opened, ErrorCode> {
+    pub(crate) fn open(
+        &self,
+        request: &FetchRequest,
+        version: i16,
+        now_ms: i64,
+    ) -> Result<Opened, ErrorCode> {
         let by_id = version >= 13;
         if matches!(request.session_epoch, INITIAL_EPOCH | FINAL_EPOCH) {
             if request.session_id != 0 {
@@ -91,10 +101,16 @@ impl Sessions {
             }
             let wants: Vec<Want> = wants(request, by_id).collect();
             if request.session_epoch == FINAL_EPOCH || version < 7 || wants.is_empty() {
-                return Ok(Opened { wants, kind: Kind::Sessionless });
+                return Ok(Opened {
+                    wants,
+                    kind: Kind::Sessionless,
+                });
             }
             let session_id = self.begin(&wants, by_id, now_ms);
-            return Ok(Opened { wants, kind: Kind::Full { session_id } });
+            return Ok(Opened {
+                wants,
+                kind: Kind::Full { session_id },
+            });
         }
         let found = lock(&self.live).get(&request.session_id).cloned();
         let session = found.ok_or(ErrorCode::FetchSessionIdNotFound)?;
@@ -108,14 +124,28 @@ impl Sessions {
             }
             inner.update(request, by_id);
             inner.last_used_ms = now_ms;
-            inner.epoch = if inner.epoch == i32::MAX { 1 } else { inner.epoch + 1 };
-            inner.turns.values().map(|cached| cached.want.clone()).collect::<Vec<_>>()
+            inner.epoch = if inner.epoch == i32::MAX {
+                1
+            } else {
+                inner.epoch + 1
+            };
+            inner
+                .turns
+                .values()
+                .map(|cached| cached.want.clone())
+                .collect::<Vec<_>>()
         };
         if wants.is_empty() {
             lock(&self.live).remove(&request.session_id);
-            return Ok(Opened { wants, kind: Kind::Sessionless });
+            return Ok(Opened {
+                wants,
+                kind: Kind::Sessionless,
+            });
         }
-        Ok(Opened { wants, kind: Kind::Incremental(session) })
+        Ok(Opened {
+            wants,
+            kind: Kind::Incremental(session),
+        })
     }
 
     /// A new session, or 0 where there is no room.
@@ -124,7 +154,9 @@ impl Sessions {
         if live.len() >= self.slots {
             let oldest = live.iter().map(|(id, s)| (lock(s).last_used_ms, *id)).min();
             match oldest {
-                Some((last_used_ms, id)) if now_ms - last_used_ms > EVICTABLE_AFTER_MS => drop(live.remove(&id)),
+                Some((last_used_ms, id)) if now_ms - last_used_ms > EVICTABLE_AFTER_MS => {
+                    drop(live.remove(&id))
+                }
                 _ => return 0,
             }
         }
@@ -162,7 +194,15 @@ impl Session {
                 let turn = self.next_turn;
                 self.next_turn += 1;
                 self.places.insert(key, turn);
-                self.turns.insert(turn, Cached { want, high_watermark: -1, log_start: -1, failed: false });
+                self.turns.insert(
+                    turn,
+                    Cached {
+                        want,
+                        high_watermark: -1,
+                        log_start: -1,
+                        failed: false,
+                    },
+                );
             }
         }
     }
@@ -184,14 +224,21 @@ impl Session {
     /// Whether the client has to hear of this, and notes that it does.
     fn is_news(&mut self, want: &Want, data: &PartitionData) -> bool {
         let key = (want.topic.clone(), want.partition);
-        let Some(turn) = self.places.get(&key).copied() else { return true };
-        let Some(mut cached) = self.turns.remove(&turn) else { return true };
+        let Some(turn) = self.places.get(&key).copied() else {
+            return true;
+        };
+        let Some(mut cached) = self.turns.remove(&turn) else {
+            return true;
+        };
         let has_records = data.records.as_ref().is_some_and(|r| !r.is_empty());
         let failed = data.error_code != 0;
-        let moved = cached.high_watermark != data.high_watermark || cached.log_start != data.log_start_offset;
+        let moved = cached.high_watermark != data.high_watermark
+            || cached.log_start != data.log_start_offset;
         // After an error the next good answer is news, even if it is empty.
-        let news = has_records || moved || failed || cached.failed || data.diverging_epoch.end_offset >= 0;
-        (cached.high_watermark, cached.log_start, cached.failed) = (data.high_watermark, data.log_start_offset, failed);
+        let news =
+            has_records || moved || failed || cached.failed || data.diverging_epoch.end_offset >= 0;
+        (cached.high_watermark, cached.log_start, cached.failed) =
+            (data.high_watermark, data.log_start_offset, failed);
         let turn = if has_records {
             self.next_turn += 1;
             self.next_turn - 1
@@ -213,7 +260,9 @@ impl Opened {
             Kind::Full { session_id } => (*session_id, pairs.collect()),
             Kind::Incremental(session) => {
                 let mut session = lock(session);
-                let news = pairs.filter(|(want, data)| session.is_news(want, data)).collect();
+                let news = pairs
+                    .filter(|(want, data)| session.is_news(want, data))
+                    .collect();
                 (session.id, news)
             }
         }
@@ -221,7 +270,11 @@ impl Opened {
 }
 
 fn topic_key(name: &Str, id: Uuid, by_id: bool) -> TopicKey {
-    if by_id { TopicKey::Id(id) } else { TopicKey::Name(name.clone()) }
+    if by_id {
+        TopicKey::Id(id)
+    } else {
+        TopicKey::Name(name.clone())
+    }
 }
 
 fn wants(request: &FetchRequest, by_id: bool) -> impl Iterator<Item = Want> + '_ {
@@ -244,14 +297,26 @@ mod tests {
     use catchword_wire::messages::fetch_request::{FetchTopic, ForgottenTopic};
 
     fn request(id: i32, epoch: i32, partitions: &[(i32, i64)]) -> FetchRequest {
-        let partition =
-            |(partition, fetch_offset): &(i32, i64)| FetchPartition { partition: *partition, fetch_offset: *fetch_offset, ..Default::default() };
+        let partition = |(partition, fetch_offset): &(i32, i64)| FetchPartition {
+            partition: *partition,
+            fetch_offset: *fetch_offset,
+            ..Default::default()
+        };
         let topics = if partitions.is_empty() {
             Vec::new()
         } else {
-            vec![FetchTopic { topic: "t".into(), partitions: partitions.iter().map(partition).collect(), ..Default::default() }]
+            vec![FetchTopic {
+                topic: "t".into(),
+                partitions: partitions.iter().map(partition).collect(),
+                ..Default::default()
+            }]
         };
-        FetchRequest { session_id: id, session_epoch: epoch, topics, ..FetchRequest::default() }
+        FetchRequest {
+            session_id: id,
+            session_epoch: epoch,
+            topics,
+            ..FetchRequest::default()
+        }
     }
 
     fn data(high_watermark: i64, records: &'static [u8]) -> PartitionData {
@@ -266,7 +331,9 @@ mod tests {
     #[test]
     fn a_session_answers_only_what_is_new() {
         let sessions = Sessions::new(10);
-        let full = sessions.open(&request(0, 0, &[(0, 0), (1, 0)]), 12, 0).unwrap();
+        let full = sessions
+            .open(&request(0, 0, &[(0, 0), (1, 0)]), 12, 0)
+            .unwrap();
         let (id, all) = full.finish(vec![data(0, b""), data(0, b"")]);
         assert!(id > 0);
         assert_eq!(all.len(), 2, "a full fetch answers everything");
@@ -275,18 +342,30 @@ mod tests {
         next.finish(vec![data(0, b""), data(0, b"")]);
         let third = sessions.open(&request(id, 2, &[]), 12, 0).unwrap();
         let (_, news) = third.finish(vec![data(0, b""), data(3, b"abc")]);
-        assert_eq!(news.iter().map(|(w, _)| w.partition).collect::<Vec<_>>(), [1]);
+        assert_eq!(
+            news.iter().map(|(w, _)| w.partition).collect::<Vec<_>>(),
+            [1]
+        );
     }
 
     #[test]
     fn partitions_that_gave_records_come_last_the_next_time() {
         let sessions = Sessions::new(10);
-        let full = sessions.open(&request(0, 0, &[(0, 0), (1, 0)]), 12, 0).unwrap();
+        let full = sessions
+            .open(&request(0, 0, &[(0, 0), (1, 0)]), 12, 0)
+            .unwrap();
         let (id, _) = full.finish(vec![data(0, b""), data(0, b"")]);
         let second = sessions.open(&request(id, 1, &[]), 12, 0).unwrap();
         second.finish(vec![data(3, b"abc"), data(0, b"")]);
         let third = sessions.open(&request(id, 2, &[(0, 3)]), 12, 0).unwrap();
-        assert_eq!(third.wants.iter().map(|w| (w.partition, w.offset)).collect::<Vec<_>>(), [(1, 0), (0, 3)]);
+        assert_eq!(
+            third
+                .wants
+                .iter()
+                .map(|w| (w.partition, w.offset))
+                .collect::<Vec<_>>(),
+            [(1, 0), (0, 3)]
+        );
     }
 
     #[test]
@@ -295,9 +374,18 @@ mod tests {
         let full = sessions.open(&request(0, 0, &[(0, 0)]), 12, 0).unwrap();
         let (id, _) = full.finish(vec![data(0, b"")]);
         let code = |r: Result<Opened, ErrorCode>| r.err();
-        assert_eq!(code(sessions.open(&request(id, 5, &[]), 12, 0)), Some(ErrorCode::InvalidFetchSessionEpoch));
-        assert_eq!(code(sessions.open(&request(id, 1, &[]), 13, 0)), Some(ErrorCode::FetchSessionTopicIdError));
-        assert_eq!(code(sessions.open(&request(id + 1, 1, &[]), 12, 0)), Some(ErrorCode::FetchSessionIdNotFound));
+        assert_eq!(
+            code(sessions.open(&request(id, 5, &[]), 12, 0)),
+            Some(ErrorCode::InvalidFetchSessionEpoch)
+        );
+        assert_eq!(
+            code(sessions.open(&request(id, 1, &[]), 13, 0)),
+            Some(ErrorCode::FetchSessionTopicIdError)
+        );
+        assert_eq!(
+            code(sessions.open(&request(id + 1, 1, &[]), 12, 0)),
+            Some(ErrorCode::FetchSessionIdNotFound)
+        );
     }
 
     #[test]
@@ -306,8 +394,11 @@ mod tests {
         let full = sessions.open(&request(0, 0, &[(0, 0)]), 12, 0).unwrap();
         let (id, _) = full.finish(vec![data(0, b"")]);
         let mut forget = request(id, 1, &[]);
-        forget.forgotten_topics_data =
-            vec![ForgottenTopic { topic: "t".into(), partitions: vec![0], ..Default::default() }];
+        forget.forgotten_topics_data = vec![ForgottenTopic {
+            topic: "t".into(),
+            partitions: vec![0],
+            ..Default::default()
+        }];
         assert!(sessions.open(&forget, 12, 0).unwrap().wants.is_empty());
         assert!(sessions.open(&request(id, 2, &[]), 12, 0).is_err());
     }
@@ -315,7 +406,13 @@ mod tests {
     #[test]
     fn without_room_there_is_no_session_until_an_old_one_was_silent_for_long() {
         let sessions = Sessions::new(1);
-        let open = |now| sessions.open(&request(0, 0, &[(0, 0)]), 12, now).unwrap().finish(vec![data(0, b"")]).0;
+        let open = |now| {
+            sessions
+                .open(&request(0, 0, &[(0, 0)]), 12, now)
+                .unwrap()
+                .finish(vec![data(0, b"")])
+                .0
+        };
         assert!(open(0) > 0);
         assert_eq!(open(EVICTABLE_AFTER_MS), 0);
         assert!(open(EVICTABLE_AFTER_MS + 1) > 0);

@@ -18,7 +18,10 @@ struct Watching {
 
 impl Watching {
     fn new(partitions: Vec<Arc<Partition>>) -> Watching {
-        Watching { notify: Arc::new(Notify::new()), partitions }
+        Watching {
+            notify: Arc::new(Notify::new()),
+            partitions,
+        }
     }
 
     /// An append takes its waiters off the list, so each wait begins with this.

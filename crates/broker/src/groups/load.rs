@@ -15,9 +15,15 @@ pub(super) fn replay(log: &dyn PartitionLog, machine: &mut GroupShard) -> Result
         let Read::Now(read) = log.read(offset, CHUNK, ReadLimit::LogEnd, true) else {
             return Err("the log cannot be read at once".into());
         };
-        let bytes = read.map_err(|e| e.to_string())?.data.read().map_err(|e| e.to_string())?;
+        let bytes = read
+            .map_err(|e| e.to_string())?
+            .data
+            .read()
+            .map_err(|e| e.to_string())?;
         if bytes.is_empty() {
-            return Err(format!("no records at offset {offset}, below the log's end"));
+            return Err(format!(
+                "no records at offset {offset}, below the log's end"
+            ));
         }
         for batch in split(bytes) {
             let batch = batch.map_err(|e| format!("offset {offset}: {e}"))?;
@@ -35,7 +41,10 @@ fn apply(batch: &catchword_wire::batch::Batch, machine: &mut GroupShard) -> Resu
     for record in records(batch).map_err(|e| format!("offset {at}: {e}"))? {
         let record = record.map_err(|e| format!("batch at offset {at}: {e}"))?;
         let Some(key) = &record.key else {
-            warn!("offset {}: a record without a key is skipped", record.offset);
+            warn!(
+                "offset {}: a record without a key is skipped",
+                record.offset
+            );
             continue;
         };
         // Headers tell who moved a bookmark, which is history: no state comes of them yet.

@@ -32,11 +32,18 @@ pub(crate) struct Groups {
 
 impl Groups {
     pub(crate) fn new(timers: Arc<Timers>) -> Groups {
-        Groups { shards: RwLock::default(), starting: Mutex::default(), timers }
+        Groups {
+            shards: RwLock::default(),
+            starting: Mutex::default(),
+            timers,
+        }
     }
 
     fn shards(&self) -> Arc<Vec<Arc<Shard>>> {
-        self.shards.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shards
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Starts the shards if the topic is there already: at the broker's start.
@@ -78,7 +85,13 @@ impl Groups {
         let durable = config.offsets_durability == Durability::Fsync;
         let group_config = group_config(&config);
         let make = |(index, partition): (usize, &Arc<crate::partition::Partition>)| {
-            Shard::new(index, partition.clone(), group_config.clone(), durable, self.timers.clone())
+            Shard::new(
+                index,
+                partition.clone(),
+                group_config.clone(),
+                durable,
+                self.timers.clone(),
+            )
         };
         let shards: Vec<Arc<Shard>> = topic.partitions.iter().enumerate().map(make).collect();
         let shards = Arc::new(shards);
@@ -95,7 +108,10 @@ impl Groups {
             full.iter().for_each(Shard::load);
             let counts: Vec<(usize, usize)> = full.iter().map(|s| s.counts()).collect();
             let (groups, offsets) = counts.iter().fold((0, 0), |(g, o), c| (g + c.0, o + c.1));
-            info!("{groups} groups with {offsets} committed offsets read in {} ms", begun.elapsed().as_millis());
+            info!(
+                "{groups} groups with {offsets} committed offsets read in {} ms",
+                begun.elapsed().as_millis()
+            );
         });
     }
 
@@ -103,7 +119,9 @@ impl Groups {
     fn shard(&self, group_id: &str) -> Option<Arc<Shard>> {
         let shards = self.shards();
         let count = i32::try_from(shards.len()).ok().filter(|n| *n > 0)?;
-        shards.get(usize::try_from(partition_for(group_id, count)).ok()?).cloned()
+        shards
+            .get(usize::try_from(partition_for(group_id, count)).ok()?)
+            .cloned()
     }
 
     /// Asks the shard of the call's group. `None` if the answer was lost with the shard.
@@ -117,8 +135,15 @@ impl Groups {
     }
 
     /// Asks every shard, for ListGroups.
-    pub(crate) fn call_all(&self, call: &Call, request: impl Fn() -> GroupCall) -> Vec<Outcome<Option<Reply>>> {
-        self.shards().iter().map(|shard| shard.call(call, request())).collect()
+    pub(crate) fn call_all(
+        &self,
+        call: &Call,
+        request: impl Fn() -> GroupCall,
+    ) -> Vec<Outcome<Option<Reply>>> {
+        self.shards()
+            .iter()
+            .map(|shard| shard.call(call, request()))
+            .collect()
     }
 
     /// Whether some shard is still being read.
@@ -147,7 +172,10 @@ fn offsets_topic_configs(config: &BrokerConfig) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("cleanup.policy".to_owned(), "compact".to_owned()),
         ("compression.type".to_owned(), "producer".to_owned()),
-        ("segment.bytes".to_owned(), config.offsets_topic_segment_bytes.to_string()),
+        (
+            "segment.bytes".to_owned(),
+            config.offsets_topic_segment_bytes.to_string(),
+        ),
     ])
 }
 

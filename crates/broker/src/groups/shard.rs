@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use catchword_coordinator::{
-    Call as GroupCall, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupShard, Output, Reply, ReplyTo,
-    TimerKey,
+    Call as GroupCall, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupShard, Output,
+    Reply, ReplyTo, TimerKey,
 };
 use catchword_log::{AppendError, AppendOrigin, LogError};
 use catchword_wire::batch::{BatchBuilder, NewRecord, split};
@@ -77,7 +77,14 @@ impl Shard {
         durable: bool,
         timers: Arc<Timers>,
     ) -> Arc<Shard> {
-        Arc::new(Shard { index, partition, config, durable, timers, state: Mutex::new(State::Loading) })
+        Arc::new(Shard {
+            index,
+            partition,
+            config,
+            durable,
+            timers,
+            state: Mutex::new(State::Loading),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -106,7 +113,10 @@ impl Shard {
         let seed = u128::from_be_bytes(random::bytes());
         let mut machine = GroupShard::new(self.config.clone(), seed);
         if let Err(why) = load::replay(&*self.partition.log, &mut machine) {
-            error!("{}: its groups cannot be served: {why}; `catchword doctor` tells more", self.partition.tp);
+            error!(
+                "{}: its groups cannot be served: {why}; `catchword doctor` tells more",
+                self.partition.tp
+            );
             return;
         }
         let mut active = Active {
@@ -133,7 +143,11 @@ impl Shard {
     }
 
     /// Asks the machine. The answer comes at once if it depends on nothing that is not yet durable.
-    pub(super) fn call(self: &Arc<Shard>, call: &Call, request: GroupCall) -> Outcome<Option<Reply>> {
+    pub(super) fn call(
+        self: &Arc<Shard>,
+        call: &Call,
+        request: GroupCall,
+    ) -> Outcome<Option<Reply>> {
         let client = Client {
             client_id: call.client_id.clone(),
             client_host: call.client.host.clone(),
@@ -143,12 +157,20 @@ impl Shard {
             let mut state = self.lock();
             let active = match &mut *state {
                 State::Active(active) => active,
-                State::Loading => return Outcome::Now(Some(request.refuse(ErrorCode::CoordinatorLoadInProgress))),
-                State::Stopped => return Outcome::Now(Some(request.refuse(ErrorCode::NotCoordinator))),
+                State::Loading => {
+                    return Outcome::Now(Some(request.refuse(ErrorCode::CoordinatorLoadInProgress)));
+                }
+                State::Stopped => {
+                    return Outcome::Now(Some(request.refuse(ErrorCode::NotCoordinator)));
+                }
             };
             let to = ReplyTo(active.next_reply);
             active.next_reply += 1;
-            let ctx = Context { now_ms: clock::now_ms(), client: &client, api_version: call.version };
+            let ctx = Context {
+                now_ms: clock::now_ms(),
+                client: &client,
+                api_version: call.version,
+            };
             active.machine.step(&ctx, to, request, &mut active.out);
             match active.immediate(to) {
                 Some(reply) => (Outcome::Now(Some(reply)), self.settle(active)),
@@ -174,7 +196,11 @@ impl Shard {
     }
 
     pub(super) fn expire(self: &Arc<Shard>) {
-        self.with(|active| active.machine.expire_offsets(clock::now_ms(), &mut active.out));
+        self.with(|active| {
+            active
+                .machine
+                .expire_offsets(clock::now_ms(), &mut active.out)
+        });
     }
 
     /// Sends everyone who waits to look for another coordinator, and takes no more calls.
@@ -204,11 +230,20 @@ impl Shard {
             self.perform(active, effects);
             return Then::Nothing;
         }
-        let Active { out, records, effects, .. } = active;
+        let Active {
+            out,
+            records,
+            effects,
+            ..
+        } = active;
         records.append(&mut out.records);
         effects.append(&mut out.effects);
         out.clear();
-        if active.syncing.is_some() { Then::Nothing } else { self.flush(active) }
+        if active.syncing.is_some() {
+            Then::Nothing
+        } else {
+            self.flush(active)
+        }
     }
 
     /// Appends what has gathered.
@@ -231,11 +266,16 @@ impl Shard {
             }
             Err(why) => {
                 let code = match &why {
-                    AppendError::Storage(LogError::DiskFull { .. }) => ErrorCode::CoordinatorNotAvailable,
+                    AppendError::Storage(LogError::DiskFull { .. }) => {
+                        ErrorCode::CoordinatorNotAvailable
+                    }
                     AppendError::Storage(_) => ErrorCode::NotCoordinator,
                     _ => ErrorCode::UnknownServerError,
                 };
-                error!("{}: committed offsets cannot be stored: {why}", self.partition.tp);
+                error!(
+                    "{}: committed offsets cannot be stored: {why}",
+                    self.partition.tp
+                );
                 active.refuse_all(code);
                 Then::Reload
             }
@@ -243,7 +283,10 @@ impl Shard {
     }
 
     fn append(&self, records: &[CoordinatorRecord]) -> Result<i64, AppendError> {
-        let invalid = |detail| AppendError::InvalidBatch { partition: self.partition.tp.clone(), detail };
+        let invalid = |detail| AppendError::InvalidBatch {
+            partition: self.partition.tp.clone(),
+            detail,
+        };
         let now = clock::now_ms();
         let mut end = 0;
         let mut rest = records;
@@ -254,21 +297,34 @@ impl Shard {
                 if taken > 0 && builder.uncompressed_len() > MAX_BATCH_BYTES {
                     break;
                 }
-                let headers: Vec<_> = record.headers.iter().map(|(k, v)| (k.clone(), Some(v.clone()))).collect();
+                let headers: Vec<_> = record
+                    .headers
+                    .iter()
+                    .map(|(k, v)| (k.clone(), Some(v.clone())))
+                    .collect();
                 let new = NewRecord {
                     timestamp: now,
                     key: Some(&record.key),
                     value: record.value.as_deref(),
                     headers: &headers,
                 };
-                builder.push(new).map_err(|_| invalid("a coordinator record is too large"))?;
+                builder
+                    .push(new)
+                    .map_err(|_| invalid("a coordinator record is too large"))?;
                 taken += 1;
             }
             rest = &rest[taken..];
-            let bytes = builder.build().map_err(|_| invalid("a batch of coordinator records is too large"))?;
+            let bytes = builder
+                .build()
+                .map_err(|_| invalid("a batch of coordinator records is too large"))?;
             let batches: Result<Vec<_>, _> = split(bytes).collect();
-            let batches = batches.map_err(|_| invalid("a batch that was just built cannot be read"))?;
-            end = self.partition.append(&batches, None, AppendOrigin::Coordinator)?.last_offset + 1;
+            let batches =
+                batches.map_err(|_| invalid("a batch that was just built cannot be read"))?;
+            end = self
+                .partition
+                .append(&batches, None, AppendOrigin::Coordinator)?
+                .last_offset
+                + 1;
         }
         Ok(end)
     }
@@ -299,7 +355,9 @@ impl Shard {
     fn synced(self: &Arc<Shard>, term: u64, result: Result<(), String>) {
         let then = {
             let mut state = self.lock();
-            let State::Active(active) = &mut *state else { return };
+            let State::Active(active) = &mut *state else {
+                return;
+            };
             if active.term != term {
                 return;
             }
@@ -310,7 +368,10 @@ impl Shard {
                     self.flush(active)
                 }
                 Err(why) => {
-                    error!("{}: committed offsets did not become durable: {why}", self.partition.tp);
+                    error!(
+                        "{}: committed offsets did not become durable: {why}",
+                        self.partition.tp
+                    );
                     active.effects.splice(0..0, effects);
                     active.refuse_all(ErrorCode::NotCoordinator);
                     Then::Reload
@@ -347,7 +408,11 @@ impl Active {
         if !self.out.records.is_empty() || !self.is_idle() {
             return None;
         }
-        let at = self.out.effects.iter().position(|e| matches!(e, Effect::Reply { to: t, .. } if *t == to))?;
+        let at = self
+            .out
+            .effects
+            .iter()
+            .position(|e| matches!(e, Effect::Reply { to: t, .. } if *t == to))?;
         match self.out.effects.remove(at) {
             Effect::Reply { reply, .. } => Some(reply),
             _ => None,
@@ -362,12 +427,18 @@ impl Active {
         let decided = decided.into_iter().chain(std::mem::take(&mut self.effects));
         // What had been decided was not stored; what had not been decided is refused by the machine.
         let decided = decided.map(|effect| (effect, true)).collect::<Vec<_>>();
-        let undecided = std::mem::take(&mut self.out.effects).into_iter().map(|effect| (effect, false));
+        let undecided = std::mem::take(&mut self.out.effects)
+            .into_iter()
+            .map(|effect| (effect, false));
         for (effect, was_decided) in decided.into_iter().chain(undecided) {
             if let Effect::Reply { to, reply } = effect
                 && let Some(waiter) = self.replies.remove(&to)
             {
-                let _ = waiter.send(if was_decided { reply.into_error(code) } else { reply });
+                let _ = waiter.send(if was_decided {
+                    reply.into_error(code)
+                } else {
+                    reply
+                });
             }
         }
     }

@@ -33,7 +33,9 @@ impl Timers {
         let ahead = u64::try_from(at_ms - clock::now_ms()).unwrap_or(0);
         let at = Instant::now() + Duration::from_millis(ahead);
         let mut heap = self.heap.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = heap.peek().is_none_or(|Reverse((earliest, ..))| at < *earliest);
+        let first = heap
+            .peek()
+            .is_none_or(|Reverse((earliest, ..))| at < *earliest);
         heap.push(Reverse((at, shard, key)));
         if first {
             self.changed.notify_one();
@@ -43,7 +45,12 @@ impl Timers {
     /// Fires timers for ever.
     pub(crate) async fn run(self: Arc<Timers>) {
         loop {
-            let next = self.heap.lock().unwrap_or_else(PoisonError::into_inner).peek().map(|Reverse((at, ..))| *at);
+            let next = self
+                .heap
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .peek()
+                .map(|Reverse((at, ..))| *at);
             match next {
                 Some(at) => {
                     tokio::select! {
@@ -58,7 +65,11 @@ impl Timers {
 
     fn fire_due(&self) {
         let now = Instant::now();
-        let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let shards = self
+            .shards
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         loop {
             let due = {
                 let mut heap = self.heap.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +78,9 @@ impl Timers {
                     _ => None,
                 }
             };
-            let Some(Reverse((_, shard, key))) = due else { return };
+            let Some(Reverse((_, shard, key))) = due else {
+                return;
+            };
             if let Some(shard) = shards.get(shard) {
                 shard.fire(&key);
             }

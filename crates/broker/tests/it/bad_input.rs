@@ -1,0 +1,170 @@
+//! Whatever bytes come: Kafka's error or a closed connection, and nobody else is disturbed.
+
+use std::io::Write;
+
+use catchword_wire::batch::Compression;
+use catchword_wire::messages::{ApiVersionsRequest, MetadataRequest, OffsetCommitRequest};
+use catchword_wire::{Decoder, ErrorCode, Message};
+
+use crate::harness::{Client, TestBroker, batch, encoded};
+
+fn is_alive(broker: &TestBroker) {
+    let response = broker.client().call(&MetadataRequest::default(), 12);
+    assert_eq!(response.brokers.len(), 1);
+}
+
+fn closes(broker: &TestBroker, bytes: &[u8]) {
+    let mut client = broker.client();
+    let mut bystander = broker.client();
+    client.stream.write_all(bytes).unwrap();
+    assert_eq!(
+        client.frame(),
+        None,
+        "the connection is closed without an answer"
+    );
+    assert_eq!(
+        bystander
+            .call(&MetadataRequest::default(), 12)
+            .brokers
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn garbage_closes_its_connection_and_no_other() {
+    let broker = TestBroker::start();
+    closes(&broker, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    closes(&broker, &[0xff; 64]);
+    closes(&broker, &[0, 0, 0, 2, 1, 2]);
+}
+
+#[test]
+fn a_frame_larger_than_allowed_is_refused_by_its_length_alone() {
+    let broker = TestBroker::with(&[("socket.request.max.bytes", "1000")]);
+    closes(&broker, &1001i32.to_be_bytes());
+    closes(&broker, &(-1i32).to_be_bytes());
+}
+
+#[test]
+fn an_unknown_api_or_version_closes_the_connection() {
+    let broker = TestBroker::start();
+    let mut unknown_api = encoded(&MetadataRequest::default(), 9);
+    unknown_api[4..6].copy_from_slice(&999i16.to_be_bytes());
+    closes(&broker, &unknown_api);
+    let mut unknown_version = encoded(&MetadataRequest::default(), 9);
+    unknown_version[6..8].copy_from_slice(&99i16.to_be_bytes());
+    closes(&broker, &unknown_version);
+}
+
+#[test]
+fn an_unknown_version_of_api_versions_is_answered_at_version_0() {
+    let broker = TestBroker::start();
+    let mut bytes = encoded(&ApiVersionsRequest::default(), 3);
+    bytes[6..8].copy_from_slice(&99i16.to_be_bytes());
+    let mut client = broker.client();
+    client.stream.write_all(&bytes).unwrap();
+    let mut d = Decoder::new(client.frame().expect("KIP-511: an answer"));
+    assert_eq!(d.i32(), Ok(7), "the correlation id");
+    let response = catchword_wire::messages::ApiVersionsResponse::decode(&mut d, 0).unwrap();
+    assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
+    assert!(
+        response
+            .api_keys
+            .iter()
+            .any(|k| k.api_key == 18 && k.max_version == 4)
+    );
+}
+
+#[test]
+fn half_a_request_is_waited_for_and_then_forgotten() {
+    let broker = TestBroker::start();
+    let whole = encoded(&MetadataRequest::default(), 12);
+    for cut in 0..whole.len() {
+        let mut client = broker.client();
+        client.stream.write_all(&whole[..cut]).unwrap();
+    }
+    let mut client = broker.client();
+    for byte in &whole {
+        client.stream.write_all(&[*byte]).unwrap();
+    }
+    assert!(client.frame().is_some(), "a request may come byte by byte");
+    is_alive(&broker);
+}
+
+/// DESIGN: 21 bytes that made another decoder allocate 206 GB.
+#[test]
+fn an_array_that_claims_two_billion_elements_costs_nothing() {
+    let broker = TestBroker::start();
+    let mut bytes = encoded(&OffsetCommitRequest::default(), 2);
+    let at = bytes.len() - 4;
+    bytes[at..].copy_from_slice(&i32::MAX.to_be_bytes());
+    closes(&broker, &bytes);
+    is_alive(&broker);
+}
+
+#[test]
+fn a_damaged_batch_is_refused_with_kafkas_code_and_nothing_is_stored() {
+    let broker = TestBroker::start();
+    broker.topic("t", 1, &[]);
+    let mut client = broker.client();
+    let good = batch(&["a", "b"], Compression::None);
+    for (at, code) in [
+        (good.len() - 1, ErrorCode::CorruptMessage),
+        (17, ErrorCode::CorruptMessage),
+    ] {
+        let mut bad = good.to_vec();
+        bad[at] ^= 1;
+        assert_eq!(
+            client.produce_batch("t", bad.into(), -1).error_code,
+            code.code(),
+            "byte {at}"
+        );
+    }
+    // Lying lengths: the batch claims more bytes than came.
+    let mut long = good.to_vec();
+    long[8..12].copy_from_slice(&i32::MAX.to_be_bytes());
+    assert_ne!(client.produce_batch("t", long.into(), -1).error_code, 0);
+    assert_eq!(
+        client
+            .produce_batch("t", bytes::Bytes::new(), -1)
+            .error_code,
+        ErrorCode::InvalidRecord.code()
+    );
+    let two = [good.clone(), good.clone()].concat();
+    assert_eq!(
+        client.produce_batch("t", two.into(), -1).error_code,
+        ErrorCode::InvalidRecord.code()
+    );
+    assert!(client.read("t", 0).is_empty());
+}
+
+/// Frames with single bytes changed, over the whole path of a request.
+#[test]
+fn mutated_requests_never_take_the_broker_down() {
+    let broker = TestBroker::start();
+    broker.topic("t", 1, &[]);
+    let good = encoded(
+        &crate::harness::produce_request("t", batch(&["a", "b", "c"], Compression::None), -1),
+        9,
+    );
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |n: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % n as u64) as usize
+    };
+    for _ in 0..300 {
+        let mut bad = good.clone();
+        for _ in 0..=random(3) {
+            let at = 4 + random(bad.len() - 4);
+            bad[at] = random(256) as u8;
+        }
+        let mut client = Client::connect(broker.address);
+        client.stream.write_all(&bad).unwrap();
+        client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        while client.frame().is_some() {}
+    }
+    is_alive(&broker);
+}

@@ -1,0 +1,188 @@
+//! Classic groups over the socket: the shards' own rules are tested in `catchword-coordinator`.
+
+use catchword_wire::messages::join_group_request::JoinGroupRequestProtocol;
+use catchword_wire::messages::leave_group_request::MemberIdentity;
+use catchword_wire::messages::sync_group_request::SyncGroupRequestAssignment;
+use catchword_wire::messages::{
+    DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse,
+    LeaveGroupRequest, ListGroupsRequest, SyncGroupRequest,
+};
+use catchword_wire::{ErrorCode, Str};
+
+use crate::harness::{Client, TestBroker};
+
+fn join_request(group: &str, member: &str) -> JoinGroupRequest {
+    JoinGroupRequest {
+        group_id: Str::copy(group),
+        session_timeout_ms: 10_000,
+        rebalance_timeout_ms: 10_000,
+        member_id: Str::copy(member),
+        protocol_type: "consumer".into(),
+        protocols: vec![JoinGroupRequestProtocol {
+            name: "range".into(),
+            metadata: bytes::Bytes::from_static(b"m"),
+        }],
+        ..JoinGroupRequest::default()
+    }
+}
+
+/// Joins with the two steps of KIP-394.
+fn join(client: &mut Client, group: &str) -> JoinGroupResponse {
+    let first = client.call(&join_request(group, ""), 9);
+    assert_eq!(first.error_code, ErrorCode::MemberIdRequired.code(), "G2");
+    client.call(&join_request(group, &first.member_id), 9)
+}
+
+fn sync(
+    client: &mut Client,
+    group: &str,
+    joined: &JoinGroupResponse,
+    assignment: &'static [u8],
+) -> (i16, bytes::Bytes) {
+    let assign = |member: &Str| SyncGroupRequestAssignment {
+        member_id: member.clone(),
+        assignment: bytes::Bytes::from_static(assignment),
+    };
+    let request = SyncGroupRequest {
+        group_id: Str::copy(group),
+        generation_id: joined.generation_id,
+        member_id: joined.member_id.clone(),
+        assignments: joined
+            .members
+            .iter()
+            .map(|m| assign(&m.member_id))
+            .collect(),
+        ..SyncGroupRequest::default()
+    };
+    let response = client.call(&request, 3);
+    (response.error_code, response.assignment)
+}
+
+fn heartbeat(client: &mut Client, group: &str, joined: &JoinGroupResponse) -> i16 {
+    let request = HeartbeatRequest {
+        group_id: Str::copy(group),
+        generation_id: joined.generation_id,
+        member_id: joined.member_id.clone(),
+        ..HeartbeatRequest::default()
+    };
+    client.call(&request, 4).error_code
+}
+
+#[test]
+fn a_member_joins_syncs_beats_is_described_and_leaves() {
+    let broker = TestBroker::start();
+    let mut client = broker.client();
+    client.find_coordinator();
+    let joined = join(&mut client, "g");
+    assert_eq!((joined.error_code, joined.generation_id), (0, 1));
+    assert_eq!(joined.leader, joined.member_id);
+    assert_eq!(
+        sync(&mut client, "g", &joined, b"all"),
+        (0, bytes::Bytes::from_static(b"all"))
+    );
+    assert_eq!(heartbeat(&mut client, "g", &joined), 0);
+    let request = DescribeGroupsRequest {
+        groups: vec!["g".into()],
+        include_authorized_operations: true,
+    };
+    let group = client.call(&request, 5).groups[0].clone();
+    assert_eq!(
+        (group.group_state.as_str(), group.members.len()),
+        ("Stable", 1)
+    );
+    assert_eq!(group.members[0].client_host, "/127.0.0.1");
+    let listed = client.call(
+        &ListGroupsRequest {
+            states_filter: vec!["Stable".into()],
+            ..Default::default()
+        },
+        5,
+    );
+    assert_eq!(
+        listed
+            .groups
+            .iter()
+            .map(|g| g.group_id.as_str())
+            .collect::<Vec<_>>(),
+        ["g"]
+    );
+    let leave = LeaveGroupRequest {
+        group_id: "g".into(),
+        members: vec![MemberIdentity {
+            member_id: joined.member_id.clone(),
+            ..Default::default()
+        }],
+        ..LeaveGroupRequest::default()
+    };
+    assert_eq!(client.call(&leave, 5).error_code, 0);
+    assert_eq!(
+        heartbeat(&mut client, "g", &joined),
+        ErrorCode::UnknownMemberId.code()
+    );
+}
+
+#[test]
+fn a_second_member_brings_a_rebalance_and_the_first_one_hears_of_it() {
+    let broker = TestBroker::start();
+    let (mut first, mut second) = (broker.client(), broker.client());
+    first.find_coordinator();
+    let one = join(&mut first, "g");
+    sync(&mut first, "g", &one, b"all");
+    let id = second.call(&join_request("g", ""), 9).member_id;
+    second.send(&join_request("g", &id), 9);
+    let mut code = 0;
+    for _ in 0..100 {
+        code = heartbeat(&mut first, "g", &one);
+        if code != 0 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(code, ErrorCode::RebalanceInProgress.code(), "G6");
+    let one = first.call(&join_request("g", &one.member_id), 9);
+    let (_, two) = second.receive::<JoinGroupRequest>(9);
+    assert_eq!((one.generation_id, two.generation_id), (2, 2));
+    assert_eq!(
+        one.members.len() + two.members.len(),
+        2,
+        "only the leader is told the members"
+    );
+}
+
+#[test]
+fn a_group_goes_on_after_a_restart_of_the_broker_without_a_rebalance() {
+    let broker = TestBroker::start();
+    let mut client = broker.client();
+    client.find_coordinator();
+    let joined = join(&mut client, "g");
+    sync(&mut client, "g", &joined, b"all");
+    let broker = broker.restart();
+    let mut client = broker.client();
+    assert_eq!(
+        heartbeat(&mut client, "g", &joined),
+        0,
+        "member and generation are known"
+    );
+    assert_eq!(
+        sync(&mut client, "g", &joined, b"").1,
+        bytes::Bytes::from_static(b"all")
+    );
+}
+
+#[test]
+fn a_member_that_is_silent_for_too_long_is_gone() {
+    let broker = TestBroker::with(&[("group.min.session.timeout.ms", "100")]);
+    let mut client = broker.client();
+    client.find_coordinator();
+    let mut request = join_request("g", "");
+    request.session_timeout_ms = 300;
+    let id = client.call(&request, 9).member_id;
+    request.member_id = id;
+    let joined = client.call(&request, 9);
+    sync(&mut client, "g", &joined, b"all");
+    std::thread::sleep(std::time::Duration::from_millis(900));
+    assert_eq!(
+        heartbeat(&mut client, "g", &joined),
+        ErrorCode::UnknownMemberId.code()
+    );
+}

@@ -1,0 +1,13 @@
+//! A broker spoken to over a socket: what a client sees, and what the disk holds afterwards.
+
+#![allow(missing_docs)]
+
+mod bad_input;
+mod configs;
+mod fetch;
+mod groups;
+mod harness;
+mod offsets;
+mod order;
+mod produce;
+mod topics;
