@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use catchword_config::BrokerConfig;
 use catchword_log::Engine;
-use catchword_wire::Str;
+use catchword_wire::{ErrorCode, Str};
 use tokio::sync::{Semaphore, watch};
 
-use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, TopicError};
+use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, TopicError, is_internal};
 use crate::dispatch::Client;
 use crate::fetch::Sessions;
 use crate::groups::{Groups, Timers};
@@ -116,6 +116,10 @@ impl Broker {
     pub(crate) fn auto_create_topic(&self, name: &Str) -> Result<(), TopicError> {
         if name == OFFSETS_TOPIC {
             return self.groups.ensure(&self.catalog);
+        }
+        if is_internal(name) {
+            let why = format!("{name} is the broker's own, and what it is for is not served yet");
+            return Err(TopicError::new(ErrorCode::InvalidTopicException, why));
         }
         let partitions = self.catalog.config().num_partitions;
         let new = NewTopic {

@@ -64,10 +64,8 @@ pub(crate) struct Opened {
 enum Kind {
     /// No session, or one that just ended.
     Sessionless,
-    /// A full fetch that would like a session.
-    Full {
-        session_id: i32,
-    },
+    /// A full fetch; with a session if there was room for one.
+    Full(Option<Arc<Mutex<Session>>>),
     Incremental(Arc<Mutex<Session>>),
 }
 
@@ -106,10 +104,10 @@ impl Sessions {
                     kind: Kind::Sessionless,
                 });
             }
-            let session_id = self.begin(&wants, by_id, now_ms);
+            let session = self.begin(&wants, by_id, now_ms);
             return Ok(Opened {
                 wants,
-                kind: Kind::Full { session_id },
+                kind: Kind::Full(session),
             });
         }
         let found = lock(&self.live).get(&request.session_id).cloned();
@@ -148,8 +146,8 @@ impl Sessions {
         })
     }
 
-    /// A new session, or 0 where there is no room.
-    fn begin(&self, wants: &[Want], by_id: bool, now_ms: i64) -> i32 {
+    /// A new session where there is room.
+    fn begin(&self, wants: &[Want], by_id: bool, now_ms: i64) -> Option<Arc<Mutex<Session>>> {
         let mut live = lock(&self.live);
         if live.len() >= self.slots {
             let oldest = live.iter().map(|(id, s)| (lock(s).last_used_ms, *id)).min();
@@ -157,7 +155,7 @@ impl Sessions {
                 Some((last_used_ms, id)) if now_ms - last_used_ms > EVICTABLE_AFTER_MS => {
                     drop(live.remove(&id))
                 }
-                _ => return 0,
+                _ => return None,
             }
         }
         let id = loop {
@@ -176,8 +174,9 @@ impl Sessions {
             next_turn: 0,
         };
         wants.iter().for_each(|want| session.put(want.detached()));
-        live.insert(id, Arc::new(Mutex::new(session)));
-        id
+        let session = Arc::new(Mutex::new(session));
+        live.insert(id, session.clone());
+        Some(session)
     }
 }
 
@@ -257,7 +256,15 @@ impl Opened {
         let pairs = self.wants.iter().cloned().zip(results);
         match &self.kind {
             Kind::Sessionless => (0, pairs.collect()),
-            Kind::Full { session_id } => (*session_id, pairs.collect()),
+            Kind::Full(None) => (0, pairs.collect()),
+            Kind::Full(Some(session)) => {
+                let mut session = lock(session);
+                let all: Vec<_> = pairs.collect();
+                for (want, data) in &all {
+                    session.is_news(want, data);
+                }
+                (session.id, all)
+            }
             Kind::Incremental(session) => {
                 let mut session = lock(session);
                 let news = pairs

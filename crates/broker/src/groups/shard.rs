@@ -158,7 +158,9 @@ impl Shard {
             let active = match &mut *state {
                 State::Active(active) => active,
                 State::Loading => {
-                    return Outcome::Now(Some(request.refuse(ErrorCode::CoordinatorLoadInProgress)));
+                    return Outcome::Now(Some(
+                        request.refuse(ErrorCode::CoordinatorLoadInProgress),
+                    ));
                 }
                 State::Stopped => {
                     return Outcome::Now(Some(request.refuse(ErrorCode::NotCoordinator)));

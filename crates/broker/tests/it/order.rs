@@ -44,7 +44,7 @@ fn pipelined_requests_are_answered_in_their_order() {
 fn a_reader_that_does_not_read_stops_nobody_else() {
     let broker = TestBroker::start();
     broker.topic("t", 1, &[]);
-    let large = "x".repeat(900_000);
+    let large = "x".repeat(400_000);
     for _ in 0..20 {
         assert_eq!(broker.client().produce("t", &[&large]).error_code, 0);
     }
