@@ -93,25 +93,16 @@ struct Outcome<'a> {
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let mut client = args.cluster.connect()?;
-    let group = client.describe_group(&args.group)?;
-    let live = group.filter(|group| group.is_live());
+    let live = live_members(&mut client, &args.group)?;
     let mut moves = plan(&mut client, args)?;
     look_at_first_records(&mut client, &mut moves)?;
-    if let Some(group) = live {
+    if let Some(who) = live {
         if !args.json {
             ui.table(&preview(&moves))?;
         }
-        let who: Vec<_> = group
-            .members
-            .iter()
-            .map(|m| format!("{} on {}", m.client_id, m.host))
-            .collect();
         return Err(Failure::failed(format!(
-            "group {:?} is {} with live members ({}); stop them first, wait until `catchword show {}` says Empty, then do it again. Nothing was changed.",
-            args.group,
-            group.state,
-            who.join(", "),
-            args.group
+            "group {:?} {who}; stop them first, wait until `catchword show {}` says Empty, then do it again. Nothing was changed.",
+            args.group, args.group
         )));
     }
     let changes: Vec<&Move> = moves.iter().filter(|m| m.now != Some(m.then)).collect();
@@ -134,6 +125,26 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         ui.note("Nothing was changed; --yes does it.");
         Ok(())
     }
+}
+
+/// Who is live in the group, in words; `None` if nobody is.
+fn live_members(client: &mut Client, group: &str) -> Result<Option<String>, Failure> {
+    if let Some(group) = client.describe_group(group)? {
+        let who: Vec<_> = group
+            .members
+            .iter()
+            .map(|m| format!("{} on {}", m.client_id, m.host))
+            .collect();
+        let words = format!("is {} with live members ({})", group.state, who.join(", "));
+        return Ok(group.is_live().then_some(words));
+    }
+    // A group of another protocol (KIP-848) cannot be described in this way, but it is listed.
+    let listed = client
+        .list_groups()?
+        .into_iter()
+        .find(|listed| listed.group == group);
+    let live = listed.filter(|listed| !matches!(listed.state.as_str(), "Empty" | "Dead" | ""));
+    Ok(live.map(|listed| format!("is {} with live members", listed.state)))
 }
 
 /// Which partitions move where.

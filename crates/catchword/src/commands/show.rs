@@ -151,6 +151,7 @@ fn print(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
             .map(|protocol| format!("assignor {protocol}")),
     );
     facts.push(match shown.members.len() {
+        0 if shown.state != "Empty" => "members not known".into(),
         1 => "1 member".into(),
         n => format!("{n} members"),
     });

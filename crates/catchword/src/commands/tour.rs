@@ -49,6 +49,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let lines = lines(args)?;
     let half = lines.len() / 2;
+    let width = 5 + count(lines.len() as i64).len();
     let mut broker = Broker::new(args.data.clone())?;
 
     step(ui, 1, "Start a broker")?;
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         &format!("Read half of it in the group {GROUP:?}, and commit"),
     )?;
     let first = read(&mut client, half, ui)?;
-    show_lines(ui, &first)?;
+    show_lines(ui, &first, width)?;
     check(&lines[..half], 0, &first)?;
     say(
         ui,
@@ -113,9 +114,9 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
 
     step(ui, 6, "Read on")?;
     let rest = read(&mut client, lines.len() - half, ui)?;
-    show_join(ui, first.last(), rest.first())?;
+    show_join(ui, first.last(), rest.first(), width)?;
     check(&lines[half..], half as i64, &rest)?;
-    show_lines(ui, rest.get(1..).unwrap_or_default())?;
+    show_lines(ui, rest.get(1..).unwrap_or_default(), width)?;
     show_group(&mut client, ui)?;
 
     ui.line("")?;
@@ -276,32 +277,41 @@ fn say(ui: &mut Ui, text: impl std::fmt::Display) -> Result<(), Failure> {
     ui.flush()
 }
 
-fn line_of(record: &Record) -> String {
+fn line_of(record: &Record, width: usize) -> String {
     format!(
-        "{:>7}  {}",
+        "{:>width$}  {}",
         count(record.offset),
         excerpt(record.value.as_deref().unwrap_or_default(), 92)
     )
 }
 
 /// The records' lines; of many only the first and the last.
-fn show_lines(ui: &mut Ui, read: &[Record]) -> Result<(), Failure> {
+fn show_lines(ui: &mut Ui, read: &[Record], width: usize) -> Result<(), Failure> {
     let shown = if read.len() > 12 { 3 } else { read.len() };
     for record in &read[..shown] {
-        ui.line(line_of(record))?;
+        ui.line(line_of(record, width))?;
     }
     if shown < read.len() {
         let left_out = read.len() - shown - 2;
-        ui.line(ui.faint(&format!("         ... {} more ...", count(left_out as i64))))?;
+        ui.line(ui.faint(&format!(
+            "{:width$}  ... {} more ...",
+            "",
+            count(left_out as i64)
+        )))?;
         for record in &read[read.len() - 2..] {
-            ui.line(line_of(record))?;
+            ui.line(line_of(record, width))?;
         }
     }
     Ok(())
 }
 
 /// The last line before the kill and the first after it.
-fn show_join(ui: &mut Ui, before: Option<&Record>, after: Option<&Record>) -> Result<(), Failure> {
+fn show_join(
+    ui: &mut Ui,
+    before: Option<&Record>,
+    after: Option<&Record>,
+    width: usize,
+) -> Result<(), Failure> {
     let (Some(before), Some(after)) = (before, after) else {
         return Ok(());
     };
@@ -309,8 +319,8 @@ fn show_join(ui: &mut Ui, before: Option<&Record>, after: Option<&Record>) -> Re
         ui,
         "The last line before the kill, and the first one after it:",
     )?;
-    ui.line(ui.faint(&line_of(before)))?;
-    ui.line(ui.green(&line_of(after)))?;
+    ui.line(ui.faint(&line_of(before, width)))?;
+    ui.line(ui.green(&line_of(after, width)))?;
     say(ui, "and on to the end:")
 }
 

@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "tests say what they check by their names")]
 
 mod consume;
+mod doctor;
 mod harness;
 mod produce;
 mod rewind;
