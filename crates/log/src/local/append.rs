@@ -5,6 +5,7 @@
 
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use catchword_wire::batch::{
     Batch, BatchHeader, ControlRecord, HEADER_LEN, STAMP_LEN, TimestampType, records,
@@ -122,6 +123,8 @@ pub(crate) fn append(
 ) -> Result<Appended, AppendError> {
     let loaded = log.loaded()?;
     let config = log.current_config();
+    log.last_used_ms
+        .store(log.core.coarse_now(), Ordering::Relaxed);
     let mut writer = lock(&loaded.writer);
     writer.usable(&log.partition)?;
     let placed = place(log, &writer, batches, &how)?;

@@ -33,7 +33,7 @@ pub struct LocalOptions {
     pub commit_threads: usize,
     /// How often recovery points are written, ms: a restart after a crash checks what is newer.
     pub checkpoint_interval_ms: i64,
-    /// The most files kept open for logs that are not being used just now.
+    /// When more logs than this have their file open, idle ones are closed sooner.
     pub open_files: usize,
     /// The most memory for the keys of one compaction, bytes.
     pub compaction_memory_bytes: usize,

@@ -19,8 +19,10 @@ use crate::compaction::Plan;
 
 /// How long one step may look at logs.
 const SWEEP: Duration = Duration::from_millis(50);
-/// A log that was not used for so long has its files closed.
+/// A log that was not used for so long has its active segment's file closed.
 const IDLE_MS: i64 = 60_000;
+/// The same while more files are open than should be.
+const IDLE_MS_WHEN_MANY_ARE_OPEN: i64 = 2_000;
 
 /// Where the housekeeping is.
 #[derive(Default)]
@@ -30,6 +32,25 @@ pub(crate) struct Maintenance {
     cursor: Option<TopicPartition>,
     /// When each log was compacted last by this process, ms.
     compacted_ms: BTreeMap<TopicPartition, i64>,
+    /// Active segments found open, and logs looked at, since the last estimate.
+    found_open: (usize, usize),
+    many_are_open: bool,
+}
+
+impl Maintenance {
+    /// Counts a log that was looked at; after a round over all of them it is known how many are open.
+    fn count(&mut self, engine: &LocalEngine) {
+        self.found_open.1 += 1;
+        let all = engine
+            .logs
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len();
+        if self.found_open.1 >= all {
+            self.many_are_open = self.found_open.0 > engine.core.options.open_files;
+            self.found_open = (0, 0);
+        }
+    }
 }
 
 pub(crate) fn step(engine: &LocalEngine, now_ms: i64) {
@@ -88,9 +109,18 @@ fn sweep(engine: &LocalEngine, state: &mut Maintenance, now_ms: i64) {
     let begun = Instant::now();
     let mut dirtiest: Option<(Arc<LocalLog>, Plan)> = None;
     for log in next_logs(engine, state.cursor.as_ref()) {
-        if let Err(error) = keep(&log, now_ms) {
-            tracing::warn!(partition = %log.partition, %error, "housekeeping of a log failed; it is tried again");
+        let idle_ms = if state.many_are_open {
+            IDLE_MS_WHEN_MANY_ARE_OPEN
+        } else {
+            IDLE_MS
+        };
+        match keep(&log, now_ms, idle_ms) {
+            Ok(is_open) => state.found_open.0 += usize::from(is_open),
+            Err(error) => {
+                tracing::warn!(partition = %log.partition, %error, "housekeeping of a log failed; it is tried again");
+            }
         }
+        state.count(engine);
         state.cursor = Some(log.partition.clone());
         let last_pass_ms = state.compacted_ms.get(&log.partition).copied();
         if let Some(plan) = compaction_of(engine, &log, last_pass_ms, now_ms)
@@ -154,8 +184,8 @@ fn next_logs(engine: &LocalEngine, cursor: Option<&TopicPartition>) -> Vec<Arc<L
         .collect()
 }
 
-/// What one log needs now.
-fn keep(log: &LocalLog, now_ms: i64) -> Result<(), LogError> {
+/// What one log needs now. Says whether its active segment is open.
+fn keep(log: &LocalLog, now_ms: i64, idle_ms: i64) -> Result<bool, LogError> {
     let unrecovered = !log.core.was_clean && !log.created && log.if_loaded().is_none();
     if unrecovered || log.needs_retention() {
         let loaded = log.loaded()?;
@@ -165,12 +195,9 @@ fn keep(log: &LocalLog, now_ms: i64) -> Result<(), LogError> {
         }
     }
     let Some(loaded) = log.if_loaded() else {
-        return Ok(());
+        return Ok(false);
     };
     let expiration_ms = log.current_config().producer_id_expiration_ms;
     lock(&loaded.writer).producers.expire(now_ms, expiration_ms);
-    if log.core.coarse_now() - log.last_used_ms.load(Ordering::Relaxed) > IDLE_MS {
-        log.close_files(loaded);
-    }
-    Ok(())
+    Ok(log.close_files(loaded, idle_ms))
 }

@@ -221,13 +221,20 @@ impl LocalLog {
         Ok(())
     }
 
-    /// Closes the files of a log that nobody uses, if everything in them is durable.
-    pub(crate) fn close_files(&self, loaded: &Loaded) {
+    /// Closes the files that nobody wants: of closed segments since the last look, of the active one when the log was
+    /// not used for `idle_ms` and everything in it is durable. Says whether the active one is open still.
+    pub(crate) fn close_files(&self, loaded: &Loaded, idle_ms: i64) -> bool {
         let writer = lock(&loaded.writer);
-        if loaded.durable_end.load(Ordering::Acquire) >= writer.next_offset {
-            let segments = lock(&loaded.view).segments.clone();
-            segments.iter().for_each(|segment| segment.close_file());
+        let segments = lock(&loaded.view).segments.clone();
+        let (active, closed) = segments.split_last().expect("a log has an active segment");
+        closed
+            .iter()
+            .for_each(|segment| segment.close_unwanted_file());
+        let idle = self.core.coarse_now() - self.last_used_ms.load(Ordering::Relaxed) > idle_ms;
+        if idle && loaded.durable_end.load(Ordering::Acquire) >= writer.next_offset {
+            active.close_file();
         }
+        active.is_open()
     }
 }
 

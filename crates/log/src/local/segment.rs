@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::disk::Disk;
@@ -29,6 +29,8 @@ pub(crate) struct Segment {
     pub(crate) base: i64,
     len: AtomicU64,
     first_timestamp: OnceLock<i64>,
+    /// Somebody wanted the file since the last look.
+    wanted: AtomicBool,
     file: Mutex<Option<Arc<File>>>,
     indexes: Mutex<Option<Indexes>>,
 }
@@ -43,6 +45,7 @@ impl Segment {
             base,
             len: AtomicU64::new(len),
             first_timestamp: OnceLock::new(),
+            wanted: AtomicBool::new(false),
             file: Mutex::new(None),
             indexes: Mutex::new(indexes),
         }
@@ -63,6 +66,7 @@ impl Segment {
 
     /// The open file.
     pub(crate) fn file(&self, dir: &Path) -> Result<Arc<File>, LogError> {
+        self.wanted.store(true, Ordering::Relaxed);
         let mut slot = lock(&self.file);
         if let Some(file) = &*slot {
             return Ok(file.clone());
@@ -93,6 +97,13 @@ impl Segment {
     /// Closes the file; the next use opens it again. Reads under way hold it themselves.
     pub(crate) fn close_file(&self) {
         *lock(&self.file) = None;
+    }
+
+    /// Closes the file if nobody wanted it since this was called last.
+    pub(crate) fn close_unwanted_file(&self) {
+        if !self.wanted.swap(false, Ordering::Relaxed) {
+            self.close_file();
+        }
     }
 
     /// Runs `work` with the indexes, which are opened, and built anew if they are missing or damaged.
