@@ -157,10 +157,13 @@ fn print(
             ui.green("Nothing to find fault with: every batch, record and index entry was read.");
         return ui.line(verdict);
     }
+    let some = |n: u64, one: &str, many: &str| {
+        format!("{} {}", number(n), if n == 1 { one } else { many })
+    };
     ui.line(format_args!(
-        "\n{} damages, {} things that the next start puts right, {} notes.",
-        number(summary.damages),
-        number(summary.mends),
-        number(summary.notes)
+        "\n{}, {} by the next start, {}.",
+        some(summary.damages, "damage", "damages"),
+        some(summary.mends, "thing put right", "things put right"),
+        some(summary.notes, "note", "notes")
     ))
 }

@@ -20,7 +20,7 @@ fn a_directory_is_sound_until_a_byte_is_changed() {
     let data = broker.data();
     let err = run(binary().arg("doctor").arg(&data), "").failed(1);
     assert!(err.contains("stop the broker first"), "{err}");
-    broker.kill();
+    broker.stop();
 
     let (report, code) = doctor(&data);
     assert_eq!(

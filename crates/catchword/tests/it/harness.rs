@@ -209,6 +209,15 @@ impl Broker {
         });
     }
 
+    /// SIGTERM, and the end in order.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            terminate(&child);
+            let status = child.wait().expect("it can be waited for");
+            assert!(status.success(), "the broker ended with {status}");
+        }
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -284,13 +293,14 @@ impl Running {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("there is a kill command");
-        assert!(status.success());
+        terminate(&self.child);
     }
+}
+
+fn terminate(child: &Child) {
+    let pid = child.id().to_string();
+    let status = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(status.expect("there is a kill command").success());
 }
 
 impl Drop for Running {
