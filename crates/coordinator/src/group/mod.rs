@@ -8,7 +8,10 @@ mod describe;
 mod member;
 mod state;
 
+use bytes::Bytes;
 use catchword_wire::messages::OffsetCommitRequest;
+use catchword_wire::messages::describe_groups_response::DescribedGroup;
+use catchword_wire::messages::list_groups_response::ListedGroup;
 use catchword_wire::{ErrorCode, Str};
 
 use crate::config::GroupConfig;
@@ -33,7 +36,9 @@ pub(crate) struct Group {
 /// How the members of a group agree.
 #[derive(Debug, Clone)]
 pub(crate) enum GroupKind {
-    /// By JoinGroup and SyncGroup; also the group of a consumer that only commits.
+    /// Not at all: nobody has joined, offsets were committed from outside. There may be very many of these.
+    Simple,
+    /// By JoinGroup and SyncGroup.
     Classic(Box<ClassicGroup>),
 }
 
@@ -45,10 +50,17 @@ pub(crate) struct Scope<'a> {
 }
 
 impl GroupKind {
+    fn classic(&self) -> Option<&ClassicGroup> {
+        match self {
+            GroupKind::Simple => None,
+            GroupKind::Classic(classic) => Some(classic),
+        }
+    }
+
     /// Whether a member may be reading the topic.
     pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
-        let GroupKind::Classic(classic) = self;
-        classic.is_subscribed_to(topic)
+        self.classic()
+            .is_some_and(|classic| classic.is_subscribed_to(topic))
     }
 }
 
@@ -60,30 +72,31 @@ impl Scope<'_> {
 }
 
 impl Group {
-    /// An empty classic group without a protocol: what a first commit or a first join finds.
-    pub(crate) fn new(id: &str, now_ms: i64) -> Group {
-        let id = Str::copy(id);
-        let classic = Box::new(ClassicGroup::new(id.clone(), now_ms));
-        Group::with_kind(id, GroupKind::Classic(classic))
-    }
-
-    pub(crate) fn with_kind(id: Str, kind: GroupKind) -> Group {
+    /// A group without members and offsets.
+    pub(crate) fn new(id: &str) -> Group {
         Group {
-            id,
+            id: Str::copy(id),
             offsets: Offsets::default(),
-            kind,
+            kind: GroupKind::Simple,
             touched_ms: i64::MIN,
         }
     }
 
-    pub(crate) fn classic_mut(&mut self) -> &mut ClassicGroup {
-        let GroupKind::Classic(classic) = &mut self.kind;
-        classic
+    /// The classic group that this is. `None` for a simple group, of which nobody can be a member.
+    pub(crate) fn classic_mut(&mut self) -> Option<&mut ClassicGroup> {
+        match &mut self.kind {
+            GroupKind::Simple => None,
+            GroupKind::Classic(classic) => Some(classic),
+        }
     }
 
-    pub(crate) fn classic(&self) -> &ClassicGroup {
-        let GroupKind::Classic(classic) = &self.kind;
-        classic
+    /// Somebody wants to join: a simple group becomes a classic one.
+    pub(crate) fn make_classic(&mut self, now_ms: i64) -> &mut ClassicGroup {
+        if let GroupKind::Simple = self.kind {
+            let classic = ClassicGroup::new(self.id.clone(), now_ms);
+            self.kind = GroupKind::Classic(Box::new(classic));
+        }
+        self.classic_mut().expect("it was made above")
     }
 
     /// A reader that is not a member, `assign()` in Kafka's words, is alive.
@@ -97,29 +110,66 @@ impl Group {
         request: &OffsetCommitRequest,
         scope: &mut Scope<'_>,
     ) -> Result<(), ErrorCode> {
-        self.classic_mut().accept_commit(request, scope)
+        match self.classic_mut() {
+            Some(classic) => classic.accept_commit(request, scope),
+            None if request.generation_id_or_member_epoch < 0 => Ok(()),
+            None => Err(ErrorCode::UnknownMemberId),
+        }
+    }
+
+    /// Whether offsets may be deleted one by one.
+    pub(crate) fn accept_offset_delete(&self) -> Result<(), ErrorCode> {
+        self.kind
+            .classic()
+            .map_or(Ok(()), ClassicGroup::accept_offset_delete)
     }
 
     /// Whether nobody is a member, nor about to be.
     pub(crate) fn is_vacant(&self) -> bool {
-        self.classic().is_vacant()
+        self.kind.classic().is_none_or(ClassicGroup::is_vacant)
     }
 
     /// Whether nobody is a member.
     pub(crate) fn is_empty(&self) -> bool {
-        self.classic().is_empty()
+        self.kind.classic().is_none_or(ClassicGroup::is_empty)
     }
 
     /// Since when nobody reads, as far as it is known.
     pub(crate) fn expiry(&self) -> Expiry {
-        match self.classic().expiry() {
-            Expiry::UnreadSince(since_ms) => Expiry::UnreadSince(since_ms.max(self.touched_ms)),
-            Expiry::Never => Expiry::Never,
+        match self.kind.classic().map(ClassicGroup::expiry) {
+            Some(Expiry::Never) => Expiry::Never,
+            Some(Expiry::UnreadSince(since_ms)) => {
+                Expiry::UnreadSince(since_ms.max(self.touched_ms))
+            }
+            // Only commits tell.
+            None => Expiry::UnreadSince(self.touched_ms),
         }
     }
 
     /// A timer of this group fired.
     pub(crate) fn timer(&mut self, kind: &TimerKind, scope: &mut Scope<'_>) {
-        self.classic_mut().timer(kind, scope);
+        if let Some(classic) = self.classic_mut() {
+            classic.timer(kind, scope);
+        }
+    }
+
+    /// What the group looks like from outside. Kafka calls a simple group an empty classic one.
+    pub(crate) fn describe(&self) -> DescribedGroup {
+        match &self.kind {
+            GroupKind::Simple => ClassicGroup::new(self.id.clone(), 0).describe(),
+            GroupKind::Classic(classic) => classic.describe(),
+        }
+    }
+
+    pub(crate) fn list(&self) -> ListedGroup {
+        match &self.kind {
+            GroupKind::Simple => ClassicGroup::new(self.id.clone(), 0).list(),
+            GroupKind::Classic(classic) => classic.list(),
+        }
+    }
+
+    /// The last record that was written of the group, if any.
+    pub(crate) fn recorded(&self) -> Option<&Bytes> {
+        self.kind.classic().and_then(ClassicGroup::recorded)
     }
 }

@@ -8,8 +8,6 @@ mod delete;
 mod expire;
 mod fetch;
 
-use std::collections::BTreeMap;
-
 use catchword_wire::records::OffsetCommitValue;
 use catchword_wire::{Str, Uuid};
 
@@ -86,11 +84,16 @@ impl Bookmark {
     }
 }
 
+/// The bookmarks of one topic, partitions in ascending order.
+pub(crate) type TopicOffsets = Vec<(i32, Bookmark)>;
+
 /// All bookmarks of a group, by topic and partition.
+///
+/// Sorted vectors: most groups have few topics, and a tree's node for one entry would cost more than the entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Offsets {
-    /// Partitions in ascending order; no topic without one.
-    topics: BTreeMap<Str, Vec<(i32, Bookmark)>>,
+    /// No topic without a bookmark.
+    topics: Vec<(Str, TopicOffsets)>,
 }
 
 impl Offsets {
@@ -99,11 +102,19 @@ impl Offsets {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.topics.values().map(Vec::len).sum()
+        self.topics
+            .iter()
+            .map(|(_, partitions)| partitions.len())
+            .sum()
+    }
+
+    fn index(&self, topic: &str) -> Result<usize, usize> {
+        self.topics
+            .binary_search_by(|(own, _)| own.as_str().cmp(topic))
     }
 
     pub(crate) fn partitions(&self, topic: &str) -> &[(i32, Bookmark)] {
-        self.topics.get(topic).map_or(&[], Vec::as_slice)
+        self.index(topic).map_or(&[], |index| &self.topics[index].1)
     }
 
     pub(crate) fn topics(&self) -> impl Iterator<Item = (&Str, &[(i32, Bookmark)])> {
@@ -112,13 +123,18 @@ impl Offsets {
             .map(|(topic, partitions)| (topic, partitions.as_slice()))
     }
 
-    /// The bookmarks of one topic, for several changes without looking it up again.
-    pub(crate) fn topic_mut(&mut self, topic: &str) -> &mut Vec<(i32, Bookmark)> {
-        if !self.topics.contains_key(topic) {
+    /// The bookmarks of one topic, for several changes without looking it up again. The caller puts one in at least.
+    pub(crate) fn topic_mut(&mut self, topic: &str) -> &mut TopicOffsets {
+        let index = self.index(topic).unwrap_or_else(|index| {
+            if self.topics.is_empty() {
+                self.topics.reserve_exact(1);
+            }
             // Not the request's own text: that would keep its whole frame in memory.
-            self.topics.insert(Str::copy(topic), Vec::with_capacity(1));
-        }
-        self.topics.get_mut(topic).expect("it was inserted above")
+            self.topics
+                .insert(index, (Str::copy(topic), Vec::with_capacity(1)));
+            index
+        });
+        &mut self.topics[index].1
     }
 
     pub(crate) fn put(&mut self, topic: &str, partition: i32, bookmark: Bookmark) {
@@ -126,7 +142,8 @@ impl Offsets {
     }
 
     pub(crate) fn remove(&mut self, topic: &str, partition: i32) -> Option<Bookmark> {
-        let partitions = self.topics.get_mut(topic)?;
+        let topic = self.index(topic).ok()?;
+        let partitions = &mut self.topics[topic].1;
         let index = partitions
             .binary_search_by_key(&partition, |(p, _)| *p)
             .ok()?;
@@ -139,7 +156,7 @@ impl Offsets {
 }
 
 /// Puts a bookmark into a topic's.
-pub(crate) fn put(partitions: &mut Vec<(i32, Bookmark)>, partition: i32, bookmark: Bookmark) {
+pub(crate) fn put(partitions: &mut TopicOffsets, partition: i32, bookmark: Bookmark) {
     match partitions.binary_search_by_key(&partition, |(p, _)| *p) {
         Ok(index) => partitions[index].1 = bookmark,
         Err(index) => partitions.insert(index, (partition, bookmark)),

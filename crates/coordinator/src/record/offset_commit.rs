@@ -78,13 +78,21 @@ pub(crate) fn offset_tombstone(
     headers: &Headers,
     out: &mut Output,
 ) {
-    out.scratch.reserve(key_len(group_id, topic));
+    reserve(key_len(group_id, topic), &mut out.scratch);
     let key = encode_key(group_id, topic, partition, &mut out.scratch);
     out.records.push(CoordinatorRecord {
         key,
         value: None,
         headers: headers.clone(),
     });
+}
+
+/// Makes room for so many bytes. Records share large buffers, which live until the last record in them was stored.
+fn reserve(bytes: usize, buffer: &mut BytesMut) {
+    const CHUNK_BYTES: usize = 8192;
+    if buffer.capacity() < bytes {
+        buffer.reserve(bytes.max(CHUNK_BYTES));
+    }
 }
 
 fn key_len(group_id: &str, topic: &str) -> usize {

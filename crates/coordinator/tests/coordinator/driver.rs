@@ -45,6 +45,7 @@ pub(crate) struct Driver {
     pub(crate) replies: BTreeMap<ReplyTo, Reply>,
     pub(crate) client: Client,
     pub(crate) last_effects: Vec<Effect>,
+    pub(crate) all_effects: Vec<Effect>,
     next_to: u64,
     incarnation: u128,
 }
@@ -68,6 +69,7 @@ impl Driver {
                 principal: Str::EMPTY,
             },
             last_effects: Vec::new(),
+            all_effects: Vec::new(),
             next_to: 0,
             incarnation: 1,
         }
@@ -110,6 +112,7 @@ impl Driver {
             self.log.push((self.now_ms, record));
         }
         self.last_effects = out.effects.clone();
+        self.all_effects.extend(out.effects.iter().cloned());
         for effect in out.effects {
             match effect {
                 Effect::Reply { to, reply } => {

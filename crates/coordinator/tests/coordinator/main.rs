@@ -8,6 +8,7 @@
 
 mod bytes;
 mod driver;
+mod nonsense;
 mod promises;
 mod sim;
 mod transcript;

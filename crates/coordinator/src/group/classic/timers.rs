@@ -32,9 +32,10 @@ impl ClassicGroup {
         if let Some(pending) = self.pending_join.get_mut(member_id) {
             if pending.fired(scope.now_ms, key, scope.out) {
                 self.remove(member_id, ErrorCode::UnknownMemberId, scope.out);
-                // A pending id holds a rebalance up, but never begins one. Kafka ends even an initial one early here;
-                // we let its delay run.
-                self.maybe_complete_join(scope);
+                // It may have been the last one that was waited for.
+                if self.state == ClassicState::PreparingRebalance && self.has_all_joined() {
+                    self.complete_join(scope);
+                }
             }
             return;
         }

@@ -131,6 +131,44 @@ fn g5_a_return_that_changes_the_protocol_calls_everyone_together() {
     assert_eq!(driver.state("g"), "PreparingRebalance");
 }
 
+/// A stable group of "a" and "b" in which "b" came back before it had asked for its assignment.
+fn stable_with_b_back(driver: &mut Driver) -> (Str, Str) {
+    let joins = ["a", "b"].map(|name| driver.join(static_join("g", name, "")));
+    driver.tick(10 * SECOND);
+    let members = joins.map(|to| driver.take_join(to).member_id);
+    let mut request = sync("g", &members[0], 1);
+    request.assignments = assignments(&members);
+    driver.call(5, Call::SyncGroup(request));
+    let back = rejoin(driver, 9, "b").member_id;
+    assert_eq!(driver.state("g"), "Stable");
+    (members[0].clone(), back)
+}
+
+/// Both heartbeat for longer than the rebalance timeout.
+fn a_while(driver: &mut Driver, members: &[&Str]) {
+    for _ in 0..14 {
+        driver.tick(5 * SECOND);
+        for member in members {
+            driver.heartbeat("g", member, 1);
+        }
+    }
+}
+
+#[test]
+fn g5_who_comes_back_before_its_sync_is_expected_to_sync_under_its_new_id() {
+    let mut driver = Driver::new();
+    let (a, b) = stable_with_b_back(&mut driver);
+    driver.ask(5, Call::SyncGroup(sync("g", &b, 1)));
+    a_while(&mut driver, &[&a, &b]);
+    assert_eq!(driver.state("g"), "Stable");
+
+    let mut driver = Driver::new();
+    let (a, b) = stable_with_b_back(&mut driver);
+    a_while(&mut driver, &[&a, &b]);
+    assert_eq!(driver.state("g"), "PreparingRebalance");
+    assert_eq!(driver.heartbeat("g", &b, 1), ErrorCode::UnknownMemberId);
+}
+
 #[test]
 fn g5_an_absent_static_member_keeps_its_place_until_its_session_ends() {
     let mut driver = Driver::new();

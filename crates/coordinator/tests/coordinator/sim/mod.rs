@@ -20,6 +20,7 @@ mod world;
 use std::panic::catch_unwind;
 
 use broker::Sabotage;
+pub(crate) use rng::Rng;
 use world::{Report, run};
 
 /// Runs a seed; if it fails, says how to run it again.
@@ -107,6 +108,7 @@ fn sim_the_same_seed_gives_the_same_history() {
 fn is_noticed(sabotage: Sabotage, rules: &[&str]) {
     let violation = (0..50).find_map(|seed| run(seed, sabotage).err());
     let complaint = violation.expect("50 seeds did not notice it").0;
+    println!("{complaint}");
     assert!(
         rules.iter().any(|rule| complaint.contains(rule)),
         "unexpected: {complaint}"

@@ -73,7 +73,18 @@ pub(crate) struct Report {
 /// Runs one world from its seed to its end.
 pub(crate) fn run(seed: u64, sabotage: Sabotage) -> Result<Report, Violation> {
     let mut world = World::new(seed, sabotage);
-    world.run()?;
+    if let Err(Violation(rule)) = world.run() {
+        let tail = world.history.len().saturating_sub(20);
+        let lines = world.history[tail..]
+            .iter()
+            .map(|line| line.chars().take(160).collect());
+        let lines: Vec<String> = lines.collect();
+        let now_ms = world.now_ms - START_MS;
+        return Err(Violation(format!(
+            "at {now_ms} ms: {rule}\nbefore that:\n{}",
+            lines.join("\n")
+        )));
+    }
     Ok(Report {
         acknowledged: world.checker.acknowledged,
         incarnations: world.broker.incarnation,

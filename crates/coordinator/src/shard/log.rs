@@ -1,0 +1,123 @@
+//! The shard and its log: state out of records, on load and when it ends.
+
+use bytes::Bytes;
+use catchword_wire::{ErrorCode, Str};
+
+use super::GroupShard;
+use crate::effect::{CoordinatorRecord, Headers, Output};
+use crate::group::{ClassicGroup, Group, GroupKind, Scope};
+use crate::offsets::Bookmark;
+use crate::record::{self, Record, ReplayError};
+
+impl GroupShard {
+    /// Applies a record of the log, on load.
+    ///
+    /// # Errors
+    /// When the record is not understood. [`ReplayError::UnknownKeyType`] is to be logged and skipped, as Kafka does;
+    /// the other errors mean a damaged log. The state is as before.
+    pub fn replay(
+        &mut self,
+        _record_timestamp_ms: i64,
+        key: &[u8],
+        value: Option<&[u8]>,
+        _headers: &[(Bytes, Bytes)],
+    ) -> Result<(), ReplayError> {
+        match record::decode(key, value)? {
+            Record::Offset {
+                group_id,
+                topic,
+                partition,
+                value: Some(value),
+            } => {
+                // The group of a consumer that only commits has no record of its own.
+                let group = self.group_or_new(&group_id);
+                group
+                    .offsets
+                    .put(&topic, partition, Bookmark::from_record(value));
+            }
+            Record::Offset {
+                group_id,
+                topic,
+                partition,
+                value: None,
+            } => {
+                if let Some(group) = self.groups.get_mut(&group_id) {
+                    group.offsets.remove(&topic, partition);
+                }
+            }
+            Record::Group {
+                group_id,
+                value: Some(metadata),
+            } => {
+                let recorded = Bytes::copy_from_slice(value.unwrap_or_default());
+                let classic = ClassicGroup::load(group_id.detached(), metadata, recorded)?;
+                let group = self.group_or_new(&group_id);
+                group.kind = GroupKind::Classic(Box::new(classic));
+            }
+            Record::Group {
+                group_id,
+                value: None,
+            } => {
+                // Tombstones of its offsets, if it had any, stand before or after this one.
+                let keeps = |group: &Group| !group.offsets.is_empty();
+                match self.groups.get_mut(&group_id) {
+                    Some(group) if keeps(group) => group.kind = GroupKind::Simple,
+                    _ => drop(self.groups.remove(&group_id)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn group_or_new(&mut self, group_id: &Str) -> &mut Group {
+        if !self.groups.contains_key(group_id) {
+            let group = Group::new(group_id);
+            self.groups.insert(group.id.clone(), group);
+        }
+        self.groups
+            .get_mut(group_id)
+            .expect("it was inserted above")
+    }
+
+    /// The log has been read to its end: members found in it are given a session from now on.
+    pub fn loaded(&mut self, now_ms: i64, out: &mut Output) {
+        for group in self.groups.values_mut().filter_map(Group::classic_mut) {
+            group.loaded(&mut Scope {
+                now_ms,
+                config: &self.config,
+                out,
+            });
+        }
+    }
+
+    /// Answers everyone who waits with `error`, because this shard moves away, stops, or could not store its records.
+    /// The shard is to be dropped afterwards.
+    pub fn unload(&mut self, error: ErrorCode, out: &mut Output) {
+        for group in self.groups.values_mut().filter_map(Group::classic_mut) {
+            group.refuse_everyone(error, out);
+        }
+    }
+
+    /// The records that make this state, and nothing that they replace: replayed into a new shard they give the same.
+    /// Without headers, which are history and not state.
+    pub fn dump_records(&self) -> Vec<CoordinatorRecord> {
+        let mut out = Output::default();
+        let headers = Headers::default();
+        for group in self.groups.values() {
+            if let Some(recorded) = group.recorded() {
+                out.records.push(CoordinatorRecord {
+                    key: record::group_metadata_key(&group.id),
+                    value: Some(recorded.clone()),
+                    headers: headers.clone(),
+                });
+            }
+            for (topic, bookmarks) in group.offsets.topics() {
+                for (partition, bookmark) in bookmarks {
+                    let id = &group.id;
+                    record::offset_commit(id, topic, *partition, bookmark, &headers, &mut out);
+                }
+            }
+        }
+        out.records
+    }
+}

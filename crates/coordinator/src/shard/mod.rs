@@ -1,0 +1,117 @@
+//! The groups of one partition of `__consumer_offsets`, and what may be done to them.
+//!
+//! A step decides and applies at once. Offsets change here and in `replay` by the same functions; a classic group's
+//! record is a snapshot of the group that has changed already.
+
+mod log;
+mod members;
+mod offsets;
+
+use std::collections::BTreeMap;
+
+use catchword_wire::Str;
+use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
+
+use crate::config::GroupConfig;
+use crate::effect::{Call, Context, Output, Reply, ReplyTo};
+use crate::group::{Group, Scope, describe_unknown, passes};
+use crate::ids::IdSource;
+use crate::offsets::fetch;
+use crate::timer::TimerKey;
+
+/// The state of one partition of `__consumer_offsets`.
+#[derive(Debug)]
+pub struct GroupShard {
+    config: GroupConfig,
+    ids: IdSource,
+    groups: BTreeMap<Str, Group>,
+}
+
+impl GroupShard {
+    /// A shard without groups. `seed` makes the member ids; it must differ from run to run of a broker.
+    pub fn new(config: GroupConfig, seed: u128) -> GroupShard {
+        GroupShard {
+            config,
+            ids: IdSource::new(seed),
+            groups: BTreeMap::new(),
+        }
+    }
+
+    /// Takes new settings. They hold from the next step on.
+    pub fn set_config(&mut self, config: GroupConfig) {
+        self.config = config;
+    }
+
+    /// Decides a call and applies what it decides. Its records and effects are added to `out`.
+    ///
+    /// Each call is answered exactly once, by this step or by a later one.
+    pub fn step(&mut self, ctx: &Context<'_>, to: ReplyTo, call: Call, out: &mut Output) {
+        let reply = match call {
+            Call::JoinGroup(request) => return self.join_group(ctx, to, &request, out),
+            Call::SyncGroup(request) => return self.sync_group(ctx, to, &request, out),
+            Call::Heartbeat(request) => Reply::Heartbeat(self.heartbeat(ctx, &request, out)),
+            Call::LeaveGroup(request) => Reply::LeaveGroup(self.leave_group(ctx, request, out)),
+            Call::OffsetCommit(request) => {
+                Reply::OffsetCommit(self.commit_offsets(ctx, request, out))
+            }
+            Call::OffsetFetch(call) => {
+                let group = self.groups.get(&call.group.group_id);
+                Reply::OffsetFetch(fetch(group.map(|g| &g.offsets), call.group))
+            }
+            Call::OffsetDelete(request) => {
+                Reply::OffsetDelete(self.delete_offsets(ctx, request, out))
+            }
+            Call::DescribeGroup(group_id) => {
+                Reply::DescribeGroup(match self.groups.get(&group_id) {
+                    Some(group) => group.describe(),
+                    None => describe_unknown(group_id, ctx.api_version),
+                })
+            }
+            Call::ListGroups { states, types } => Reply::ListGroups(
+                self.groups
+                    .values()
+                    .map(|group| group.list())
+                    .filter(|group| passes(group, &states, &types))
+                    .collect(),
+            ),
+            Call::DeleteGroup(group_id) => {
+                let error_code = self.delete_group(ctx, &group_id, out).code();
+                Reply::DeleteGroup(DeletableGroupResult {
+                    group_id,
+                    error_code,
+                })
+            }
+        };
+        out.reply(to, reply);
+    }
+
+    /// A timer that was asked for fired, on time or late.
+    pub fn timer(&mut self, now_ms: i64, key: &TimerKey, out: &mut Output) {
+        if let Some(group) = self.groups.get_mut(&key.group_id) {
+            group.timer(
+                &key.kind,
+                &mut Scope {
+                    now_ms,
+                    config: &self.config,
+                    out,
+                },
+            );
+        }
+    }
+
+    /// Says that a consumer that uses the group without being a member of it, by `assign()`, is alive. Its offsets
+    /// don't expire while this is said more often than the retention time.
+    pub fn touch(&mut self, group_id: &str, now_ms: i64) {
+        if let Some(group) = self.groups.get_mut(group_id) {
+            group.touch(now_ms);
+        }
+    }
+
+    /// How many groups there are, and how many offsets in them.
+    pub fn counts(&self) -> (usize, usize) {
+        (
+            self.groups.len(),
+            self.groups.values().map(|group| group.offsets.len()).sum(),
+        )
+    }
+}

@@ -1,0 +1,146 @@
+//! Calls about offsets, and what ends them: deletion, expiry, deleted topics.
+
+use catchword_wire::messages::{
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+};
+use catchword_wire::{ErrorCode, Str, Uuid};
+
+use super::GroupShard;
+use crate::effect::{Context, Headers, Output};
+use crate::group::{Group, Scope, fits_record};
+use crate::offsets::{self, refused_commit};
+use crate::record;
+use crate::record::headers::{Cause, because, by};
+
+impl GroupShard {
+    pub(super) fn commit_offsets(
+        &mut self,
+        ctx: &Context<'_>,
+        request: OffsetCommitRequest,
+        out: &mut Output,
+    ) -> OffsetCommitResponse {
+        let mut cause = Cause::Commit;
+        if let Some(group) = self.groups.get_mut(&request.group_id) {
+            let mut scope = Scope {
+                now_ms: ctx.now_ms,
+                config: &self.config,
+                out,
+            };
+            if let Err(error) = group.accept_commit(&request, &mut scope) {
+                return refused_commit(&request, error);
+            }
+            if group.is_empty() {
+                cause = Cause::Standalone;
+            }
+            return offsets::commit(&self.config, &mut group.offsets, ctx, cause, request, out);
+        }
+        if !fits_record(&request.group_id) {
+            return refused_commit(&request, ErrorCode::InvalidGroupId);
+        }
+        if request.generation_id_or_member_epoch >= 0 {
+            // C4: the error that says what is wrong is known only to newer clients.
+            let is_known = ctx.api_version >= 9;
+            let error = if is_known {
+                ErrorCode::GroupIdNotFound
+            } else {
+                ErrorCode::IllegalGeneration
+            };
+            return refused_commit(&request, error);
+        }
+        let mut group = Group::new(&request.group_id);
+        cause = Cause::Standalone;
+        let response = offsets::commit(&self.config, &mut group.offsets, ctx, cause, request, out);
+        // If every partition was refused there is nothing that makes a group.
+        if !group.offsets.is_empty() {
+            self.groups.insert(group.id.clone(), group);
+        }
+        response
+    }
+
+    pub(super) fn delete_offsets(
+        &mut self,
+        ctx: &Context<'_>,
+        request: OffsetDeleteRequest,
+        out: &mut Output,
+    ) -> OffsetDeleteResponse {
+        let refused = |error: ErrorCode| OffsetDeleteResponse {
+            error_code: error.code(),
+            ..OffsetDeleteResponse::default()
+        };
+        if request.group_id.is_empty() {
+            return refused(ErrorCode::InvalidGroupId);
+        }
+        let Some(group) = self.groups.get_mut(&request.group_id) else {
+            return refused(ErrorCode::GroupIdNotFound);
+        };
+        if let Err(error) = group.accept_offset_delete() {
+            return refused(error);
+        }
+        let headers = by(Cause::OffsetDelete, ctx.client, &Str::EMPTY);
+        let Group { kind, offsets, .. } = group;
+        let is_subscribed = |topic: &str| kind.is_subscribed_to(topic);
+        offsets::delete_offsets(offsets, request, is_subscribed, &headers, out)
+    }
+
+    pub(super) fn delete_group(
+        &mut self,
+        ctx: &Context<'_>,
+        group_id: &Str,
+        out: &mut Output,
+    ) -> ErrorCode {
+        match self.groups.get(group_id) {
+            None => ErrorCode::GroupIdNotFound,
+            Some(group) if !group.is_empty() => ErrorCode::NonEmptyGroup,
+            Some(_) => {
+                let headers = by(Cause::GroupDelete, ctx.client, &Str::EMPTY);
+                self.remove_group(group_id, &headers, out);
+                ErrorCode::None
+            }
+        }
+    }
+
+    /// Removes a group and its offsets, with tombstones for all.
+    pub(super) fn remove_group(&mut self, group_id: &Str, headers: &Headers, out: &mut Output) {
+        let Some(mut group) = self.groups.remove(group_id) else {
+            return;
+        };
+        offsets::delete_all(&group.id, &mut group.offsets, headers, out);
+        if let Some(classic) = group.classic_mut() {
+            classic.cancel_timers(out);
+        }
+        record::group_metadata_tombstone(&group.id, headers, out);
+    }
+
+    /// Removes what nobody has had a use for in a long time, and groups that are empty in every sense. To be called
+    /// every `offsets.retention.check.interval.ms`.
+    pub fn expire_offsets(&mut self, now_ms: i64, out: &mut Output) {
+        let headers = because(Cause::Expire);
+        let times = (now_ms, self.config.offsets_retention_ms);
+        let mut gone = Vec::new();
+        for group in self.groups.values_mut() {
+            let expiry = group.expiry();
+            let Group {
+                id, kind, offsets, ..
+            } = &mut *group;
+            let is_subscribed = |topic: &str| kind.is_subscribed_to(topic);
+            let nothing_left =
+                offsets::expire(id, offsets, expiry, is_subscribed, times, &headers, out);
+            if nothing_left && group.is_vacant() {
+                gone.push(group.id.clone());
+            }
+        }
+        for group_id in gone {
+            self.remove_group(&group_id, &headers, out);
+        }
+    }
+
+    /// Removes the offsets of topics that were deleted, each given by its name and id.
+    pub fn topics_deleted(&mut self, topics: &[(Str, Uuid)], out: &mut Output) {
+        let headers = because(Cause::TopicDelete);
+        for group in self.groups.values_mut() {
+            for topic in topics {
+                offsets::delete_topic(&group.id, &mut group.offsets, topic, &headers, out);
+            }
+        }
+    }
+}
