@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::broker::{BROKER_KEYS, BrokerConfig};
+use crate::broker::BrokerConfig;
+use crate::broker_keys::BROKER_KEYS;
 use crate::group::GROUP_KEYS;
 use crate::key::Key;
 use crate::topic::{TOPIC_KEYS, inherited};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::broker::BROKER_KEYS;
+use crate::broker_keys::BROKER_KEYS;
 use crate::group::GROUP_KEYS;
 use crate::key::{Check, Effect, Key};
 use crate::topic::TOPIC_KEYS;

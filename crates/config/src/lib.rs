@@ -1,12 +1,13 @@
 //! The configuration of a broker, its topics and its groups: one table of keys for everything.
 //!
-//! The table ([`broker`], [`topic`], [`group`]) feeds the parser, `--help`, the reference in `docs/config.md` and
+//! The table ([`broker_keys`], [`topic`], [`group`]) feeds the parser, `--help`, the reference in `docs/config.md` and
 //! DescribeConfigs, so none of them can disagree. Where Kafka has the same thing a key bears Kafka's name.
 //!
 //! Invariant: a value that got past this crate is of its key's type and within its bounds.
 //! This crate must not know what anything does with a value: no sockets, no threads, no Kafka messages.
 
 pub mod broker;
+pub mod broker_keys;
 pub mod describe;
 pub mod docs;
 pub mod error;
@@ -20,7 +21,8 @@ pub mod topic;
 pub mod unused;
 pub mod value;
 
-pub use broker::{BROKER_KEYS, BrokerConfig, BrokerSettings, DynamicConfigs};
+pub use broker::{BrokerConfig, DynamicConfigs};
+pub use broker_keys::{BROKER_KEYS, BrokerSettings};
 pub use describe::{
     ConfigSource, Described, Synonym, describe_broker, describe_group, describe_topic,
 };

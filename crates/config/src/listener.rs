@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::broker::BrokerSettings;
+use crate::broker_keys::BrokerSettings;
 use crate::error::ConfigError;
 
 /// An address under a name.

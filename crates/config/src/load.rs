@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::broker::{BROKER_KEYS, BrokerConfig};
+use crate::broker::BrokerConfig;
+use crate::broker_keys::BROKER_KEYS;
 use crate::docs::environment_name;
 use crate::error::{ConfigError, Warning, nearest};
 use crate::key::{Effect, Key, Scope};

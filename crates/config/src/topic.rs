@@ -35,7 +35,7 @@ key_table! {
     delete_retention_ms: i64 = Key::long("delete.retention.ms", "86400000").at_least(0).stands(&[same("log.cleaner.delete.retention.ms")])
         .doc("How long a tombstone is kept in a compacted topic, in milliseconds, so that readers can see it.");
     durability: Durability = Key::string("durability", "fsync").one_of(&["fsync", "page-cache"]).ours().stands(&[same("log.durability")])
-        .doc("When a produced record is acknowledged. `fsync`: once it is on stable storage (fdatasync, one sync for all that wait), so it survives a loss of power. `page-cache`: once the operating system has it, which is what Kafka does: it survives a kill -9 of the broker, but a loss of power can take the last seconds.");
+        .doc("When a record is acknowledged to a producer with acks=all. `fsync`: once it is on stable storage (fdatasync, one sync for all that wait), so it survives a loss of power. `page-cache`: once the operating system has it, which is what Kafka does: it survives a kill -9 of the broker, but a loss of power can take the last seconds. Producers with acks=1 never wait for a sync.");
     file_delete_delay_ms: i64 = Key::long("file.delete.delay.ms", "60000").at_least(0).stands(&[same("log.segment.delete.delay.ms")])
         .doc("How long a segment that is no longer needed stays on disk, in milliseconds.");
     flush_messages: i64 = Key::long("flush.messages", "9223372036854775807").at_least(1).stands(&[same("log.flush.interval.messages")])
@@ -87,7 +87,7 @@ key_table! {
     segment_index_bytes: i32 = Key::int("segment.index.bytes", "10485760").at_least(4).stands(&[same("log.index.size.max.bytes")])
         .doc("The largest size of an index, in bytes.");
     segment_jitter_ms: i64 = Key::long("segment.jitter.ms", "0").at_least(0).stands(&[same("log.roll.jitter.ms")])
-        .doc("Up to how much earlier, at random, a segment may be rolled, in milliseconds.");
+        .doc("Up to how much earlier, at random, a segment may be rolled, in milliseconds.").accepted("segments are rolled without jitter");
     segment_ms: i64 = Key::long("segment.ms", "604800000").at_least(1).stands(&[same("log.roll.ms")])
         .doc("After how long a new segment is begun even if the old one is not full, in milliseconds.");
     unclean_leader_election_enable: bool = Key::bool("unclean.leader.election.enable", "false").stands(&[same("unclean.leader.election.enable")])
