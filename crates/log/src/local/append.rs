@@ -12,7 +12,8 @@ use catchword_wire::batch::{
     stamped_header, stamped_prefix,
 };
 
-use super::log::{Loaded, LocalLog};
+use super::index::Indexes;
+use super::log::{Loaded, LocalLog, View};
 use super::names;
 use super::segment::{Segment, lock};
 use crate::api::{Append, Appended, TopicPartition};
@@ -249,16 +250,14 @@ impl LocalLog {
         let disk = &self.core.disk;
         let mut view = lock(&loaded.view).clone();
         let sealed = view.active().clone();
-        let next = Arc::new(Segment::new(
-            writer.next_offset,
-            0,
-            Some(super::index::Indexes::empty(writer.next_offset)),
-        ));
-        next.file_or_create(disk, &self.dir)?;
         sealed.with_indexes(&self.dir, |indexes| indexes.seal(disk, &self.dir, ""))??;
-        self.snapshot_producers(writer);
         let sealed_file = sealed.file(&self.dir)?;
-        lock(&loaded.sync).add_sealed(sealed.clone(), sealed_file);
+        self.snapshot_producers(loaded, writer);
+        // Last of all: once the file is there, nothing more may go into the segment before it.
+        let base = writer.next_offset;
+        let next = Arc::new(Segment::new(base, 0, Some(Indexes::empty(base))));
+        next.file_or_create(disk, &self.dir)?;
+        lock(&loaded.sync).add_sealed(sealed, sealed_file);
         view.segments = view
             .segments
             .iter()
@@ -274,7 +273,7 @@ impl LocalLog {
 
     /// Stores the producers' state at the log's end, unless it is stored there already. A snapshot that fails costs a
     /// longer replay, nothing else.
-    pub(crate) fn snapshot_producers(&self, writer: &mut Writer) {
+    pub(crate) fn snapshot_producers(&self, loaded: &Loaded, writer: &mut Writer) {
         if writer.snapshot_offset == writer.next_offset {
             return;
         }
@@ -287,9 +286,18 @@ impl LocalLog {
             disk.truncate(&file, &path, 0)?;
             disk.write_at(&file, &path, 0, &mut [IoSlice::new(&bytes)])
         });
-        match written {
-            Ok(()) => writer.snapshot_offset = writer.next_offset,
-            Err(error) => tracing::warn!(%error, "a producer snapshot could not be written"),
+        if let Err(error) = written {
+            tracing::warn!(%error, "a producer snapshot could not be written");
+            return;
+        }
+        // Those at the start of a segment stay with it; of the others the newest is enough.
+        let old = std::mem::replace(&mut writer.snapshot_offset, writer.next_offset);
+        let of_segment = |view: &View| view.segments.iter().any(|segment| segment.base == old);
+        if old >= 0 && !of_segment(&lock(&loaded.view)) {
+            let path = self.dir.join(names::file_name(old, names::SNAPSHOT));
+            if let Err(error) = disk.remove_file(&path) {
+                tracing::warn!(%error, "an old producer snapshot could not be removed");
+            }
         }
     }
 

@@ -10,6 +10,10 @@ use std::sync::Arc;
 
 use crate::LogError;
 
+/// The operations whose failure means that what is on disk is not known, as [`LogError::Io`] names them.
+pub(crate) const SYNC: &str = "sync";
+pub(crate) const SYNC_DIR: &str = "sync directory";
+
 /// A change to the disk that is about to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskOperation<'a> {
@@ -117,7 +121,12 @@ impl Disk {
         let done = self
             .before(path, DiskOperation::Sync)
             .and_then(|()| file.sync_data());
-        done.map_err(|error| LogError::io("sync", path, error))
+        // As it is: not even a full disk is harmless here.
+        done.map_err(|error| LogError::Io {
+            operation: SYNC,
+            path: path.into(),
+            source: Arc::new(error),
+        })
     }
 
     /// Makes names created, renamed or removed in the directory durable.
@@ -126,7 +135,7 @@ impl Disk {
             .before(path, DiskOperation::SyncDir)
             .and_then(|()| File::open(path))
             .and_then(|directory| directory.sync_all());
-        done.map_err(|error| LogError::io("sync directory", path, error))
+        done.map_err(|error| LogError::io(SYNC_DIR, path, error))
     }
 
     pub(crate) fn rename(&self, from: &Path, to: &Path) -> Result<(), LogError> {

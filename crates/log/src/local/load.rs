@@ -50,6 +50,10 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
         begin_anew(log, &mut ended, log_start)?;
     }
     let log_end = ended.log_end;
+    if let Some(durable) = recovery_point.filter(|durable| *durable > log_end) {
+        tracing::error!(partition = %log.partition, log_end, durable,
+            "the log was durable further than it goes now: its last records are missing. Restore the partition's directory from a backup if they matter");
+    }
     let first = ended
         .segments
         .first()
@@ -135,6 +139,7 @@ fn end_of_log(
             scanned = scan(&segment, dir, &config, *base)?;
         }
         let damaged = scanned.damage.is_some();
+        refuse_durable_damage(log, &segment, &scanned)?;
         let segment = Arc::new(finish(log, segment, scanned, &mut ended)?);
         ended.segments.push(segment.clone());
         if next_base.is_some() {
@@ -152,6 +157,28 @@ fn end_of_log(
             .push(Arc::new(Segment::new(log_start, 0, Some(indexes))));
     }
     Ok(ended)
+}
+
+/// What was on stable storage is not cut off: whoever restores the file shall find the rest as it was.
+fn refuse_durable_damage(
+    log: &LocalLog,
+    segment: &Segment,
+    scanned: &Scanned,
+) -> Result<(), LogError> {
+    let durable = log.core.recovery_point(&log.partition).unwrap_or(0);
+    match &scanned.damage {
+        Some(damage) if scanned.next_offset < durable => {
+            let next = scanned.next_offset;
+            Err(LogError::corrupt(
+                &segment.path(&log.dir),
+                format!(
+                    "{damage}. Offsets {next} to {} were on stable storage, so the disk has lost them: restore the file from a backup; `catchword doctor` says more",
+                    durable - 1
+                ),
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Takes over what a scan found; cuts off what it found damaged.

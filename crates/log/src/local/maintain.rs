@@ -83,7 +83,7 @@ fn checkpoint(engine: &LocalEngine) -> Result<(), LogError> {
         }
         let mut writer = lock(&loaded.writer);
         if !writer.producers.is_empty() && writer.stopped.is_none() {
-            log.snapshot_producers(&mut writer);
+            log.snapshot_producers(loaded, &mut writer);
         }
     }
     let mut stored = lock(&engine.core.recovery_points);

@@ -197,7 +197,7 @@ impl LocalLog {
                 return Err(error);
             }
             if !writer.producers.is_empty() || writer.snapshot_offset >= 0 {
-                self.snapshot_producers(&mut writer);
+                self.snapshot_producers(loaded, &mut writer);
             }
             writer.stopped = Some(Stopped::Closed);
             writer.next_offset

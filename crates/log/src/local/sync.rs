@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::append::Stopped;
+use super::disk::{SYNC, SYNC_DIR};
 use super::log::{Loaded, LocalLog};
 use super::segment::{Segment, lock};
 use super::{checkpoint, names};
@@ -177,14 +178,25 @@ impl LocalLog {
             return Ok(());
         }
         let work = self.take_work(loaded);
-        self.sync_files(&work, active).map_err(Failure::Fatal)?;
-        self.store_epochs(&work).inspect_err(|_| {
-            let mut sync = lock(&loaded.sync);
-            sync.epochs_changed = true;
-            sync.names_changed |= work.names_changed;
-            sync.directory_is_new |= work.directory_is_new;
-        })?;
-        self.sync_names(&work).map_err(Failure::Fatal)
+        let synced = self
+            .sync_files(&work, active)
+            .and_then(|()| self.store_epochs(&work))
+            .and_then(|()| self.sync_names(&work));
+        synced.map_err(|error| match &error {
+            LogError::Io {
+                operation: SYNC | SYNC_DIR,
+                ..
+            } => Failure::Fatal(error),
+            // No room, no more files: what could not be done is done the next time.
+            _ => {
+                let mut sync = lock(&loaded.sync);
+                sync.epochs_changed |= work.epochs.is_some();
+                sync.names_changed |= work.names_changed;
+                sync.directory_is_new |= work.directory_is_new;
+                sync.sealed.splice(0..0, work.sealed);
+                Failure::Passing(error)
+            }
+        })
     }
 
     fn sync_files(&self, work: &Work, active: &Segment) -> Result<(), LogError> {
@@ -204,20 +216,15 @@ impl LocalLog {
         Ok(())
     }
 
-    /// Stores the leader epochs if they have changed. A full disk is no reason to distrust what was synced.
-    fn store_epochs(&self, work: &Work) -> Result<(), Failure> {
+    /// Stores the leader epochs if they have changed.
+    fn store_epochs(&self, work: &Work) -> Result<(), LogError> {
         let Some(epochs) = &work.epochs else {
             return Ok(());
         };
         let text = checkpoint::write_epochs(epochs);
-        let stored = self
-            .core
+        self.core
             .disk
-            .replace(&self.dir.join(names::LEADER_EPOCHS), text.as_bytes());
-        stored.map_err(|error| match error {
-            LogError::DiskFull { .. } => Failure::Passing(error),
-            other => Failure::Fatal(other),
-        })
+            .replace(&self.dir.join(names::LEADER_EPOCHS), text.as_bytes())
     }
 
     fn sync_names(&self, work: &Work) -> Result<(), LogError> {

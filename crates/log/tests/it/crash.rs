@@ -238,3 +238,37 @@ fn a_snapshot_ahead_of_a_cut_log_is_not_believed() {
         19
     );
 }
+
+#[test]
+fn damage_to_what_was_durable_is_an_error_and_nothing_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let log = log_of(&engine, LogConfig::default());
+    for batch in numbered(6) {
+        log.append(&[batch], CLIENT).unwrap();
+    }
+    engine.close().unwrap();
+    drop((log, engine));
+    let log_file = files(dir.path(), "log").remove(0);
+    let mut bytes = std::fs::read(&log_file).unwrap();
+    let size = bytes.len() / 6;
+    bytes[3 * size + 16] = 9;
+    std::fs::write(&log_file, &bytes).unwrap();
+    for clean in [true, false] {
+        if !clean {
+            let _ = std::fs::remove_file(dir.path().join(".kafka_cleanshutdown"));
+        }
+        let engine = open(dir.path());
+        let error = engine
+            .get(&partition())
+            .unwrap()
+            .ready()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("Offsets 3 to 5 were on stable storage"),
+            "{error}"
+        );
+        assert_eq!(std::fs::read(&log_file).unwrap(), bytes);
+    }
+}

@@ -4,6 +4,7 @@
 
 mod check;
 mod compaction;
+mod concurrent;
 mod contract;
 mod crash;
 mod dump_log;
