@@ -12,6 +12,7 @@ use crate::ui::Ui;
 #[command(after_help = "\
 A value is taken from the first of: a flag, the environment (CATCHWORD_NUM_PARTITIONS=3), the
 properties file, the TOML file, the default. --keys lists all keys; docs/config.md has their words.
+The log goes to standard error; CATCHWORD_LOG=debug says more.
 
 Examples:
   catchword serve
