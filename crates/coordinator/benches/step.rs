@@ -8,7 +8,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use catchword_coordinator::{
-    Call, Client, Context, GroupConfig, GroupShard, OffsetFetchCall, Output, ReplyTo,
+    Call, Client, Context, CoordinatorRecord, GroupConfig, GroupShard, OffsetFetchCall, Output,
+    ReplyTo,
 };
 use catchword_wire::messages::OffsetCommitRequest;
 use catchword_wire::messages::offset_commit_request::{
@@ -119,6 +120,25 @@ fn memory(name: &str, groups: i64, partitions: i32) -> GroupShard {
     shard
 }
 
+fn replay(records: &[CoordinatorRecord]) {
+    let mut shard = GroupShard::new(GroupConfig::default(), 1);
+    let started = Instant::now();
+    for record in records {
+        let replayed = shard.replay(0, &record.key, record.value.as_deref(), &record.headers);
+        assert!(replayed.is_ok());
+    }
+    let each = started.elapsed().as_nanos() / records.len() as u128;
+    println!(
+        "{:<40}{each:>8} ns a record",
+        "replay, 100 partitions, 1000 groups"
+    );
+    let mut out = Output::default();
+    let started = Instant::now();
+    shard.expire_offsets(1_000_000, &mut out);
+    let each = started.elapsed().as_nanos() / records.len() as u128;
+    println!("{:<40}{each:>8} ns an offset", "sweep, nothing expired");
+}
+
 fn main() {
     let topic = Str::copy("orders-of-all-countries");
     let groups: Vec<Str> = (0..1000)
@@ -141,6 +161,7 @@ fn main() {
             );
         }
     }
+    replay(&shard.dump_records());
     black_box([
         memory("10,000 groups of 100 partitions", 10_000, 100),
         memory("100,000 groups of 10 partitions", 100_000, 10),
