@@ -334,21 +334,20 @@ impl Catalog {
             };
         }
         let config = self.config();
-        if resource_type == RESOURCE_TOPIC {
-            TopicSettings::resolve(&config, &overrides)?;
-        } else {
-            let node = self.base.node_id.to_string();
-            let of = |n: &str| {
-                if n == name {
-                    overrides.clone()
-                } else {
-                    writer.state.configs(RESOURCE_BROKER, n)
-                }
-            };
-            self.base.with_dynamic(&DynamicConfigs {
-                broker: of(&node),
-                cluster: of(""),
-            })?;
+        match resource_type {
+            RESOURCE_TOPIC => drop(TopicSettings::resolve(&config, &overrides)?),
+            RESOURCE_GROUP => catchword_config::validate_group_configs(&config, &overrides)?,
+            _ => {
+                let node = self.base.node_id.to_string();
+                let of = |resource: &str| match resource == name {
+                    true => overrides.clone(),
+                    false => writer.state.configs(RESOURCE_BROKER, resource),
+                };
+                self.base.with_dynamic(&DynamicConfigs {
+                    broker: of(&node),
+                    cluster: of(""),
+                })?;
+            }
         }
         if validate_only || changes.is_empty() {
             return Ok(());
@@ -365,16 +364,23 @@ impl Catalog {
             })
             .collect();
         writer.append(&records, true)?;
-        if resource_type == RESOURCE_TOPIC {
-            return self.republish(&writer.state, &config, name);
+        match resource_type {
+            RESOURCE_TOPIC => self.republish(&writer.state, &config, name),
+            // Groups' settings are asked for where they are used.
+            RESOURCE_GROUP => Ok(()),
+            _ => self.republish_all(&writer.state),
         }
-        let config = Arc::new(self.resolve_broker(&writer.state)?);
+    }
+
+    /// Puts the broker's settings and every topic, which may follow them, into the image anew.
+    fn republish_all(&self, state: &CatalogState) -> Result<(), CatalogError> {
+        let config = Arc::new(self.resolve_broker(state)?);
         self.image
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .config = config.clone();
         for topic in self.topics() {
-            self.republish(&writer.state, &config, &topic.name)?;
+            self.republish(state, &config, &topic.name)?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use crate::harness::{Client, TestBroker};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 const APPEND: i8 = 2;
@@ -192,6 +193,40 @@ fn a_brokers_setting_reaches_its_topics_at_once() {
     );
     let refused = client.produce("t", &[&"x".repeat(300)]);
     assert_eq!(refused.error_code, ErrorCode::MessageTooLarge.code());
+}
+
+#[test]
+fn a_groups_setting_is_the_groups_alone() {
+    let broker = TestBroker::start();
+    let mut client = broker.client();
+    // A group may be named as the broker is numbered.
+    assert_eq!(
+        alter(
+            &mut client,
+            GROUP,
+            "1",
+            SET,
+            "consumer.session.timeout.ms",
+            Some("50000")
+        ),
+        0
+    );
+    let set = describe(&mut client, GROUP, "1", "consumer.session.timeout.ms");
+    assert_eq!(
+        (set.value.as_deref(), set.config_source),
+        (Some("50000"), 8)
+    );
+    let refused = alter(&mut client, GROUP, "1", SET, "message.max.bytes", Some("9"));
+    assert_eq!(refused, ErrorCode::InvalidConfig.code());
+    let refused = alter(
+        &mut client,
+        GROUP,
+        "1",
+        SET,
+        "consumer.session.timeout.ms",
+        Some("0"),
+    );
+    assert_eq!(refused, ErrorCode::InvalidConfig.code());
 }
 
 #[test]

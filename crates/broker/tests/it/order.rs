@@ -72,6 +72,38 @@ fn a_reader_that_does_not_read_stops_nobody_else() {
 }
 
 #[test]
+fn large_requests_share_a_bounded_memory_and_all_get_their_turn() {
+    let broker = TestBroker::with(&[("queued.max.request.bytes", "1000000")]);
+    broker.topic("t", 1, &[]);
+    // A client that announced much and never sends it holds its share, and no more than its share.
+    let mut stalled = broker.client();
+    let frame = crate::harness::encoded(
+        &produce_request("t", batch(&[&"y".repeat(200_000)], Compression::None), -1),
+        9,
+    );
+    std::io::Write::write_all(&mut stalled.stream, &frame[..1000]).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let large = "x".repeat(200_000);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let mut client = broker.client();
+                for _ in 0..5 {
+                    client.send(
+                        &produce_request("t", batch(&[&large], Compression::None), -1),
+                        9,
+                    );
+                }
+                for _ in 0..5 {
+                    let (_, response) = client.receive::<ProduceRequest>(9);
+                    assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_fetch_that_waits_is_woken_by_an_append() {
     let broker = TestBroker::start();
     broker.topic("t", 1, &[]);
