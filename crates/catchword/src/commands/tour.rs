@@ -48,85 +48,94 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let lines = lines(args)?;
+    let total = lines.len() as i64;
     let half = lines.len() / 2;
-    let width = 5 + count(lines.len() as i64).len();
-    let mut broker = Broker::new(args.data.clone())?;
-
-    step(ui, 1, "Start a broker")?;
-    say(ui, format_args!("$ {}", broker.command_line()))?;
-    broker.start()?;
-    say(
-        ui,
-        format_args!(
-            "It answers after {}, as process {}.",
-            seconds(broker.started_in()),
-            broker.pid()
-        ),
-    )?;
-
-    step(ui, 2, "Store the text, a record for each line")?;
-    let mut client = connect(&broker)?;
-    store(&mut client, &lines, ui)?;
-    say(
-        ui,
-        format_args!(
-            "{} are in topic {TOPIC}.",
-            capital(&records(lines.len() as i64))
-        ),
-    )?;
-
-    step(
-        ui,
-        3,
-        &format!("Read half of it in the group {GROUP:?}, and commit"),
-    )?;
-    let first = read(&mut client, half, ui)?;
-    show_lines(ui, &first, width)?;
-    check(&lines[..half], 0, &first)?;
-    say(
-        ui,
-        "Committed. The bookmark is the number of the next record to read:",
-    )?;
-    show_group(&mut client, ui)?;
-
-    step(ui, 4, "kill -9 the broker")?;
-    let pid = broker.kill()?;
-    drop(client);
-    say(
-        ui,
-        format_args!(
-            "Process {pid} got SIGKILL: no goodbye, no last write. Nobody answers there now."
-        ),
-    )?;
-
-    step(ui, 5, "Start it again on the same data")?;
-    broker.start()?;
-    say(
-        ui,
-        format_args!(
-            "It answers after {}, as process {}.",
-            seconds(broker.started_in()),
-            broker.pid()
-        ),
-    )?;
-    let mut client = connect(&broker)?;
-    show_group(&mut client, ui)?;
-
-    step(ui, 6, "Read on")?;
-    let rest = read(&mut client, lines.len() - half, ui)?;
-    show_join(ui, first.last(), rest.first(), width)?;
-    check(&lines[half..], half as i64, &rest)?;
-    show_lines(ui, rest.get(1..).unwrap_or_default(), width)?;
-    show_group(&mut client, ui)?;
-
+    let width = 5 + count(total).len();
+    let mut tour = Tour {
+        lines,
+        half,
+        width,
+        broker: Broker::new(args.data.clone())?,
+    };
+    let first = tour.read_half(ui)?;
+    tour.kill_and_restart(ui)?;
+    tour.read_on(&first, ui)?;
     ui.line("")?;
     let verdict = format!(
         "All {} were read once, in order; the reading went on at record {}.",
-        records(lines.len() as i64),
+        records(total),
         count(half as i64)
     );
     ui.line(ui.green(&verdict))?;
-    broker.finish(ui)
+    tour.broker.finish(ui)
+}
+
+struct Tour {
+    lines: Vec<Vec<u8>>,
+    /// How many lines are read before the kill.
+    half: usize,
+    /// The width of the column of offsets.
+    width: usize,
+    broker: Broker,
+}
+
+impl Tour {
+    fn start(&mut self, ui: &mut Ui) -> Result<Client, Failure> {
+        self.broker.start()?;
+        let (time, pid) = (seconds(self.broker.started_in()), self.broker.pid());
+        say(
+            ui,
+            format_args!("It answers after {time}, as process {pid}."),
+        )?;
+        Ok(Client::connect(ClientOptions::to(self.broker.address()))?)
+    }
+
+    fn read_half(&mut self, ui: &mut Ui) -> Result<Vec<Record>, Failure> {
+        step(ui, 1, "Start a broker")?;
+        say(ui, format_args!("$ {}", self.broker.command_line()))?;
+        let mut client = self.start(ui)?;
+
+        step(ui, 2, "Store the text, a record for each line")?;
+        store(&mut client, &self.lines, ui)?;
+        let stored = capital(&records(self.lines.len() as i64));
+        say(ui, format_args!("{stored} are in topic {TOPIC}."))?;
+
+        step(
+            ui,
+            3,
+            &format!("Read half of it in the group {GROUP:?}, and commit"),
+        )?;
+        let first = read(&mut client, self.half, ui)?;
+        show_lines(ui, &first, self.width)?;
+        check(&self.lines[..self.half], 0, &first)?;
+        say(
+            ui,
+            "Committed. The bookmark is the number of the next record to read:",
+        )?;
+        show_group(&mut client, ui)?;
+        Ok(first)
+    }
+
+    fn kill_and_restart(&mut self, ui: &mut Ui) -> Result<(), Failure> {
+        step(ui, 4, "kill -9 the broker")?;
+        let pid = self.broker.kill()?;
+        let end = "no goodbye, no last write. Nobody answers there now.";
+        say(ui, format_args!("Process {pid} got SIGKILL: {end}"))?;
+
+        step(ui, 5, "Start it again on the same data")?;
+        let mut client = self.start(ui)?;
+        show_group(&mut client, ui)
+    }
+
+    fn read_on(&mut self, first: &[Record], ui: &mut Ui) -> Result<(), Failure> {
+        step(ui, 6, "Read on")?;
+        let mut client = Client::connect(ClientOptions::to(self.broker.address()))?;
+        let rest = read(&mut client, self.lines.len() - self.half, ui)?;
+        show_join(ui, first.last(), rest.first(), self.width)?;
+        check(&self.lines[self.half..], self.half as i64, &rest)?;
+        show_lines(ui, rest.get(1..).unwrap_or_default(), self.width)?;
+        show_group(&mut client, ui)
+    }
 }
 
 fn lines(args: &Args) -> Result<Vec<Vec<u8>>, Failure> {
@@ -145,10 +154,6 @@ fn lines(args: &Args) -> Result<Vec<Vec<u8>>, Failure> {
         ));
     }
     Ok(lines)
-}
-
-fn connect(broker: &Broker) -> Result<Client, Failure> {
-    Ok(Client::connect(ClientOptions::to(broker.address()))?)
 }
 
 fn store(client: &mut Client, lines: &[Vec<u8>], ui: &mut Ui) -> Result<(), Failure> {
