@@ -255,9 +255,15 @@ impl Decoder {
 
     /// Text or null.
     pub fn nullable_string(&mut self, flexible: bool) -> Result<Option<Str>, DecodeError> {
+        let position = self.position;
         match self.length(flexible, false)? {
             None => Ok(None),
             Some(0) => Ok(Some(Str::EMPTY)),
+            // As in Kafka, compact text is no longer than other text: so whatever is read can be echoed.
+            Some(len) if len > i16::MAX as usize => Err(DecodeError::BadLength {
+                position,
+                length: len as i64,
+            }),
             Some(len) => Ok(Some(Str::from_lossy(self.take_shared(len)?))),
         }
     }
@@ -632,5 +638,50 @@ impl Encoder {
         self.uvarint(inner.buf.len() as u32);
         self.buf.put_slice(&inner.buf);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_as_short_as_its_echo_must_be() {
+        let mut e = Encoder::new();
+        e.uvarint(32_768 + 1);
+        let mut bytes = e.into_bytes().unwrap().to_vec();
+        bytes.resize(40_000, b'x');
+        let mut d = Decoder::new(bytes.into());
+        assert_eq!(
+            d.string(true),
+            Err(DecodeError::BadLength {
+                position: 0,
+                length: 32_768
+            })
+        );
+    }
+
+    #[test]
+    fn a_length_says_no_more_than_the_bytes_that_are_there() {
+        let mut d = Decoder::new(Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff]));
+        assert!(matches!(
+            d.array(false, |d| d.i8()),
+            Err(DecodeError::Truncated { .. })
+        ));
+    }
+
+    #[test]
+    fn records_are_not_copied_but_take_their_place_in_the_frame() {
+        let records = Records::from(Bytes::from(vec![7; 4096]));
+        let mut e = Encoder::new();
+        e.i8(1);
+        e.nullable_records(Some(&records), true).unwrap();
+        e.i8(2);
+        assert_eq!(e.len(), 1 + 2 + 4096 + 1);
+        let segments = e.into_segments();
+        assert_eq!(
+            segments.iter().map(Segment::len).collect::<Vec<_>>(),
+            [3, 4096, 1]
+        );
     }
 }
