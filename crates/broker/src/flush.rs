@@ -7,6 +7,9 @@ use tokio::sync::oneshot;
 
 use crate::partition::Partition;
 
+/// Partitions whose flush failed, and why.
+pub(crate) type FlushFailures = Vec<(Arc<Partition>, String)>;
+
 /// Logs and how far each must be durable.
 #[derive(Default)]
 pub(crate) struct FlushAll {
@@ -15,8 +18,8 @@ pub(crate) struct FlushAll {
 
 struct Waiting {
     left: usize,
-    failures: Vec<(Arc<Partition>, String)>,
-    done: Option<oneshot::Sender<Vec<(Arc<Partition>, String)>>>,
+    failures: FlushFailures,
+    done: Option<oneshot::Sender<FlushFailures>>,
 }
 
 impl FlushAll {
@@ -30,7 +33,7 @@ impl FlushAll {
     }
 
     /// Starts all flushes at once; the future waits for all and gives the ones that failed, with the reason.
-    pub(crate) fn start(self) -> impl Future<Output = Vec<(Arc<Partition>, String)>> + Send {
+    pub(crate) fn start(self) -> impl Future<Output = FlushFailures> + Send {
         let (tx, rx) = oneshot::channel();
         let all: Vec<Arc<Partition>> = self
             .wanted

@@ -3,6 +3,7 @@
 //! All asynchrony is here. Nothing in this crate names a storage engine but [`start`](crate::start); what groups and
 //! offsets mean is `catchword-coordinator`'s, what bytes mean is `catchword-wire`'s.
 
+mod admission;
 mod api;
 mod broker;
 mod catalog;

@@ -12,7 +12,10 @@ pub(crate) fn log_config(broker: &BrokerConfig, topic: &TopicSettings) -> LogCon
         index_interval_bytes: u64::try_from(topic.index_interval_bytes).unwrap_or(0),
         retention_ms: topic.retention_ms,
         retention_bytes: topic.retention_bytes,
-        cleanup_policy: match (topic.compacts(), topic.deletes()) {
+        cleanup_policy: match (
+            topic.compacts() && broker.log_cleaner_enable,
+            topic.deletes(),
+        ) {
             (true, true) => CleanupPolicy::CompactAndDelete,
             (true, false) => CleanupPolicy::Compact,
             (false, true) => CleanupPolicy::Delete,

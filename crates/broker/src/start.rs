@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use catchword_config::{BrokerConfig, ConfigError, Listener};
@@ -12,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use crate::admission::Admission;
 use crate::broker::{Broker, endpoint};
 use crate::catalog::CatalogError;
 use crate::clock;
@@ -66,7 +66,7 @@ fn hint(error: &io::Error) -> &'static str {
 pub struct Running {
     broker: Arc<Broker>,
     addresses: Vec<(String, SocketAddr)>,
-    connections: Arc<AtomicUsize>,
+    connections: Arc<Admission>,
     tasks: Vec<JoinHandle<()>>,
     maintenance: std::sync::mpsc::Sender<()>,
 }
@@ -95,7 +95,6 @@ pub async fn start(
         endpoints.push(endpoint(&config.advertised[at], address));
         addresses.push((config.listeners[at].name.clone(), address));
     }
-    let max_connections = usize::try_from(config.max_connections).unwrap_or(usize::MAX);
     let expire_every = u64::try_from(config.offsets_retention_check_interval_ms).unwrap_or(1);
     let (opening, opening_timers) = (engine.clone(), timers.clone());
     let opened = tokio::task::spawn_blocking(move || {
@@ -105,7 +104,7 @@ pub async fn start(
         .await
         .map_err(|e| StartError::Identity(format!("the broker could not be opened: {e}")))??;
     broker.set_endpoints(endpoints);
-    let connections = Arc::new(AtomicUsize::new(0));
+    let connections = Arc::new(Admission::default());
     let mut tasks = vec![
         tokio::spawn(timers.run()),
         tokio::spawn(expire(broker.clone(), expire_every)),
@@ -116,7 +115,6 @@ pub async fn start(
             listener,
             at,
             connections.clone(),
-            max_connections,
         )));
     }
     let maintenance = maintain(engine);
@@ -152,7 +150,7 @@ impl Running {
         self.drained(begun + QUIET_DRAIN).await;
         self.broker.groups.stop();
         self.drained(begun + DRAIN).await;
-        let left = self.connections.load(Ordering::Acquire);
+        let left = self.connections.open();
         if left > 0 {
             warn!("{left} connections had to be cut off");
         }
@@ -164,7 +162,7 @@ impl Running {
     }
 
     async fn drained(&self, until: Instant) {
-        while self.connections.load(Ordering::Acquire) > 0 && Instant::now() < until {
+        while self.connections.open() > 0 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -213,8 +211,7 @@ async fn accept(
     broker: Arc<Broker>,
     listener: TcpListener,
     index: usize,
-    connections: Arc<AtomicUsize>,
-    max_connections: usize,
+    admission: Arc<Admission>,
 ) {
     loop {
         let (stream, peer) = match listener.accept().await {
@@ -226,25 +223,16 @@ async fn accept(
                 continue;
             }
         };
-        if connections.load(Ordering::Acquire) >= max_connections {
-            warn!(%peer, "connection refused: max.connections={max_connections} are open");
-            continue;
+        match admission.admit(peer.ip(), &broker.catalog.config()) {
+            Ok(admitted) => {
+                let broker = broker.clone();
+                tokio::spawn(async move {
+                    let _admitted = admitted;
+                    connection::serve(broker, stream, peer, index).await;
+                });
+            }
+            Err(limit) => warn!(%peer, "connection refused: {limit}"),
         }
-        connections.fetch_add(1, Ordering::AcqRel);
-        let (broker, guard) = (broker.clone(), Open(connections.clone()));
-        tokio::spawn(async move {
-            let _guard = guard;
-            connection::serve(broker, stream, peer, index).await;
-        });
-    }
-}
-
-/// Counts a connection for as long as it lives, however it ends.
-struct Open(Arc<AtomicUsize>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

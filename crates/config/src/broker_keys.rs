@@ -103,7 +103,7 @@ key_table! {
     producer_id_expiration_ms: i32 = Key::int("producer.id.expiration.ms", "86400000").at_least(1).dynamic()
         .doc("An idempotent producer that has been silent for so long is forgotten, in milliseconds.");
     producer_id_expiration_check_interval_ms: i32 = Key::int("producer.id.expiration.check.interval.ms", "600000").at_least(1)
-        .doc("How often silent producers are looked for, in milliseconds.");
+        .doc("How often silent producers are looked for, in milliseconds.").accepted("the log's housekeeping takes a small step every second");
 
     // How long records are kept.
     log_retention_ms: Option<i64> = Key::unset("log.retention.ms", Type::Long).dynamic().stands(&[minutes("log.retention.minutes"), hours("log.retention.hours")])
@@ -115,9 +115,9 @@ key_table! {
     log_retention_bytes: i64 = Key::long("log.retention.bytes", "-1").dynamic()
         .doc("How many bytes of each partition are kept; -1 without bound.");
     log_retention_check_interval_ms: i64 = Key::long("log.retention.check.interval.ms", "300000").at_least(1)
-        .doc("How often records past their time are looked for, in milliseconds.");
+        .doc("How often records past their time are looked for, in milliseconds.").accepted("the log's housekeeping takes a small step every second");
     log_initial_task_delay_ms: i64 = Key::long("log.initial.task.delay.ms", "30000").at_least(0)
-        .doc("How long after the start the first such look is, in milliseconds.");
+        .doc("How long after the start the first such look is, in milliseconds.").accepted("the log's housekeeping takes a small step every second");
     log_cleanup_policy: Vec<String> = Key::list("log.cleanup.policy", "delete").one_of(&["compact", "delete"]).dynamic()
         .doc("What happens to old records: `delete` drops them by age and size, `compact` keeps the last of each key; both may be given.");
     log_segment_bytes: i32 = Key::int("log.segment.bytes", "1073741824").at_least(1_048_576).dynamic()
@@ -159,7 +159,7 @@ key_table! {
     log_cleaner_enable: bool = Key::bool("log.cleaner.enable", "true")
         .doc("Whether compacted topics are compacted.");
     log_cleaner_backoff_ms: i64 = Key::long("log.cleaner.backoff.ms", "15000").at_least(0).dynamic()
-        .doc("How long the cleaner rests when there is nothing to compact, in milliseconds.");
+        .doc("How long the cleaner rests when there is nothing to compact, in milliseconds.").accepted("the log's housekeeping takes a small step every second");
     log_cleaner_min_cleanable_ratio: f64 = Key::double("log.cleaner.min.cleanable.ratio", "0.5").ratio(0.0, 1.0).dynamic()
         .doc("Which share of a log must be new since the last compaction before it is compacted again.");
     log_cleaner_delete_retention_ms: i64 = Key::long("log.cleaner.delete.retention.ms", "86400000").at_least(0).dynamic()

@@ -13,9 +13,6 @@ use crate::catalog::{Topic, is_valid_name};
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
-/// Kafka's `max.request.partition.size.limit`: no page is larger.
-const MAX_PAGE: i32 = 2000;
-
 pub(crate) fn handle(
     call: &Call,
     request: DescribeTopicPartitionsRequest,
@@ -38,7 +35,9 @@ pub(crate) fn handle(
         from_partition = 0;
     }
     let mut page = Page {
-        left: request.response_partition_limit.clamp(1, MAX_PAGE),
+        left: request
+            .response_partition_limit
+            .clamp(1, catalog.config().max_request_partition_size_limit),
         response: Default::default(),
     };
     for name in names {

@@ -217,7 +217,11 @@ impl Connection {
                 None => break,
             }
             // The next one may be ready as well: then both leave in one write.
-            poll_fn(|cx| Poll::Ready(poll_front(&mut self.waiting, cx))).await;
+            poll_fn(|cx| {
+                poll_front(&mut self.waiting, cx);
+                Poll::Ready(())
+            })
+            .await;
         }
         if out.is_empty() {
             return Ok(false);

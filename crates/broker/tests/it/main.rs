@@ -1,6 +1,6 @@
 //! A broker spoken to over a socket: what a client sees, and what the disk holds afterwards.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod bad_input;
 mod configs;
