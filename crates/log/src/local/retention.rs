@@ -203,7 +203,16 @@ impl LocalLog {
             writer.next_offset
         };
         let segments = lock(&loaded.view).segments.clone();
-        for segment in segments.iter().filter(|segment| segment.len() > 0) {
+        // An empty segment has index files where Kafka has made them, full of zeros until it closes them.
+        let has_index = |segment: &Segment| {
+            self.dir
+                .join(names::file_name(segment.base, names::INDEX))
+                .exists()
+        };
+        for segment in segments
+            .iter()
+            .filter(|segment| segment.len() > 0 || has_index(segment))
+        {
             segment.with_indexes(&self.dir, |indexes| indexes.seal(disk, &self.dir, ""))??;
         }
         let answers = answers.clone();
