@@ -191,6 +191,21 @@ fn stamped(batch: &Batch, base_offset: i64, how: &Append) -> Option<Batch> {
     Batch::parse(&Bytes::from(bytes)).ok()
 }
 
+fn entering(batch: &Batch) -> Entering<'_> {
+    let first = || records(batch).ok()?.next()?.ok();
+    let is_control = batch.header.is_control();
+    let marker = is_control
+        .then(first)
+        .flatten()
+        .as_ref()
+        .and_then(ControlRecord::parse);
+    Entering {
+        header: &batch.header,
+        base_offset: batch.header.base_offset,
+        marker,
+    }
+}
+
 impl PartitionLog for MemoryLog {
     fn append(&self, batches: &[Batch], how: Append) -> Result<Appended, AppendError> {
         let mut state = lock(&self.state);
@@ -223,20 +238,7 @@ impl PartitionLog for MemoryLog {
             });
         }
         let base_offset = first.header.base_offset;
-        let entering = placed.iter().map(|batch| {
-            let first = || records(batch).ok()?.next()?.ok();
-            let is_control = batch.header.is_control();
-            let marker = is_control
-                .then(first)
-                .flatten()
-                .as_ref()
-                .and_then(ControlRecord::parse);
-            Entering {
-                header: &batch.header,
-                base_offset: batch.header.base_offset,
-                marker,
-            }
-        });
+        let entering = placed.iter().map(entering);
         let log_start_offset = state.log_start;
         match state
             .producers
