@@ -66,12 +66,7 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
     } else {
         recovery_point.unwrap_or(0).min(log_end)
     };
-    let mut sync = SyncState::default();
-    for segment in &ended.unsynced {
-        sync.add_sealed(segment.clone(), segment.file(&log.dir)?);
-    }
-    sync.names_changed |= !clean;
-    sync.directory_is_new = log.created || (!clean && recovery_point.is_none());
+    let mut sync = unsynced(log, &ended, clean, recovery_point)?;
     sync.epochs_changed = epochs_changed;
     let active = ended
         .segments
@@ -107,6 +102,22 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
         durable_end: AtomicI64::new(durable_end),
         hints: Mutex::new(Hints::default()),
     })
+}
+
+/// What a first sync has to do: after a crash, what the process before may not have got to.
+fn unsynced(
+    log: &LocalLog,
+    ended: &Ended,
+    clean: bool,
+    recovery_point: Option<i64>,
+) -> Result<SyncState, LogError> {
+    let mut sync = SyncState::default();
+    for segment in &ended.unsynced {
+        sync.add_sealed(segment.clone(), segment.file(&log.dir)?);
+    }
+    sync.names_changed |= !clean;
+    sync.directory_is_new = log.created || (!clean && recovery_point.is_none());
+    Ok(sync)
 }
 
 /// Scans the segments that need it, and cuts the log where it is damaged.

@@ -15,7 +15,7 @@ use super::disk::Disk;
 use super::index::{Indexes, OffsetEntry, read_offset_entries, read_time_entries};
 use super::names;
 use super::segment::Segment;
-use super::walk::{Walk, WalkError, read_batch};
+use super::walk::{Located, Walk, WalkError, read_batch};
 use crate::{LogConfig, LogError};
 
 /// What a scan of a segment found.
@@ -69,22 +69,9 @@ pub(crate) fn scan(
             }
         };
         let header = &located.header;
-        if header.base_offset < scanned.1 {
-            scanned.2 = Some(format!(
-                "at byte {}: offset {} follows {}",
-                located.position,
-                header.base_offset,
-                scanned.1 - 1
-            ));
+        if let Some(damage) = wrong_with(segment, dir, &file, &located, scanned.1, checked_from)? {
+            scanned.2 = Some(damage);
             break;
-        }
-        if header.last_offset() >= checked_from {
-            let batch =
-                read_batch(&file, &located).map_err(|error| segment.walk_error(dir, error))?;
-            if let Err(error) = batch.verify_crc() {
-                scanned.2 = Some(format!("at byte {}: {error}", located.position));
-                break;
-            }
         }
         indexes.add(header, located.position, config.index_interval_bytes);
         if epochs
@@ -104,6 +91,32 @@ pub(crate) fn scan(
         epochs,
         damage,
     })
+}
+
+/// What is wrong with a batch, beyond what its header shows.
+fn wrong_with(
+    segment: &Segment,
+    dir: &Path,
+    file: &File,
+    located: &Located,
+    next_offset: i64,
+    checked_from: i64,
+) -> Result<Option<String>, LogError> {
+    let Located { position, header } = located;
+    if header.base_offset < next_offset {
+        let (offset, last) = (header.base_offset, next_offset - 1);
+        return Ok(Some(format!(
+            "at byte {position}: offset {offset} follows {last}"
+        )));
+    }
+    if header.last_offset() < checked_from {
+        return Ok(None);
+    }
+    let batch = read_batch(file, located).map_err(|error| segment.walk_error(dir, error))?;
+    Ok(batch
+        .verify_crc()
+        .err()
+        .map(|error| format!("at byte {position}: {error}")))
 }
 
 /// The index entries below `checked_from` that the log bears out, and the position of the last one's batch.
