@@ -1,6 +1,6 @@
 //! ListOffsets (2): the offset at a place in time, or at one of the log's ends.
 
-use catchword_log::{Offsets, Read, ReadLimit};
+use catchword_log::{LogError, Offsets, Read, ReadLimit};
 use catchword_wire::batch::BatchHeader;
 use catchword_wire::messages::list_offsets_request::ListOffsetsPartition;
 use catchword_wire::messages::list_offsets_response::{
@@ -76,6 +76,8 @@ fn find(
     version: i16,
 ) -> Result<Place, ErrorCode> {
     let log = &partition.log;
+    // A log that cannot be loaded has no offsets, which is not the same as an empty log.
+    log.ready().or_else(|e| readable(&e))?;
     let offsets = log.offsets();
     let visible = |place: Option<catchword_log::TimestampOffset>| match place {
         Some(p) if p.offset < offsets.limit(limit) => (p.timestamp, p.offset, p.leader_epoch),
@@ -99,6 +101,14 @@ fn find(
             .offset_for_timestamp(t)
             .map(visible)
             .map_err(|e| error::read_error(&e)),
+    }
+}
+
+/// A log that takes no more appends can still be read.
+fn readable(error: &LogError) -> Result<(), ErrorCode> {
+    match error {
+        LogError::Poisoned { .. } => Ok(()),
+        other => Err(error::log_error(other)),
     }
 }
 

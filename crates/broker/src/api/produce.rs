@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use catchword_config::{Durability, TimestampType, TopicSettings};
 use catchword_log::{AppendOrigin, Appended};
-use catchword_wire::batch::{self, Batch, InvalidBatch, TimestampPolicy, ValidateOptions};
+use catchword_wire::batch::{self, Batch, InvalidBatch, Stamp, TimestampPolicy, ValidateOptions};
 use catchword_wire::messages::produce_request::PartitionProduceData;
 use catchword_wire::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
@@ -118,13 +118,17 @@ fn append(
         let why = format!("{} is written by the broker alone", topic.name);
         return Err(Refused::new(ErrorCode::InvalidTopicException, why));
     }
-    let batch = only_batch(part.records)?;
-    batch::validate(&batch, &options(&topic.settings, version, now))?;
+    let mut batch = only_batch(part.records)?;
+    let validated = batch::validate(&batch, &options(&topic.settings, version, now))?;
     if batch.header.is_transactional() {
         return Err(Refused::new(
             ErrorCode::InvalidTxnState,
             "transactions are not served yet",
         ));
+    }
+    if validated.max_timestamp != batch.header.max_timestamp {
+        // The time index rests on the header, so it has to be true: the one case in which a batch is copied.
+        batch = Stamp::create_time(&batch, &validated, 0, partition.leader_epoch).apply(&batch);
     }
     let stamp =
         (topic.settings.message_timestamp_type == TimestampType::LogAppendTime).then_some(now);

@@ -466,6 +466,7 @@ impl Writer {
 
 /// Applies everything in the metadata log.
 fn replay(log: &dyn PartitionLog, state: &mut CatalogState) -> Result<(), CatalogError> {
+    log.ready()?;
     let mut offset = log.offsets().log_start;
     while offset < log.offsets().log_end {
         let from = offset;

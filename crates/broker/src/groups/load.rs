@@ -1,7 +1,7 @@
 //! Reads a shard's log from its start to its end.
 
 use catchword_coordinator::{GroupShard, ReplayError};
-use catchword_log::{PartitionLog, Read, ReadLimit};
+use catchword_log::{LogError, PartitionLog, Read, ReadLimit};
 use catchword_wire::batch::{records, split};
 use tracing::warn;
 
@@ -10,6 +10,11 @@ const CHUNK: usize = 4 << 20;
 
 /// Applies every record of the log. The error says what is wrong and where.
 pub(super) fn replay(log: &dyn PartitionLog, machine: &mut GroupShard) -> Result<(), String> {
+    match log.ready() {
+        // What is there can still be read, and groups told where they stand.
+        Ok(()) | Err(LogError::Poisoned { .. }) => {}
+        Err(error) => return Err(error.to_string()),
+    }
     let mut offset = log.offsets().log_start;
     while offset < log.offsets().log_end {
         let Read::Now(read) = log.read(offset, CHUNK, ReadLimit::LogEnd, true) else {

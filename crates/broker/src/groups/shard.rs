@@ -91,8 +91,11 @@ impl Shard {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is nothing to load.
+    /// Whether there is certainly nothing to load.
     pub(super) fn is_empty(&self) -> bool {
+        if self.partition.log.ready().is_err() {
+            return false;
+        }
         let offsets = self.partition.log.offsets();
         offsets.log_start == offsets.log_end
     }

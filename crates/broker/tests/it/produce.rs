@@ -2,7 +2,10 @@
 
 use catchword_wire::ErrorCode;
 use catchword_wire::batch::{BatchBuilder, Compression, NewRecord};
-use catchword_wire::messages::{InitProducerIdRequest, MetadataRequest, ProduceRequest};
+use catchword_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use catchword_wire::messages::{
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
+};
 
 use crate::harness::{TestBroker, batch, now_ms, produce_request, values};
 
@@ -177,6 +180,61 @@ fn log_append_time_is_the_brokers_clock() {
         broker.client().read("t", 0)[0].timestamp,
         response.log_append_time_ms
     );
+}
+
+#[test]
+fn a_batch_that_lies_about_its_largest_timestamp_is_put_right() {
+    let broker = TestBroker::start();
+    broker.topic("t", 1, &[]);
+    let mut builder = BatchBuilder::new(0);
+    for timestamp in [1000, 3000, 2000] {
+        let record = NewRecord {
+            timestamp,
+            value: Some(b"v"),
+            ..NewRecord::default()
+        };
+        builder.push(record).unwrap();
+    }
+    let mut lying = builder.build().unwrap().to_vec();
+    lying[35..43].copy_from_slice(&9000i64.to_be_bytes());
+    let crc = crc32c(&lying[21..]);
+    lying[17..21].copy_from_slice(&crc.to_be_bytes());
+    assert_eq!(
+        broker
+            .client()
+            .produce_batch("t", lying.into(), -1)
+            .error_code,
+        0
+    );
+    let request = ListOffsetsRequest {
+        replica_id: -1,
+        topics: vec![ListOffsetsTopic {
+            name: "t".into(),
+            partitions: vec![ListOffsetsPartition {
+                timestamp: -3,
+                ..Default::default()
+            }],
+        }],
+        ..ListOffsetsRequest::default()
+    };
+    let largest = broker.client().call(&request, 9).topics[0].partitions[0].clone();
+    assert_eq!((largest.offset, largest.timestamp), (1, 3000));
+}
+
+/// CRC-32C, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let mut crc = !0u32;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 {
+                (crc >> 1) ^ 0x82f6_3b78
+            } else {
+                crc >> 1
+            };
+        }
+    }
+    !crc
 }
 
 #[test]
