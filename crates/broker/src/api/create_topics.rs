@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use catchword_config::describe_topic;
+use catchword_config::{TOPIC_KEYS, describe_topic};
 use catchword_wire::messages::create_topics_request::CreatableTopic;
 use catchword_wire::messages::create_topics_response::{
     CreatableTopicConfigs, CreatableTopicResult,
@@ -85,8 +85,11 @@ fn create(
         configs,
     };
     let topic = broker.catalog.create_topic(&new, validate_only)?;
+    // Kafka's own clients take every key here for one of Kafka's: ours are left to DescribeConfigs.
+    let is_ours = |name: &str| TOPIC_KEYS.iter().any(|key| key.ours && key.name == name);
     let described = describe_topic(&config, &topic.overrides)
         .into_iter()
+        .filter(|d| !is_ours(d.key))
         .map(|d| CreatableTopicConfigs {
             name: d.key.into(),
             value: d.value.map(Str::from),
