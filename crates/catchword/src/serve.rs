@@ -28,7 +28,7 @@ async fn serve(config: BrokerConfig) -> Result<(), Failure> {
     let dir = config.data_dir.clone();
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| failed(&e))?;
-    let engine = LocalEngine::open(&dir, LocalOptions::default()).map_err(|e| failed(&e))?;
+    let engine = LocalEngine::open(&dir, options(&config)).map_err(|e| failed(&e))?;
     let identity = Identity::load(&dir, &config).map_err(|e| failed(&e))?;
     let running = catchword_broker::start(config, Arc::new(engine), identity)
         .await
@@ -46,6 +46,14 @@ async fn serve(config: BrokerConfig) -> Result<(), Failure> {
     })?;
     tracing::info!("stopped; everything is on disk");
     Ok(())
+}
+
+fn options(config: &BrokerConfig) -> LocalOptions {
+    LocalOptions {
+        retention_check_interval_ms: config.log_retention_check_interval_ms,
+        initial_task_delay_ms: config.log_initial_task_delay_ms,
+        ..LocalOptions::default()
+    }
 }
 
 /// Log lines go to standard error; `CATCHWORD_LOG=debug` shows more (or `catchword_broker=trace`, as in `RUST_LOG`).

@@ -115,9 +115,9 @@ key_table! {
     log_retention_bytes: i64 = Key::long("log.retention.bytes", "-1").dynamic()
         .doc("How many bytes of each partition are kept; -1 without bound.");
     log_retention_check_interval_ms: i64 = Key::long("log.retention.check.interval.ms", "300000").at_least(1)
-        .doc("How often records past their time are looked for, in milliseconds.").accepted("the log's housekeeping takes a small step every second");
+        .doc("How often records past their time are looked for, in milliseconds.");
     log_initial_task_delay_ms: i64 = Key::long("log.initial.task.delay.ms", "30000").at_least(0)
-        .doc("How long after the start the first such look is, in milliseconds.").accepted("the log's housekeeping takes a small step every second");
+        .doc("How long after the start the first such look is, in milliseconds.");
     log_cleanup_policy: Vec<String> = Key::list("log.cleanup.policy", "delete").one_of(&["compact", "delete"]).dynamic()
         .doc("What happens to old records: `delete` drops them by age and size, `compact` keeps the last of each key; both may be given.");
     log_segment_bytes: i32 = Key::int("log.segment.bytes", "1073741824").at_least(1_048_576).dynamic()

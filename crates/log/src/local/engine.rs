@@ -33,6 +33,10 @@ pub struct LocalOptions {
     pub commit_threads: usize,
     /// How often recovery points are written, ms: a restart after a crash checks what is newer.
     pub checkpoint_interval_ms: i64,
+    /// `log.retention.check.interval.ms`: how often each log is looked at for records past their time.
+    pub retention_check_interval_ms: i64,
+    /// `log.initial.task.delay.ms`: how long after the start the first such look is.
+    pub initial_task_delay_ms: i64,
     /// When more logs than this have their file open, idle ones are closed sooner.
     pub open_files: usize,
     /// The most memory for the keys of one compaction, bytes.
@@ -48,6 +52,8 @@ impl Default for LocalOptions {
         LocalOptions {
             commit_threads: 8,
             checkpoint_interval_ms: 60_000,
+            retention_check_interval_ms: 0,
+            initial_task_delay_ms: 0,
             open_files: 4096,
             compaction_memory_bytes: 128 * 1024 * 1024,
             compaction_policy: Arc::new(|_| Arc::new(LatestValue)),

@@ -32,12 +32,32 @@ pub(crate) struct Maintenance {
     cursor: Option<TopicPartition>,
     /// When each log was compacted last by this process, ms.
     compacted_ms: BTreeMap<TopicPartition, i64>,
+    /// When retention was last applied to each log by this process, ms.
+    retained_ms: BTreeMap<TopicPartition, i64>,
+    /// The time of the first step, ms.
+    first_step_ms: Option<i64>,
     /// Active segments found open, and logs looked at, since the last estimate.
     found_open: (usize, usize),
     many_are_open: bool,
 }
 
 impl Maintenance {
+    /// Whether retention is due for a log, and notes that it is applied then: records past their time are readable until
+    /// the next look, as in Kafka (`log.initial.task.delay.ms`, then every `log.retention.check.interval.ms`).
+    fn retention_is_due(&mut self, engine: &LocalEngine, log: &LocalLog, now_ms: i64) -> bool {
+        let options = &engine.core.options;
+        let first_step_ms = *self.first_step_ms.get_or_insert(now_ms);
+        let due_ms = match self.retained_ms.get(&log.partition) {
+            Some(last_ms) => last_ms.saturating_add(options.retention_check_interval_ms),
+            None => first_step_ms.saturating_add(options.initial_task_delay_ms),
+        };
+        if now_ms < due_ms {
+            return false;
+        }
+        self.retained_ms.insert(log.partition.clone(), now_ms);
+        true
+    }
+
     /// Counts a log that was looked at; after a round over all of them it is known how many are open.
     fn count(&mut self, engine: &LocalEngine) {
         self.found_open.1 += 1;
@@ -114,7 +134,8 @@ fn sweep(engine: &LocalEngine, state: &mut Maintenance, now_ms: i64) {
         } else {
             IDLE_MS
         };
-        match keep(&log, now_ms, idle_ms) {
+        let retain = state.retention_is_due(engine, &log, now_ms);
+        match keep(&log, now_ms, idle_ms, retain) {
             Ok(is_open) => state.found_open.0 += usize::from(is_open),
             Err(error) => {
                 tracing::warn!(partition = %log.partition, %error, "housekeeping of a log failed; it is tried again");
@@ -185,13 +206,15 @@ fn next_logs(engine: &LocalEngine, cursor: Option<&TopicPartition>) -> Vec<Arc<L
 }
 
 /// What one log needs now. Says whether its active segment is open.
-fn keep(log: &LocalLog, now_ms: i64, idle_ms: i64) -> Result<bool, LogError> {
+fn keep(log: &LocalLog, now_ms: i64, idle_ms: i64, retain: bool) -> Result<bool, LogError> {
     let unrecovered = !log.core.was_clean && !log.created && log.if_loaded().is_none();
     if unrecovered || log.needs_retention() {
         let loaded = log.loaded()?;
         if log.is_configured() {
             log.roll_by_time(loaded, now_ms)?;
-            log.apply_retention(loaded, now_ms)?;
+            if retain {
+                log.apply_retention(loaded, now_ms)?;
+            }
         }
     }
     let Some(loaded) = log.if_loaded() else {

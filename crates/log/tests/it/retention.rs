@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use catchword_log::contract::{CLIENT, read_all};
-use catchword_log::{Engine, LogConfig, PartitionLog, ReadError};
+use catchword_log::{Engine, LocalEngine, LocalOptions, LogConfig, PartitionLog, ReadError};
 
 use crate::support::{expected, files, log_of, numbered, open, partition};
 
@@ -166,4 +166,43 @@ fn a_segment_is_closed_when_its_records_span_too_much_time_or_the_clock_says_so(
         "an empty segment is not closed"
     );
     assert_eq!(read_all(&*log, 0).unwrap(), expected(0, 22));
+}
+
+#[test]
+fn records_past_their_time_are_readable_until_the_next_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LocalOptions {
+        retention_check_interval_ms: 10_000,
+        initial_task_delay_ms: 1_000,
+        ..LocalOptions::default()
+    };
+    let engine = LocalEngine::open(dir.path(), options).unwrap();
+    let log = log_of(
+        &engine,
+        LogConfig {
+            retention_ms: 500,
+            ..segments()
+        },
+    );
+    // Their timestamps are of 1970.
+    append(&*log, 0, 10);
+    let start = now_ms();
+    engine.maintain(start);
+    engine.maintain(start + 999);
+    assert_eq!(
+        log.offsets().log_start,
+        0,
+        "the first look is a while after the start"
+    );
+    engine.maintain(start + 1_000);
+    assert_eq!(log.offsets().log_start, 10);
+    append(&*log, 10, 20);
+    engine.maintain(start + 10_999);
+    assert_eq!(
+        log.offsets().log_start,
+        10,
+        "the next look is an interval later"
+    );
+    engine.maintain(start + 11_000);
+    assert_eq!(log.offsets().log_start, 20);
 }
