@@ -1,6 +1,6 @@
 //! Topics: made, listed, described, configured, deleted.
 
-use crate::harness::Cluster;
+use crate::harness::{Cluster, wait_until};
 
 #[test]
 fn a_topic_is_made_shown_and_deleted() {
@@ -86,11 +86,18 @@ fn a_topics_configuration_is_changed_and_changed_back() {
             "cleanup.policy=compact",
         ])
         .ok();
-    assert_eq!(value("cleanup.policy"), ("compact".into(), "topic".into()));
+    // A Kafka's brokers hear of a change a little later than the client that made it.
+    let becomes = |wanted: (&str, &str)| {
+        wait_until("cleanup.policy changes", || {
+            let (value, source) = value("cleanup.policy");
+            (value.as_str(), source.as_str()) == wanted
+        });
+    };
+    becomes(("compact", "topic"));
     cluster
         .run(&["topics", "config", &topic, "--unset", "cleanup.policy"])
         .ok();
-    assert_eq!(value("cleanup.policy"), ("delete".into(), "default".into()));
+    becomes(("delete", "default"));
 
     let err = cluster
         .run(&["topics", "config", &topic, "--set", "retention.ms=a week"])
