@@ -157,6 +157,12 @@ class Bookmarks:
         self.check_contents()
 
     def leaves(self):
+        # Only a member can leave: where all had been read, the new one may not have joined yet, nor the dead one expired.
+        deadline = time.monotonic() + 30
+        while (now := self.observer.members(self.group.name))[0] != "STABLE" or "two" in now[1] or not now[1]:
+            if time.monotonic() > deadline:
+                raise Failure(f"the new member should be alone in the group: {now}")
+            time.sleep(0.2)
         if self.client.asks_to_commit:
             self.three.write("quit")
             self.three.wait(15)
