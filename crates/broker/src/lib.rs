@@ -14,6 +14,7 @@ mod fetch;
 mod flush;
 mod groups;
 mod identity;
+mod lookup;
 mod outcome;
 mod partition;
 mod random;

@@ -7,10 +7,11 @@ use catchword_wire::messages::delete_records_response::{
 use catchword_wire::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 use catchword_wire::{ErrorCode, Uuid};
 
-use super::{error, lookup};
+use super::error;
 use crate::broker::Broker;
 use crate::catalog::Topic;
 use crate::dispatch::Call;
+use crate::lookup;
 use crate::outcome::{Outcome, blocking};
 
 /// In place of an offset: the high watermark.

@@ -6,8 +6,8 @@ use catchword_wire::messages::describe_producers_response::{
 use catchword_wire::messages::{DescribeProducersRequest, DescribeProducersResponse};
 use catchword_wire::{ErrorCode, Uuid};
 
-use super::lookup;
 use crate::dispatch::Call;
+use crate::lookup;
 use crate::outcome::Outcome;
 
 pub(crate) fn handle(

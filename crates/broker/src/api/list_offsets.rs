@@ -9,8 +9,9 @@ use catchword_wire::messages::list_offsets_response::{
 use catchword_wire::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use catchword_wire::{ErrorCode, Uuid};
 
-use super::{error, lookup};
+use super::error;
 use crate::dispatch::Call;
+use crate::lookup;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 

@@ -33,4 +33,3 @@ pub(crate) mod produce;
 pub(crate) mod sync_group;
 
 mod error;
-mod lookup;

@@ -8,10 +8,9 @@ use catchword_wire::messages::offset_for_leader_epoch_response::{
 use catchword_wire::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 use catchword_wire::{ErrorCode, Uuid};
 
-use super::lookup;
 use crate::dispatch::Call;
+use crate::lookup;
 use crate::outcome::Outcome;
-use crate::partition::Partition;
 
 pub(crate) fn handle(
     call: &Call,
@@ -24,7 +23,7 @@ pub(crate) fn handle(
             let found = topic.as_ref().map_err(|e| *e).and_then(|topic| {
                 let partition = lookup::partition(topic, want.partition)?;
                 lookup::check_epoch(partition, want.current_leader_epoch)?;
-                Ok(end_offset(partition, want.leader_epoch))
+                Ok(lookup::end_of_epoch(partition, want.leader_epoch))
             });
             let error_code = found.map_or_else(ErrorCode::code, |_| 0);
             let (leader_epoch, end_offset) = found.unwrap_or((-1, -1));
@@ -45,12 +44,4 @@ pub(crate) fn handle(
         topics,
         ..OffsetForLeaderEpochResponse::default()
     })
-}
-
-/// The epoch in force ends at the log's end, whether it has records yet or not.
-fn end_offset(partition: &Partition, epoch: i32) -> (i32, i64) {
-    if epoch == partition.leader_epoch {
-        return (epoch, partition.log.offsets().log_end);
-    }
-    partition.log.end_offset_for_epoch(epoch)
 }

@@ -15,11 +15,12 @@ use catchword_wire::messages::produce_response::{
 use catchword_wire::messages::{ProduceRequest, ProduceResponse};
 use catchword_wire::{ErrorCode, Records, Str};
 
-use super::{error, lookup};
+use super::error;
 use crate::catalog::Topic;
 use crate::clock;
 use crate::dispatch::Call;
 use crate::flush::FlushAll;
+use crate::lookup;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 

@@ -6,6 +6,7 @@ use catchword_wire::{ErrorCode, Records};
 
 use super::session::TopicKey;
 use crate::catalog::{Catalog, Topic};
+use crate::lookup;
 use crate::partition::Partition;
 use std::sync::Arc;
 
@@ -109,22 +110,12 @@ async fn read_one(
     upto: ReadLimit,
     partitions: &mut Vec<Arc<Partition>>,
 ) -> PartitionData {
-    let partition = match topic.partition(want.partition).filter(|p| !p.is_deleted()) {
-        Some(partition) => partition,
-        None => return failed(want, ErrorCode::UnknownTopicOrPartition),
+    let served = lookup::partition(topic, want.partition)
+        .and_then(|p| lookup::check_epoch(p, want.current_leader_epoch).map(|()| p));
+    let partition = match served {
+        Ok(partition) => partition,
+        Err(code) => return failed(want, code),
     };
-    let epoch = want.current_leader_epoch;
-    if epoch != -1 && epoch != partition.leader_epoch {
-        let older = epoch < partition.leader_epoch;
-        return failed(
-            want,
-            if older {
-                ErrorCode::FencedLeaderEpoch
-            } else {
-                ErrorCode::UnknownLeaderEpoch
-            },
-        );
-    }
     if let Some(diverged) = diverging(partition, want) {
         return diverged;
     }
@@ -160,11 +151,7 @@ fn diverging(partition: &Partition, want: &Want) -> Option<PartitionData> {
     if want.last_fetched_epoch < 0 {
         return None;
     }
-    let (epoch, end_offset) = if want.last_fetched_epoch == partition.leader_epoch {
-        (partition.leader_epoch, partition.log.offsets().log_end)
-    } else {
-        partition.log.end_offset_for_epoch(want.last_fetched_epoch)
-    };
+    let (epoch, end_offset) = lookup::end_of_epoch(partition, want.last_fetched_epoch);
     if epoch < 0 {
         return Some(failed(want, ErrorCode::OffsetOutOfRange));
     }

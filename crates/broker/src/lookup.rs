@@ -8,7 +8,7 @@ use crate::catalog::{Catalog, Topic};
 use crate::partition::Partition;
 
 /// The topic that a request means, by id if it gives one.
-pub(super) fn topic(catalog: &Catalog, name: &str, id: Uuid) -> Result<Arc<Topic>, ErrorCode> {
+pub(crate) fn topic(catalog: &Catalog, name: &str, id: Uuid) -> Result<Arc<Topic>, ErrorCode> {
     if id.is_zero() {
         catalog
             .topic(name)
@@ -19,7 +19,7 @@ pub(super) fn topic(catalog: &Catalog, name: &str, id: Uuid) -> Result<Arc<Topic
 }
 
 /// A partition of the topic.
-pub(super) fn partition(topic: &Topic, index: i32) -> Result<&Arc<Partition>, ErrorCode> {
+pub(crate) fn partition(topic: &Topic, index: i32) -> Result<&Arc<Partition>, ErrorCode> {
     topic
         .partition(index)
         .filter(|p| !p.is_deleted())
@@ -27,11 +27,20 @@ pub(super) fn partition(topic: &Topic, index: i32) -> Result<&Arc<Partition>, Er
 }
 
 /// Compares the leader epoch that the client knows with the one in force; -1 means that it doesn't say (KIP-320).
-pub(super) fn check_epoch(partition: &Partition, clients: i32) -> Result<(), ErrorCode> {
+pub(crate) fn check_epoch(partition: &Partition, clients: i32) -> Result<(), ErrorCode> {
     match clients {
         -1 => Ok(()),
         old if old < partition.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
         new if new > partition.leader_epoch => Err(ErrorCode::UnknownLeaderEpoch),
         _ => Ok(()),
     }
+}
+
+/// The largest known epoch not above `epoch` and where it ends; `(-1, -1)` if unknown. The epoch in force ends at the
+/// log's end, whether it has records yet or not (KIP-320).
+pub(crate) fn end_of_epoch(partition: &Partition, epoch: i32) -> (i32, i64) {
+    if epoch == partition.leader_epoch {
+        return (epoch, partition.log.offsets().log_end);
+    }
+    partition.log.end_offset_for_epoch(epoch)
 }
