@@ -256,6 +256,9 @@ impl LocalLog {
         group: &[Arc<Segment>],
         built: Built,
     ) -> Result<bool, LogError> {
+        // Else a crash would have what the journal holds of the old segments written over the new one.
+        let retired = self.core.committer.retire_journal();
+        retired.inspect_err(|_| self.discard(group[0].base))?;
         let mut writer = lock(&loaded.writer);
         let old = lock(&loaded.view).segments.clone();
         let at = old

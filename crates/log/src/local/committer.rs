@@ -1,146 +1,81 @@
-//! The threads that make logs durable: each takes a log that wants it, syncs what was written, and answers who waits.
-//!
-//! Invariant: a log is in the queue at most once, and one thread at a time syncs it. Whatever is appended while a sync
-//! runs is covered by the next: that is the group commit. Threads come when there is work for them and leave when there
-//! is none.
+//! How logs are made durable: together in the journal, or each in its own files.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
 
+use super::disk::Disk;
+use super::journal::{self, Journal, JournalId};
 use super::log::LocalLog;
-use super::segment::lock;
+use super::pool::Pool;
+use crate::LogError;
 
-/// How long a thread without work stays.
-const IDLE: Duration = Duration::from_secs(10);
-
+/// Makes the logs of an engine durable.
 pub(crate) struct Committer {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    state: Mutex<State>,
-    work: Condvar,
-    /// Told when the last log is done.
-    idle: Condvar,
-    max_threads: usize,
-}
-
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Arc<LocalLog>>,
-    threads: usize,
-    idle: usize,
-    /// Logs that are being synced.
-    busy: usize,
-    stopped: bool,
+    pool: Pool,
+    journal: Option<Journal>,
 }
 
 impl Committer {
-    /// A pool of up to `max_threads` threads, none of which is started yet.
-    pub(crate) fn new(max_threads: usize) -> Committer {
-        let inner = Inner {
-            state: Mutex::default(),
-            work: Condvar::new(),
-            idle: Condvar::new(),
-            max_threads: max_threads.max(1),
-        };
-        Committer {
-            inner: Arc::new(inner),
-        }
+    /// A committer with up to `threads` threads for files, and a journal of at most `journal_bytes`; a journal too small
+    /// to be of use is none.
+    pub(crate) fn new(
+        disk: &Disk,
+        dir: &Path,
+        id: JournalId,
+        threads: usize,
+        journal_bytes: u64,
+    ) -> Committer {
+        let pool = Pool::new(threads);
+        let useful = journal_bytes >= journal::SMALLEST;
+        let journal = useful.then(|| {
+            let dir = dir.to_owned();
+            Journal::new(disk.clone(), dir, id, journal_bytes, pool.clone())
+        });
+        Committer { pool, journal }
     }
 
-    /// Has the log synced. The caller sees to it that it is not in the queue.
+    /// Has the log made durable the cheapest way. The caller sees to it that it is in no queue.
     pub(crate) fn enqueue(&self, log: Arc<LocalLog>) {
-        let mut state = lock(&self.inner.state);
-        state.queue.push_back(log);
-        if state.idle >= state.queue.len() || state.threads >= self.inner.max_threads {
-            drop(state);
-            self.inner.work.notify_one();
-            return;
-        }
-        state.threads += 1;
-        let first = state.threads == 1;
-        drop(state);
-        let inner = self.inner.clone();
-        let started = thread::Builder::new()
-            .name("log-commit".to_owned())
-            .stack_size(256 * 1024)
-            .spawn(move || inner.run());
-        if let Err(error) = started {
-            lock(&self.inner.state).threads -= 1;
-            tracing::warn!(%error, "a commit thread could not be started");
-            if first {
-                // There is nobody else to do it.
-                self.inner.drain();
-            }
+        let refused = match &self.journal {
+            Some(journal) => journal.offer(log).err(),
+            None => Some(log),
+        };
+        if let Some(log) = refused {
+            self.pool.enqueue(log);
         }
     }
-}
 
-impl Committer {
+    /// Has the log's own files synced. The caller sees to it that it is in no queue.
+    pub(crate) fn enqueue_files(&self, log: Arc<LocalLog>) {
+        self.pool.enqueue(log);
+    }
+
+    /// Before files that may have been written by way of the journal are replaced: see [`Journal::retire`].
+    ///
+    /// # Errors
+    /// What kept the journal from being emptied; the files must stay then.
+    pub(crate) fn retire_journal(&self) -> Result<(), LogError> {
+        self.journal.as_ref().map_or(Ok(()), Journal::retire)
+    }
+
+    /// Ends the journal once all logs are closed. It is kept if some log could not be, for the next start to replay.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub(crate) fn close_journal(&self, keep: bool) -> Result<(), LogError> {
+        self.journal
+            .as_ref()
+            .map_or(Ok(()), |journal| journal.close(keep))
+    }
+
     /// Waits until nothing is being synced, and nothing waits to be.
     pub(crate) fn wait_until_idle(&self) {
-        let state = lock(&self.inner.state);
-        let busy = |state: &mut State| state.busy > 0 || !state.queue.is_empty();
-        drop(self.inner.idle.wait_while(state, busy));
+        self.pool.wait_until_idle();
     }
 }
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        lock(&self.inner.state).stopped = true;
-        self.inner.work.notify_all();
-    }
-}
-
-impl Inner {
-    fn run(&self) {
-        loop {
-            self.drain();
-            let mut state = lock(&self.state);
-            if !state.queue.is_empty() {
-                continue;
-            }
-            if !state.stopped {
-                state.idle += 1;
-                state = self
-                    .work
-                    .wait_timeout_while(state, IDLE, |state| {
-                        state.queue.is_empty() && !state.stopped
-                    })
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
-                state.idle -= 1;
-            }
-            if state.queue.is_empty() {
-                state.threads -= 1;
-                return;
-            }
-        }
-    }
-
-    fn drain(&self) {
-        loop {
-            let log = {
-                let mut state = lock(&self.state);
-                let Some(log) = state.queue.pop_front() else {
-                    return;
-                };
-                state.busy += 1;
-                log
-            };
-            let more = log.sync_once();
-            // Before the state says that nobody is at work: whoever waits for that may count on it.
-            let again = more.then(|| log.clone());
-            drop(log);
-            let mut state = lock(&self.state);
-            state.busy -= 1;
-            state.queue.extend(again);
-            if state.busy == 0 && state.queue.is_empty() {
-                self.idle.notify_all();
-            }
-        }
+        self.pool.stop();
     }
 }

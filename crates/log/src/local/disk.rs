@@ -5,8 +5,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
+use rustix::io::ReadWriteFlags;
 
 use crate::LogError;
 
@@ -109,6 +113,44 @@ impl Disk {
             .map_err(|error| LogError::io("write", path, error))
     }
 
+    /// Opens the file as [`open`](Disk::open) does, to be written past the page cache if `direct`.
+    pub(crate) fn open_direct(&self, path: &Path, direct: bool) -> Result<File, LogError> {
+        let flags = if direct { OFlags::DIRECT.bits() } else { 0 };
+        let open = || {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .custom_flags(flags.cast_signed())
+                .open(path)
+        };
+        let done = self.before(path, DiskOperation::Open).and_then(|()| open());
+        done.map_err(|error| LogError::io("open", path, error))
+    }
+
+    /// Writes all the bytes, which are on stable storage on return. On an error some of them may be in the file.
+    pub(crate) fn write_durably(
+        &self,
+        file: &File,
+        path: &Path,
+        position: u64,
+        bytes: &[u8],
+    ) -> Result<(), LogError> {
+        let len = bytes.len();
+        let write = |flags| write_all_at(file, position, bytes, flags);
+        let done = match &self.hook {
+            None => write(ReadWriteFlags::DSYNC),
+            // In two steps, for whoever watches.
+            Some(_) => self
+                .before(path, DiskOperation::Write { position, len })
+                .and_then(|()| write(ReadWriteFlags::empty()))
+                .and_then(|()| self.before(path, DiskOperation::Sync))
+                .and_then(|()| file.sync_data()),
+        };
+        done.map_err(|error| LogError::io("write", path, error))
+    }
+
     pub(crate) fn truncate(&self, file: &File, path: &Path, len: u64) -> Result<(), LogError> {
         let done = self
             .before(path, DiskOperation::Truncate { len })
@@ -197,6 +239,26 @@ fn write_all_vectored_at(
             Ok(written) => {
                 position += written as u64;
                 IoSlice::advance_slices(&mut slices, written);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn write_all_at(
+    file: &File,
+    mut position: u64,
+    mut bytes: &[u8],
+    flags: ReadWriteFlags,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::pwritev2(file, &[IoSlice::new(bytes)], position, flags) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                position += written as u64;
+                bytes = &bytes[written..];
             }
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),

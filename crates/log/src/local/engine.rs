@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak, mpsc};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use catchword_wire::Uuid;
 use rustix::fs::{FlockOperation, fcntl_lock, flock};
@@ -16,6 +16,7 @@ use rustix::fs::{FlockOperation, fcntl_lock, flock};
 use super::append::Stopped;
 use super::committer::Committer;
 use super::disk::{Disk, DiskHook};
+use super::journal::{self, JournalId, Replayed};
 use super::log::LocalLog;
 use super::maintain::Maintenance;
 use super::segment::lock;
@@ -31,6 +32,9 @@ pub type PolicyOfTopic = Arc<dyn Fn(&str) -> Arc<dyn CompactionPolicy> + Send + 
 pub struct LocalOptions {
     /// The most threads that sync files. They are started when there is work for them.
     pub commit_threads: usize,
+    /// The most that the journal may take, bytes: it makes all that waits durable with one write, and saves the files of
+    /// each log a sync of their own. 0 is no journal.
+    pub journal_bytes: u64,
     /// How often recovery points are written, ms: a restart after a crash checks what is newer.
     pub checkpoint_interval_ms: i64,
     /// `log.retention.check.interval.ms`: how often each log is looked at for records past their time.
@@ -51,6 +55,7 @@ impl Default for LocalOptions {
     fn default() -> LocalOptions {
         LocalOptions {
             commit_threads: 8,
+            journal_bytes: 64 * 1024 * 1024,
             checkpoint_interval_ms: 60_000,
             retention_check_interval_ms: 0,
             initial_task_delay_ms: 0,
@@ -165,14 +170,25 @@ impl LocalEngine {
             // Before the first write, and durably: a crash from now on is a crash.
             disk.remove_file(&marker)?;
             disk.sync_dir(dir)?;
+            // Whoever had the directory last has closed it: a journal from before that is worth nothing.
+            journal::remove(&disk, dir)?;
+        } else {
+            replay(&disk, dir)?;
         }
+        let committer = Committer::new(
+            &disk,
+            dir,
+            random_id()?,
+            options.commit_threads,
+            options.journal_bytes,
+        );
         let core = Core {
             recovery_points: Mutex::new(read_offsets(dir, names::RECOVERY_POINTS)?),
             log_starts: Mutex::new(read_offsets(dir, names::LOG_STARTS)?),
             cleaner_offsets: Mutex::new(read_offsets(dir, names::CLEANER_OFFSETS)?),
             dir: dir.to_owned(),
             disk,
-            committer: Committer::new(options.commit_threads),
+            committer,
             options,
             was_clean,
             lock: Mutex::new(Some(lock_file)),
@@ -379,7 +395,8 @@ impl Engine for LocalEngine {
         }
         drop(answers);
         answered.into_iter().for_each(note);
-        let saved = outcome.clone().and_then(|()| self.mark_clean(&logs));
+        let emptied = self.core.committer.close_journal(outcome.is_err());
+        let saved = outcome.and(emptied).and_then(|()| self.mark_clean(&logs));
         *lock(&self.core.lock) = None;
         saved
     }
@@ -405,6 +422,8 @@ impl Drop for LocalEngine {
             self.all_logs()
                 .iter()
                 .for_each(|log| log.stop(Stopped::Closed));
+            // It only fails to remove what is to stay.
+            let _ = self.core.committer.close_journal(true);
             self.core.committer.wait_until_idle();
             *lock(&self.core.lock) = None;
         }
@@ -420,7 +439,7 @@ impl LocalEngine {
             if let Some(loaded) = log.if_loaded() {
                 points.insert(
                     log.partition.clone(),
-                    loaded.durable_end.load(Ordering::Acquire),
+                    loaded.synced_end.load(Ordering::Acquire),
                 );
             }
         }
@@ -432,6 +451,39 @@ impl LocalEngine {
             b"{\"version\":0,\"brokerEpoch\":-1}",
         )?;
         core.disk.sync_dir(&core.dir)
+    }
+}
+
+/// Puts into the logs what a crash left in the journal.
+fn replay(disk: &Disk, dir: &Path) -> Result<(), LogError> {
+    let began = Instant::now();
+    let Replayed { blocks, batches } = journal::replay(disk, dir)?;
+    if blocks > 0 {
+        tracing::info!(
+            blocks,
+            batches,
+            ms = began.elapsed().as_millis(),
+            "the journal was put into the logs"
+        );
+    }
+    Ok(())
+}
+
+fn random_id() -> Result<JournalId, LogError> {
+    let mut id = JournalId::default();
+    let got = rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty());
+    match got {
+        Ok(len) if len == id.len() => Ok(id),
+        Ok(_) => Err(LogError::io(
+            "read",
+            Path::new("/dev/urandom"),
+            std::io::ErrorKind::UnexpectedEof.into(),
+        )),
+        Err(error) => Err(LogError::io(
+            "read",
+            Path::new("/dev/urandom"),
+            error.into(),
+        )),
     }
 }
 
@@ -471,7 +523,7 @@ pub(crate) fn read_offsets(
 }
 
 /// The topic's id as the directory says it; zero if it does not.
-fn stored_topic_id(dir: &Path) -> Uuid {
+pub(crate) fn stored_topic_id(dir: &Path) -> Uuid {
     let text = fs::read_to_string(dir.join(names::PARTITION_METADATA)).unwrap_or_default();
     names::parse_partition_metadata(&text).unwrap_or(Uuid::ZERO)
 }

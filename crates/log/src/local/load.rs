@@ -74,6 +74,9 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
         .cloned()
         .expect("a log has an active segment");
     let first_timestamp = active.first_timestamp(&log.dir)?;
+    if clean {
+        sync.durable_at = Some((active.id, active.len()));
+    }
     let last_stable = producers.first_open_transaction().unwrap_or(log_end);
     // A log that is loaded to be looked at shall not keep a file open.
     ended
@@ -100,6 +103,7 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
         }),
         sync: Mutex::new(sync),
         durable_end: AtomicI64::new(durable_end),
+        synced_end: AtomicI64::new(durable_end),
         hints: Mutex::new(Hints::default()),
     })
 }

@@ -37,6 +37,8 @@ pub(crate) struct LocalLog {
     configured: AtomicBool,
     /// When the log was last used, in milliseconds: files of idle logs are closed.
     pub(crate) last_used_ms: AtomicI64,
+    /// The journal holds something of the log that may not be in its own files yet.
+    pub(crate) in_journal: AtomicBool,
     deleted: AtomicBool,
     loading: Mutex<()>,
     loaded: OnceLock<Box<Loaded>>,
@@ -48,7 +50,10 @@ pub(crate) struct Loaded {
     pub(crate) writer: Mutex<Writer>,
     pub(crate) view: Mutex<View>,
     pub(crate) sync: Mutex<SyncState>,
+    /// Everything below is on stable storage, in the journal or in the log's own files.
     pub(crate) durable_end: AtomicI64,
+    /// Everything below is on stable storage in the log's own files.
+    pub(crate) synced_end: AtomicI64,
     pub(crate) hints: Mutex<Hints>,
 }
 
@@ -96,6 +101,7 @@ impl LocalLog {
             core,
             created,
             last_used_ms: AtomicI64::new(0),
+            in_journal: AtomicBool::new(false),
             deleted: AtomicBool::new(false),
             loading: Mutex::new(()),
             loaded: OnceLock::new(),

@@ -96,9 +96,9 @@ fn checkpoint(engine: &LocalEngine) -> Result<(), LogError> {
         let Some(loaded) = log.if_loaded() else {
             continue;
         };
-        let durable_end = loaded.durable_end.load(Ordering::Acquire);
-        points.insert(log.partition.clone(), durable_end);
-        if durable_end < lock(&loaded.view).log_end {
+        let synced_end = loaded.synced_end.load(Ordering::Acquire);
+        points.insert(log.partition.clone(), synced_end);
+        if synced_end < lock(&loaded.view).log_end {
             log.enqueue_sync(loaded);
         }
         let mut writer = lock(&loaded.writer);

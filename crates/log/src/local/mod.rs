@@ -1,7 +1,7 @@
 //! The engine `local`: Kafka's own directory layout and file formats on this machine's disk.
 //!
-//! The way of an append: `append` (offsets, one vectored write) → `sync` (who waits) → `committer` (the threads that
-//! sync). The way of a read: `read` → `segment` → `index`. A start: `engine` (names) → `load` (on first use) → `recover`
+//! The way of an append: `append` (offsets, one vectored write) → `sync` (who waits) → `committer`, which has the choice
+//! between `journal` (one write for all that wait) and `pool` (threads that sync files). The way of a read: `read` → `segment` → `index`. A start: `engine` (names) → `load` (on first use) → `recover`
 //! (after a crash). Housekeeping: `maintain` → `retention`, `clean`. Every change to the disk goes through `disk`.
 
 mod append;
@@ -12,10 +12,12 @@ mod committer;
 mod disk;
 mod engine;
 mod index;
+mod journal;
 mod load;
 mod log;
 mod maintain;
 mod names;
+mod pool;
 mod read;
 mod recover;
 mod retention;

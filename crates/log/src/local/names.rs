@@ -34,6 +34,9 @@ pub(crate) const LOG_STARTS: &str = "log-start-offset-checkpoint";
 pub(crate) const CLEANER_OFFSETS: &str = "cleaner-offset-checkpoint";
 pub(crate) const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 pub(crate) const LOCK: &str = ".lock";
+/// What was acknowledged and is not in the logs' own files yet: see `journal`. A file and not a directory: Kafka takes
+/// each directory for a partition.
+pub(crate) const JOURNAL: &str = "catchword.journal";
 
 /// The name of the file with `extension` of the segment that begins at `offset`: 20 digits, so that names sort.
 pub(crate) fn file_name(offset: i64, extension: &str) -> String {

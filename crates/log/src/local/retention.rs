@@ -217,7 +217,7 @@ impl LocalLog {
         }
         let answers = answers.clone();
         let unsynced =
-            loaded.durable_end.load(Ordering::Acquire) < end || self.has_sync_work(loaded);
+            loaded.synced_end.load(Ordering::Acquire) < end || self.has_sync_work(loaded);
         if unsynced {
             self.flush_all(
                 loaded,
@@ -231,7 +231,7 @@ impl LocalLog {
     }
 
     /// Closes the files that nobody wants: of closed segments since the last look, of the active one when the log was
-    /// not used for `idle_ms` and everything in it is durable. Says whether the active one is open still.
+    /// not used for `idle_ms` and everything in it is synced. Says whether the active one is open still.
     pub(crate) fn close_files(&self, loaded: &Loaded, idle_ms: i64) -> bool {
         let writer = lock(&loaded.writer);
         let segments = lock(&loaded.view).segments.clone();
@@ -240,7 +240,7 @@ impl LocalLog {
             .iter()
             .for_each(|segment| segment.close_unwanted_file());
         let idle = self.core.coarse_now() - self.last_used_ms.load(Ordering::Relaxed) > idle_ms;
-        if idle && loaded.durable_end.load(Ordering::Acquire) >= writer.next_offset {
+        if idle && loaded.synced_end.load(Ordering::Acquire) >= writer.next_offset {
             active.close_file();
         }
         active.is_open()

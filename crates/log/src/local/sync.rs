@@ -1,12 +1,12 @@
 //! Durability: who waits for what, and the sync that answers them.
 //!
-//! Invariant: `durable_end` moves only after everything below it was synced, the names of its files included. After a
-//! failed sync nothing more is promised: the kernel may have dropped the pages, so a second sync that succeeds proves
+//! Invariant: `durable_end` moves only after everything below it was synced, the names of its files included, or is in the
+//! journal and was so before; `synced_end` moves only by syncs of the log's own files. After a failed sync nothing more is promised: the kernel may have dropped the pages, so a second sync that succeeds proves
 //! nothing.
 
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 
 use super::append::Stopped;
 use super::disk::{SYNC, SYNC_DIR};
@@ -20,8 +20,14 @@ use crate::{FlushError, LogError};
 #[derive(Default)]
 pub(crate) struct SyncState {
     waiters: Vec<(i64, FlushCallback)>,
-    /// The log is in the committer's queue, or being synced.
+    /// Those who wait for a sync of the log's own files.
+    file_waiters: Vec<FlushCallback>,
+    /// The log is in one of the committer's queues, or being made durable.
     queued: bool,
+    /// The log's own files are to be synced, whatever the journal holds.
+    files_wanted: bool,
+    /// The segment, and its length, up to which everything is durable; `None` where that is not known.
+    pub(crate) durable_at: Option<(u64, u64)>,
     /// Segments that were closed since the last sync.
     sealed: Vec<(Arc<Segment>, Arc<File>)>,
     /// Files were made in, or removed from, the log's directory.
@@ -37,6 +43,53 @@ impl SyncState {
     pub(crate) fn add_sealed(&mut self, segment: Arc<Segment>, file: Arc<File>) {
         self.sealed.push((segment, file));
         self.names_changed = true;
+    }
+
+    fn has_unsynced_files(&self) -> bool {
+        !self.sealed.is_empty()
+            || self.names_changed
+            || self.directory_is_new
+            || self.epochs_changed
+    }
+
+    /// Whether the journal is not enough.
+    fn has_file_work(&self) -> bool {
+        self.files_wanted || self.failed.is_some() || self.has_unsynced_files()
+    }
+}
+
+impl Loaded {
+    /// The log's end, and the active segment with its length there.
+    fn end(&self) -> (i64, Arc<Segment>, u64) {
+        let view = lock(&self.view);
+        (view.log_end, view.active().clone(), view.active_len)
+    }
+}
+
+/// What the journal can do for a log.
+pub(crate) enum Tail {
+    /// Take these bytes.
+    Bytes(TailOf),
+    /// Nothing: all is durable already.
+    Nothing(TailOf),
+    /// Nothing: there is more to sync than bytes of the active segment.
+    Files,
+}
+
+/// What a log has gained since it was last durable.
+pub(crate) struct TailOf {
+    /// The active segment.
+    pub(crate) segment: Arc<Segment>,
+    /// From where in its file.
+    pub(crate) from: u64,
+    upto: u64,
+    log_end: i64,
+}
+
+impl TailOf {
+    /// How many bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.upto - self.from
     }
 }
 
@@ -77,31 +130,29 @@ impl LocalLog {
         }
     }
 
-    /// Calls `done` after a sync that begins from now on, of all that is written, names included.
+    /// Calls `done` after a sync, which begins from now on, of the log's own files with all that is written, names
+    /// included.
     pub(crate) fn flush_all(&self, loaded: &Loaded, done: FlushCallback) {
-        let end_offset = lock(&loaded.view).log_end;
         let mut sync = lock(&loaded.sync);
         if let Some(cause) = &sync.failed {
             let error = self.poisoned(cause);
             drop(sync);
             return done(Err(error));
         }
-        sync.waiters.push((end_offset, done));
-        let enqueue = !std::mem::replace(&mut sync.queued, true);
+        sync.file_waiters.push(done);
         drop(sync);
-        if enqueue {
-            self.core.committer.enqueue(self.arc());
-        }
+        self.enqueue_sync(loaded);
     }
 
-    /// Has the log synced though nobody waits.
+    /// Has the log's own files synced though nobody waits.
     pub(crate) fn enqueue_sync(&self, loaded: &Loaded) {
         let enqueue = {
             let mut sync = lock(&loaded.sync);
+            sync.files_wanted |= sync.failed.is_none();
             sync.failed.is_none() && !std::mem::replace(&mut sync.queued, true)
         };
         if enqueue {
-            self.core.committer.enqueue(self.arc());
+            self.core.committer.enqueue_files(self.arc());
         }
     }
 
@@ -110,17 +161,19 @@ impl LocalLog {
         FlushError(LogError::Poisoned { partition, cause })
     }
 
-    /// Syncs what is written now and answers who waited for it. True if somebody waits for more. Called by one thread at
-    /// a time.
+    /// Syncs the log's own files as they are written now and answers who waited for it. True if somebody waits for more.
+    /// Called by one thread at a time.
     pub(crate) fn sync_once(&self) -> bool {
         let Some(loaded) = self.if_loaded() else {
             return false;
         };
-        // The end before the files: a segment that is closed meanwhile is then among the closed ones.
-        let (end, active) = {
-            let view = lock(&loaded.view);
-            (view.log_end, view.active().clone())
+        let file_waiters = {
+            let mut sync = lock(&loaded.sync);
+            sync.files_wanted = false;
+            std::mem::take(&mut sync.file_waiters)
         };
+        // The end before the files: a segment that is closed meanwhile is then among the closed ones.
+        let (end, active, len) = loaded.end();
         let outcome = if self.is_deleted() {
             let partition = self.partition.clone();
             Err(Failure::Passing(LogError::NotFound { partition }))
@@ -130,24 +183,123 @@ impl LocalLog {
         if let Err(Failure::Fatal(error)) = &outcome {
             self.stop_writing(loaded, error);
         }
-        let mut sync = lock(&loaded.sync);
-        let mut answers = std::mem::take(&mut sync.waiters);
-        match &outcome {
-            Ok(()) => {
-                loaded.durable_end.fetch_max(end, Ordering::AcqRel);
-                let (through, waiting) = answers.into_iter().partition(|(to, _)| *to <= end);
-                answers = through;
-                sync.waiters = waiting;
-            }
-            Err(Failure::Fatal(error)) => sync.failed = Some(error.to_string()),
-            Err(Failure::Passing(_)) => {}
+        if outcome.is_ok() {
+            loaded.synced_end.fetch_max(end, Ordering::AcqRel);
         }
-        let more = !sync.waiters.is_empty();
+        let outcome = outcome.map(|()| (end, (active.id, len)));
+        self.answer_waiters(loaded, outcome, file_waiters)
+    }
+
+    /// What the journal is to take of the log.
+    pub(crate) fn tail(&self) -> Tail {
+        let Some(loaded) = self.if_loaded().filter(|_| !self.is_deleted()) else {
+            return Tail::Files;
+        };
+        // The end before the work: a segment that is closed meanwhile is seen there.
+        let (log_end, segment, upto) = loaded.end();
+        let sync = lock(&loaded.sync);
+        let from = match sync.durable_at {
+            Some((id, from)) if id == segment.id && !sync.has_file_work() => from,
+            _ => return Tail::Files,
+        };
+        let tail = TailOf {
+            segment,
+            from,
+            upto,
+            log_end,
+        };
+        if tail.len() == 0 {
+            Tail::Nothing(tail)
+        } else {
+            Tail::Bytes(tail)
+        }
+    }
+
+    /// The journal holds the log up to here: answers who waited for that. True if somebody waits for more.
+    pub(crate) fn journaled(&self, to: &TailOf) -> bool {
+        let Some(loaded) = self.if_loaded() else {
+            return false;
+        };
+        let outcome = Ok((to.log_end, (to.segment.id, to.upto)));
+        self.answer_waiters(loaded, outcome, Vec::new())
+    }
+
+    /// Syncs what the journal holds of the log, which is in the active segment or waits for a sync of all files.
+    ///
+    /// # Errors
+    /// What kept the files from being synced; the journal has to keep what it holds.
+    pub(crate) fn sync_journaled(&self) -> Result<(), LogError> {
+        let Some(loaded) = self.if_loaded().filter(|_| !self.is_deleted()) else {
+            return Ok(());
+        };
+        let (end, active, _) = loaded.end();
+        let has_file_work = {
+            let sync = lock(&loaded.sync);
+            if let Some(cause) = &sync.failed {
+                return Err(self.poisoned(cause).0);
+            }
+            sync.has_file_work()
+        };
+        if has_file_work {
+            let (done, answer) = mpsc::channel();
+            self.flush_all(
+                loaded,
+                Box::new(move |result| {
+                    let _ = done.send(result);
+                }),
+            );
+            let answer = answer.recv().unwrap_or(Err(FlushError(LogError::Closed)));
+            return answer.or_else(|error| match self.is_deleted() {
+                true => Ok(()),
+                false => Err(error.0),
+            });
+        }
+        let path = active.path(&self.dir);
+        let synced = active
+            .file(&self.dir)
+            .and_then(|file| self.core.disk.sync(&file, &path));
+        if let Err(error) = synced {
+            if self.is_deleted() {
+                return Ok(());
+            }
+            self.stop_writing(loaded, &error);
+            lock(&loaded.sync).failed = Some(error.to_string());
+            return Err(error);
+        }
+        loaded.synced_end.fetch_max(end, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Notes how far the log is durable now, and answers those whose wait is over: with an error all of them.
+    fn answer_waiters(
+        &self,
+        loaded: &Loaded,
+        outcome: Result<(i64, (u64, u64)), Failure>,
+        mut answers: Vec<FlushCallback>,
+    ) -> bool {
+        let mut sync = lock(&loaded.sync);
+        match &outcome {
+            Ok((end, at)) => {
+                loaded.durable_end.fetch_max(*end, Ordering::AcqRel);
+                sync.durable_at = Some(*at);
+                let through = sync.waiters.extract_if(.., |(to, _)| *to <= *end);
+                answers.extend(through.map(|(_, done)| done));
+            }
+            Err(failure) => {
+                if let Failure::Fatal(error) = failure {
+                    sync.failed = Some(error.to_string());
+                }
+                answers.extend(sync.waiters.drain(..).map(|(_, done)| done));
+                answers.append(&mut sync.file_waiters);
+                sync.files_wanted = false;
+            }
+        }
+        let more = !sync.waiters.is_empty() || sync.files_wanted;
         sync.queued = more;
         drop(sync);
-        for (_, done) in answers {
+        for done in answers {
             done(match &outcome {
-                Ok(()) => Ok(()),
+                Ok(_) => Ok(()),
                 Err(failure) => Err(self.answer(failure)),
             });
         }
@@ -174,7 +326,7 @@ impl LocalLog {
     }
 
     fn sync_to(&self, loaded: &Loaded, end: i64, active: &Segment) -> Result<(), Failure> {
-        if loaded.durable_end.load(Ordering::Acquire) >= end && !self.has_sync_work(loaded) {
+        if loaded.synced_end.load(Ordering::Acquire) >= end && !self.has_sync_work(loaded) {
             return Ok(());
         }
         let work = self.take_work(loaded);
@@ -245,12 +397,9 @@ impl LocalLog {
         Ok(())
     }
 
+    /// Whether something besides the active segment's bytes is to be synced.
     pub(crate) fn has_sync_work(&self, loaded: &Loaded) -> bool {
-        let sync = lock(&loaded.sync);
-        !sync.sealed.is_empty()
-            || sync.names_changed
-            || sync.directory_is_new
-            || sync.epochs_changed
+        lock(&loaded.sync).has_unsynced_files()
     }
 
     fn take_work(&self, loaded: &Loaded) -> Work {
