@@ -34,6 +34,7 @@ pub(crate) struct Broker {
     max_idle: Duration,
     request_memory: Arc<Semaphore>,
     request_memory_kib: u32,
+    may_block: bool,
     stopping: watch::Sender<bool>,
 }
 
@@ -60,12 +61,19 @@ impl Broker {
                 .map_or(FOREVER, Duration::from_millis),
             request_memory: Arc::new(Semaphore::new(request_memory_kib as usize)),
             request_memory_kib,
+            may_block: tokio::runtime::Handle::try_current()
+                .is_ok_and(|runtime| runtime.metrics().num_workers() >= 2),
             stopping: watch::Sender::new(false),
             groups: Groups::new(timers),
             catalog: Arc::new(Catalog::open(engine, config)?),
         };
         broker.groups.start_existing(&broker.catalog);
         Ok(Arc::new(broker))
+    }
+
+    /// Whether a connection may hold a thread for one write to the disk: where there are others to go on with the rest.
+    pub(crate) fn may_block(&self) -> bool {
+        self.may_block
     }
 
     /// Becomes true when the broker is to stop.

@@ -69,6 +69,22 @@ pub trait Engine: Send + Sync {
     /// deleted logs. To be called from a background thread, once a second or so.
     fn maintain(&self, now_ms: i64);
 
+    /// From now on flushes may wait until [`end_gathering`](Engine::end_gathering) is called as often as this was: whoever
+    /// is about to ask for several says so, and no thread is woken for the first. Use [`Gathering`], which does not
+    /// forget the end.
+    fn gather_flushes(&self) {}
+
+    /// Whether flushes have gathered and nobody sees to them yet.
+    fn has_gathered(&self) -> bool {
+        false
+    }
+
+    /// What has gathered becomes durable: with `lead` by this thread, which then blocks for one write to the disk and runs
+    /// the callbacks, and saves the change to another thread and back.
+    fn end_gathering(&self, lead: bool) {
+        let _ = lead;
+    }
+
     /// Makes everything durable and marks the storage as cleanly closed. Appends fail from then on.
     ///
     /// # Errors
@@ -77,6 +93,39 @@ pub trait Engine: Send + Sync {
 
     /// Where the storage is and how much room it has.
     fn describe(&self) -> StorageInfo;
+}
+
+/// While it lives, flushes gather.
+pub struct Gathering<'a> {
+    engine: &'a dyn Engine,
+    lead: bool,
+}
+
+impl<'a> Gathering<'a> {
+    /// See [`Engine::gather_flushes`].
+    pub fn new(engine: &'a dyn Engine) -> Gathering<'a> {
+        engine.gather_flushes();
+        Gathering {
+            engine,
+            lead: false,
+        }
+    }
+
+    /// Whether there is something to lead.
+    pub fn has_gathered(&self) -> bool {
+        self.engine.has_gathered()
+    }
+
+    /// Makes what has gathered durable on this thread: see [`Engine::end_gathering`].
+    pub fn lead(mut self) {
+        self.lead = true;
+    }
+}
+
+impl Drop for Gathering<'_> {
+    fn drop(&mut self) {
+        self.engine.end_gathering(self.lead);
+    }
 }
 
 /// Where an engine keeps its data, for DescribeLogDirs.

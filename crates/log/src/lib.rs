@@ -17,8 +17,9 @@ mod producer_snapshot;
 mod producer_state;
 
 pub use api::{
-    Append, AppendOrigin, Appended, Engine, FetchFuture, Fetched, FlushCallback, Offsets,
-    PartitionLog, ProducerView, Read, ReadLimit, StorageInfo, TimestampOffset, TopicPartition,
+    Append, AppendOrigin, Appended, Engine, FetchFuture, Fetched, FlushCallback, Gathering,
+    Offsets, PartitionLog, ProducerView, Read, ReadLimit, StorageInfo, TimestampOffset,
+    TopicPartition,
 };
 pub use compaction::{CompactionPass, CompactionPolicy, LatestValue};
 pub use config::{CleanupPolicy, LogConfig, TimestampType};

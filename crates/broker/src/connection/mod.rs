@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use catchword_log::Gathering;
 use catchword_wire::Segment;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -32,6 +33,8 @@ use reader::{Reader, Step};
 const MAX_WAITING: usize = 128;
 /// Bytes of such requests; a single larger request is taken when nothing else waits.
 const MAX_WAITING_BYTES: usize = 4 << 20;
+/// Requests of a connection that write more than this leave making it durable to the engine's own thread.
+const MAX_LED_BYTES: usize = 16 << 10;
 /// How long answers may still come once the broker is stopping.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -121,7 +124,7 @@ impl Connection {
         let mut drain_until: Option<Instant> = None;
         loop {
             if drain_until.is_none()
-                && let Err(refused) = self.take_requests()
+                && let Err(refused) = self.take_and_commit().await
             {
                 // What was asked before is still answered.
                 let _ = tokio::time::timeout(DRAIN, self.finish()).await;
@@ -169,6 +172,21 @@ impl Connection {
     fn has_room(&self) -> bool {
         self.waiting.len() < MAX_WAITING
             && (self.waiting_bytes < MAX_WAITING_BYTES || self.waiting.is_empty())
+    }
+
+    /// Takes requests, and makes what they wrote durable on this thread if it is little and nobody does so already: for
+    /// the one who waits for it that is two changes of thread less.
+    async fn take_and_commit(&mut self) -> Result<(), Refused> {
+        let engine = self.broker.engine.clone();
+        let gathering = Gathering::new(&*engine);
+        let taken = self.take_requests();
+        let may_block = self.broker.may_block() && self.waiting_bytes <= MAX_LED_BYTES;
+        if may_block && gathering.has_gathered() {
+            // Others that this thread has woken or can serve come first; their flushes gather too.
+            tokio::task::yield_now().await;
+            gathering.lead();
+        }
+        taken
     }
 
     /// Runs the first stage of every whole request that was read, as far as there is room.

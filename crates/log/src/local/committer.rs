@@ -50,6 +50,25 @@ impl Committer {
         self.pool.enqueue(log);
     }
 
+    /// See [`Engine::gather_flushes`](crate::Engine::gather_flushes).
+    pub(crate) fn gather(&self) {
+        if let Some(journal) = &self.journal {
+            journal.gather();
+        }
+    }
+
+    /// See [`Engine::has_gathered`](crate::Engine::has_gathered).
+    pub(crate) fn has_gathered(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::has_gathered)
+    }
+
+    /// See [`Engine::end_gathering`](crate::Engine::end_gathering).
+    pub(crate) fn end_gathering(&self, lead: bool) {
+        if let Some(journal) = &self.journal {
+            journal.end_gathering(lead);
+        }
+    }
+
     /// Before files that may have been written by way of the journal are replaced: see [`Journal::retire`].
     ///
     /// # Errors

@@ -372,6 +372,18 @@ impl Engine for LocalEngine {
         super::maintain::step(self, now_ms);
     }
 
+    fn gather_flushes(&self) {
+        self.core.committer.gather();
+    }
+
+    fn has_gathered(&self) -> bool {
+        self.core.committer.has_gathered()
+    }
+
+    fn end_gathering(&self, lead: bool) {
+        self.core.committer.end_gathering(lead);
+    }
+
     fn close(&self) -> Result<(), LogError> {
         if self.core.closed.swap(true, Ordering::AcqRel) {
             return Ok(());

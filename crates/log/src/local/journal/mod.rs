@@ -1,6 +1,6 @@
 //! The journal: one file in which whatever waits to be durable becomes so together, with one write.
 //!
-//! A round takes the logs in the queue, reads what each has gained since it was last durable back from the page cache,
+//! A round, led by the journal's thread or by a thread that let flushes gather, takes the logs in the queue, reads what each has gained since it was last durable back from the page cache,
 //! writes all of it as one block, and answers who waited. The logs' own files are synced later, when the journal is half
 //! full, so that their price is shared by thousands of appends. After a crash [`replay`] puts into those files what a power
 //! cut kept from them.
@@ -87,6 +87,12 @@ struct State {
     has_thread: bool,
     /// The thread waits for work.
     idle: bool,
+    /// Those who let flushes gather, and will see to them: nobody need be woken.
+    gathering: usize,
+    /// A round is under way, led by the thread or by one who gathered.
+    leading: bool,
+    /// Kept from round to round, as long as there is a thread.
+    buffer: Option<Buffer>,
     next_sequence: u64,
     /// The round under way.
     in_flight: Option<u64>,
@@ -99,6 +105,15 @@ struct State {
     dirty: Vec<Arc<LocalLog>>,
     checkpointing: bool,
     not_before: Option<Instant>,
+}
+
+/// What a round begins with.
+struct Round {
+    file: Arc<JournalFile>,
+    buffer: Buffer,
+    logs: Vec<Arc<LocalLog>>,
+    markers: Vec<mpsc::Sender<()>>,
+    sequence: u64,
 }
 
 /// A log's part of a round.
@@ -122,6 +137,9 @@ impl Journal {
             markers: Vec::new(),
             has_thread: false,
             idle: false,
+            gathering: 0,
+            leading: false,
+            buffer: None,
             next_sequence: 0,
             in_flight: None,
             tail: 0,
@@ -162,6 +180,34 @@ impl Journal {
         state.queue.push(log);
         self.inner.wake(&mut state);
         Ok(())
+    }
+
+    /// Lets flushes gather until [`end_gathering`](Journal::end_gathering).
+    pub(crate) fn gather(&self) {
+        lock(&self.inner.state).gathering += 1;
+    }
+
+    /// Whether flushes have gathered that nobody makes durable yet.
+    pub(crate) fn has_gathered(&self) -> bool {
+        let state = lock(&self.inner.state);
+        !state.queue.is_empty() && !state.leading
+    }
+
+    /// Sees to what has gathered: with `lead` on this thread, which blocks for one write to the disk.
+    pub(crate) fn end_gathering(&self, lead: bool) {
+        let inner = &self.inner;
+        let mut state = lock(&inner.state);
+        state.gathering -= 1;
+        if state.queue.is_empty() {
+            return;
+        }
+        if !lead {
+            return inner.wake(&mut state);
+        }
+        if let Some(round) = inner.take_round(&mut state) {
+            drop(state);
+            inner.round(round);
+        }
     }
 
     /// Sees to it that nothing the journal holds now will ever be replayed: what it holds of files that are about to be
@@ -215,7 +261,7 @@ impl Journal {
             );
             state.markers.clear();
             inner.work.notify_all();
-            let busy = |state: &mut State| state.has_thread || state.checkpointing;
+            let busy = |state: &mut State| state.has_thread || state.leading || state.checkpointing;
             let mut state = inner
                 .done
                 .wait_while(state, busy)
@@ -231,7 +277,11 @@ impl Journal {
 }
 
 impl Inner {
+    /// Has somebody take the queue who is not doing so anyway.
     fn wake(self: &Arc<Inner>, state: &mut State) {
+        if state.leading || (state.gathering > 0 && state.markers.is_empty()) {
+            return;
+        }
         if !state.has_thread {
             self.start_thread(state);
         } else if state.idle {
@@ -266,10 +316,8 @@ impl Inner {
 
     fn run(self: Arc<Inner>) {
         self.open_if_wanted();
-        let mut buffer = None;
-        while let Some((file, logs, markers, sequence)) = self.next_round() {
-            let buffer = buffer.get_or_insert_with(|| Buffer::new(BLOCK));
-            self.round(&file, buffer, logs, markers, sequence);
+        while let Some(round) = self.next_round() {
+            self.round(round);
         }
     }
 
@@ -295,61 +343,70 @@ impl Inner {
     }
 
     /// Waits for work. `None` ends the thread.
-    #[allow(clippy::type_complexity)]
-    fn next_round(
-        &self,
-    ) -> Option<(
-        Arc<JournalFile>,
-        Vec<Arc<LocalLog>>,
-        Vec<mpsc::Sender<()>>,
-        u64,
-    )> {
+    fn next_round(self: &Arc<Inner>) -> Option<Round> {
         let mut state = lock(&self.state);
-        let nothing = |state: &State| state.queue.is_empty() && state.markers.is_empty();
-        if nothing(&state) && matches!(state.life, Life::Open(_)) {
+        let nothing =
+            |state: &State| state.leading || (state.queue.is_empty() && state.markers.is_empty());
+        let mut timed_out = false;
+        while nothing(&state) && matches!(state.life, Life::Open(_)) && !timed_out {
+            // Anew each time: whoever wakes us takes the mark away, and somebody else may have led the round meanwhile.
             state.idle = true;
-            state = self
+            let (woken, timeout) = self
                 .work
-                .wait_timeout_while(state, IDLE, |state| {
-                    nothing(state) && matches!(state.life, Life::Open(_))
-                })
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+                .wait_timeout(state, IDLE)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = woken;
             state.idle = false;
+            timed_out = timeout.timed_out() && !state.leading;
         }
-        match state.life.clone() {
-            Life::Open(file) if !nothing(&state) => {
-                let sequence = state.next_sequence;
-                state.next_sequence += 1;
-                state.in_flight = Some(sequence);
-                let logs = std::mem::take(&mut state.queue);
-                Some((file, logs, std::mem::take(&mut state.markers), sequence))
+        let round = self.take_round(&mut state);
+        if round.is_none() {
+            if matches!(state.life, Life::Stopped) {
+                self.give_up(&mut state);
             }
-            life => {
-                if matches!(life, Life::Stopped) {
-                    self.give_up(&mut state);
-                }
-                state.has_thread = false;
-                self.done.notify_all();
-                None
-            }
+            state.buffer = None;
+            state.has_thread = false;
+            self.done.notify_all();
         }
+        round
     }
 
-    fn round(
-        self: &Arc<Inner>,
-        file: &JournalFile,
-        buffer: &mut Buffer,
-        logs: Vec<Arc<LocalLog>>,
-        markers: Vec<mpsc::Sender<()>>,
-        sequence: u64,
-    ) {
-        let (parts, payload, later) = self.gather(buffer, logs);
+    /// Takes what waits, unless somebody leads a round already.
+    fn take_round(&self, state: &mut State) -> Option<Round> {
+        let Life::Open(file) = &state.life else {
+            return None;
+        };
+        if state.leading || (state.queue.is_empty() && state.markers.is_empty()) {
+            return None;
+        }
+        let file = file.clone();
+        let sequence = state.next_sequence;
+        state.next_sequence += 1;
+        state.in_flight = Some(sequence);
+        state.leading = true;
+        Some(Round {
+            file,
+            buffer: state.buffer.take().unwrap_or_else(|| Buffer::new(BLOCK)),
+            logs: std::mem::take(&mut state.queue),
+            markers: std::mem::take(&mut state.markers),
+            sequence,
+        })
+    }
+
+    fn round(self: &Arc<Inner>, round: Round) {
+        let Round {
+            file,
+            mut buffer,
+            logs,
+            markers,
+            sequence,
+        } = round;
+        let (parts, payload, later) = self.gather(&mut buffer, logs);
         let written = if parts.is_empty() && markers.is_empty() {
             self.skip(sequence);
             Ok(true)
         } else {
-            self.write(file, buffer, &parts, payload, sequence)
+            self.write(&file, &mut buffer, &parts, payload, sequence)
         };
         let mut again = later;
         let cramped = matches!(written, Ok(false));
@@ -375,10 +432,21 @@ impl Inner {
                 self.give_up(&mut state);
             }
         }
+        self.finish_round(buffer, again, cramped);
+    }
+
+    fn finish_round(self: &Arc<Inner>, buffer: Buffer, again: Vec<Arc<LocalLog>>, cramped: bool) {
         let mut state = lock(&self.state);
         state.in_flight = None;
+        state.leading = false;
+        state.buffer = Some(buffer);
         state.queue.splice(0..0, again);
         self.done.notify_all();
+        if matches!(state.life, Life::Stopped) {
+            self.give_up(&mut state);
+        } else if !state.queue.is_empty() || !state.markers.is_empty() {
+            self.wake(&mut state);
+        }
         let due = (cramped || state.ring.live_bytes() * 2 > state.ring.capacity())
             && !state.checkpointing
             && state.not_before.is_none_or(|then| Instant::now() >= then);
