@@ -103,6 +103,11 @@ fn after_a_failed_sync_nothing_is_promised_until_a_restart() {
     let (hook, options) = failing(failed, |path, op| {
         op == DiskOperation::Sync && path.extension().is_some_and(|extension| extension == "log")
     });
+    // Each log syncs its own files.
+    let options = LocalOptions {
+        journal_bytes: 0,
+        ..options
+    };
     let dir = tempfile::tempdir().unwrap();
     let engine = LocalEngine::open(dir.path(), options).unwrap();
     let log = log_of(&engine, LogConfig::default());

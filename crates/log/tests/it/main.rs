@@ -9,6 +9,7 @@ mod contract;
 mod crash;
 mod dump_log;
 mod faults;
+mod journal;
 mod kill;
 mod power;
 mod restart;

@@ -133,14 +133,24 @@ impl Stable {
             }
             None => (Vec::new(), fs::read(real).unwrap_or_default()),
         };
-        if !generous || current.len() <= synced.len() {
+        if !generous {
             return synced;
+        }
+        // Of what was written over since the sync some sectors are there, some are not.
+        let mut content = synced.clone();
+        for sector in (0..synced.len().min(current.len())).step_by(512) {
+            let end = (sector + 512).min(synced.len()).min(current.len());
+            if content[sector..end] != current[sector..end] && random.one_in(2) {
+                content[sector..end].copy_from_slice(&current[sector..end]);
+            }
+        }
+        if current.len() <= synced.len() {
+            return content;
         }
         // The file grew since its sync: some of the growth is there, some sectors of it may not be.
         let growth = (current.len() - synced.len()) as u64;
         let len = synced.len() + random.below(growth + 1) as usize;
-        let mut content = current[..len].to_vec();
-        content[..synced.len()].copy_from_slice(&synced);
+        content.extend_from_slice(&current[synced.len()..len]);
         for sector in (synced.len()..len).step_by(512) {
             if random.one_in(3) {
                 let end = (sector + 512).min(len);
@@ -289,6 +299,8 @@ fn run(seed: u64) {
     let options = LocalOptions {
         disk_hook: Some(power.clone()),
         checkpoint_interval_ms: 1_000_000,
+        // Small, so that it is written over many times in a run, and emptied as often.
+        journal_bytes: [0, 32 << 10, 1 << 20][(seed % 3) as usize],
         ..LocalOptions::default()
     };
     let mut known: [Known; 2] = Default::default();
