@@ -94,7 +94,7 @@ pub enum Reply {
 }
 
 /// A record's headers: shared, since all records of a request carry the same.
-pub type Headers = Arc<[(Bytes, Bytes)]>;
+pub type Headers = Arc<[catchword_wire::batch::Header]>;
 
 /// A record for `__consumer_offsets`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -302,16 +302,11 @@ impl Shard {
                 if taken > 0 && builder.uncompressed_len() > MAX_BATCH_BYTES {
                     break;
                 }
-                let headers: Vec<_> = record
-                    .headers
-                    .iter()
-                    .map(|(k, v)| (k.clone(), Some(v.clone())))
-                    .collect();
                 let new = NewRecord {
                     timestamp: now,
                     key: Some(&record.key),
                     value: record.value.as_deref(),
-                    headers: &headers,
+                    headers: &record.headers,
                 };
                 builder
                     .push(new)

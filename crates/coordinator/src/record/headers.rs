@@ -58,14 +58,14 @@ impl Cause {
 
 /// Headers that say only why.
 pub(crate) fn because(cause: Cause) -> Headers {
-    Headers::from([(bytes(CAUSE), bytes(cause.name()))])
+    Headers::from([(bytes(CAUSE), Some(bytes(cause.name())))])
 }
 
 /// Headers that say why and who; made once for all records of a request.
 pub(crate) fn by(cause: Cause, client: &Client, member_id: &Str) -> Headers {
     let mut headers = Vec::with_capacity(5);
     if cause != Cause::Commit {
-        headers.push((bytes(CAUSE), bytes(cause.name())));
+        headers.push((bytes(CAUSE), Some(bytes(cause.name()))));
     }
     let said = [
         (CLIENT, &client.client_id),
@@ -75,7 +75,7 @@ pub(crate) fn by(cause: Cause, client: &Client, member_id: &Str) -> Headers {
     ];
     for (name, text) in said {
         if !text.is_empty() {
-            headers.push((bytes(name), text.clone().into_bytes()));
+            headers.push((bytes(name), Some(text.clone().into_bytes())));
         }
     }
     Headers::from(headers)
@@ -92,7 +92,13 @@ mod tests {
     fn text(headers: &Headers) -> Vec<String> {
         headers
             .iter()
-            .map(|(k, v)| format!("{}={}", lossy(k), lossy(v)))
+            .map(|(k, v)| {
+                format!(
+                    "{}={}",
+                    lossy(k),
+                    v.as_ref().map_or_else(String::new, lossy)
+                )
+            })
             .collect()
     }
 

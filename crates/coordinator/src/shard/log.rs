@@ -20,7 +20,7 @@ impl GroupShard {
         _record_timestamp_ms: i64,
         key: &[u8],
         value: Option<&[u8]>,
-        _headers: &[(Bytes, Bytes)],
+        _headers: &[catchword_wire::batch::Header],
     ) -> Result<(), ReplayError> {
         match record::decode(key, value)? {
             Record::Offset {

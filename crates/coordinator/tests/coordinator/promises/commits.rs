@@ -9,7 +9,7 @@ fn headers(driver: &Driver, index: usize) -> Vec<String> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let headers = driver.log[index].1.headers.iter();
     headers
-        .map(|(name, value)| format!("{}={}", text(name), text(value)))
+        .map(|(name, value)| format!("{}={}", text(name), text(value.as_deref().unwrap())))
         .collect()
 }
 

@@ -71,7 +71,10 @@ pub(super) fn show_record(record: &CoordinatorRecord, shown: &Shown) -> String {
         other => format!("record of type {other}"),
     };
     for (name, value) in record.headers.iter() {
-        let (name, value) = (text(name), Str::from(text(value)));
+        let (name, value) = (
+            text(name),
+            Str::from(value.as_ref().map_or_else(String::new, text)),
+        );
         if name != "cw.host" {
             line.push_str(&format!(" {}={}", &name[3..], member(&value, shown)));
         }
