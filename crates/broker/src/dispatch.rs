@@ -3,6 +3,7 @@
 //! This is the list of what is spoken here. A handler sees a decoded request and never its bytes.
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -23,6 +24,8 @@ pub(crate) struct Client {
     pub(crate) listener: usize,
     /// Name and version of the client's software, if it said (KIP-511).
     pub(crate) software: OnceLock<(Str, Str)>,
+    /// A request of it has woken somebody, who should not wait for this one's disk.
+    pub(crate) has_woken: AtomicBool,
 }
 
 impl Client {
@@ -31,6 +34,7 @@ impl Client {
             host: format!("/{}", peer.ip()).into(),
             listener,
             software: OnceLock::new(),
+            has_woken: AtomicBool::new(false),
         }
     }
 }

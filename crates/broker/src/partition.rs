@@ -56,6 +56,12 @@ impl Partition {
         }
     }
 
+    /// Whether a fetch waits here.
+    pub(crate) fn is_watched(&self) -> bool {
+        let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        !waiters.is_empty()
+    }
+
     /// Forgets `waiter`.
     pub(crate) fn unwatch(&self, waiter: &Arc<Notify>) {
         let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);

@@ -50,6 +50,8 @@ async fn serve(config: BrokerConfig) -> Result<(), Failure> {
 
 fn options(config: &BrokerConfig) -> LocalOptions {
     LocalOptions {
+        // At least 0.
+        journal_bytes: u64::try_from(config.log_journal_bytes).unwrap_or(0),
         retention_check_interval_ms: config.log_retention_check_interval_ms,
         initial_task_delay_ms: config.log_initial_task_delay_ms,
         ..LocalOptions::default()

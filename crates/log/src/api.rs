@@ -74,9 +74,9 @@ pub trait Engine: Send + Sync {
     /// forget the end.
     fn gather_flushes(&self) {}
 
-    /// Whether flushes have gathered and nobody sees to them yet.
-    fn has_gathered(&self) -> bool {
-        false
+    /// How many logs have gathered flushes that nobody sees to yet, and whether somebody else gathers as well.
+    fn gathered(&self) -> (usize, bool) {
+        (0, false)
     }
 
     /// What has gathered becomes durable: with `lead` by this thread, which then blocks for one write to the disk and runs
@@ -111,9 +111,9 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    /// Whether there is something to lead.
-    pub fn has_gathered(&self) -> bool {
-        self.engine.has_gathered()
+    /// See [`Engine::gathered`].
+    pub fn gathered(&self) -> (usize, bool) {
+        self.engine.gathered()
     }
 
     /// Makes what has gathered durable on this thread: see [`Engine::end_gathering`].

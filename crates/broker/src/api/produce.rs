@@ -4,6 +4,7 @@
 //! acks=1 it does not; with acks=0 there is none.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use catchword_config::{Durability, TimestampType, TopicSettings};
 use catchword_log::{AppendOrigin, Appended};
@@ -74,13 +75,11 @@ pub(crate) fn handle(call: &Call, request: ProduceRequest) -> Outcome<ProduceRes
                     format!("acks={acks} is not -1, 0 or 1"),
                 )),
                 Err(code) => Err(Refused::new(*code, "")),
-                Ok(topic) => {
-                    append(topic, part, call.version, now).inspect(|(partition, appended)| {
-                        if acks == ACKS_ALL && topic.settings.durability == Durability::Fsync {
-                            flush.add(partition.clone(), appended.last_offset + 1);
-                        }
-                    })
-                }
+                Ok(topic) => append(call, topic, part, now).inspect(|(partition, appended)| {
+                    if acks == ACKS_ALL && topic.settings.durability == Durability::Fsync {
+                        flush.add(partition.clone(), appended.last_offset + 1);
+                    }
+                }),
             };
             failed |= done.is_err();
             partition_responses.push(answer(index, done));
@@ -109,9 +108,9 @@ pub(crate) fn handle(call: &Call, request: ProduceRequest) -> Outcome<ProduceRes
 
 /// Checks one partition's batch and appends it.
 fn append(
+    call: &Call,
     topic: &Topic,
     part: PartitionProduceData,
-    version: i16,
     now: i64,
 ) -> Result<(Arc<Partition>, Appended), Refused> {
     let partition = lookup::partition(topic, part.index).map_err(|code| Refused::new(code, ""))?;
@@ -120,7 +119,7 @@ fn append(
         return Err(Refused::new(ErrorCode::InvalidTopicException, why));
     }
     let mut batch = only_batch(part.records)?;
-    let validated = batch::validate(&batch, &options(&topic.settings, version, now))?;
+    let validated = batch::validate(&batch, &options(&topic.settings, call.version, now))?;
     if batch.header.is_transactional() {
         return Err(Refused::new(
             ErrorCode::InvalidTxnState,
@@ -133,6 +132,9 @@ fn append(
     }
     let stamp =
         (topic.settings.message_timestamp_type == TimestampType::LogAppendTime).then_some(now);
+    if partition.is_watched() {
+        call.client.has_woken.store(true, Ordering::Relaxed);
+    }
     match partition.append(&[batch], stamp, AppendOrigin::Client) {
         Ok(appended) => Ok((partition.clone(), appended)),
         Err(error) => {

@@ -14,6 +14,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -181,9 +182,12 @@ impl Connection {
         let gathering = Gathering::new(&*engine);
         let taken = self.take_requests();
         let may_block = self.broker.may_block() && self.waiting_bytes <= MAX_LED_BYTES;
-        if may_block && gathering.has_gathered() {
-            // Others that this thread has woken or can serve come first; their flushes gather too.
-            tokio::task::yield_now().await;
+        let (logs, others_gather) = gathering.gathered();
+        if may_block && logs > 0 {
+            if logs > 1 || others_gather || self.client.has_woken.swap(false, Ordering::Relaxed) {
+                // Whom this thread has woken, or can serve, comes first; their flushes gather too.
+                tokio::task::yield_now().await;
+            }
             gathering.lead();
         }
         taken

@@ -57,9 +57,9 @@ impl Committer {
         }
     }
 
-    /// See [`Engine::has_gathered`](crate::Engine::has_gathered).
-    pub(crate) fn has_gathered(&self) -> bool {
-        self.journal.as_ref().is_some_and(Journal::has_gathered)
+    /// See [`Engine::gathered`](crate::Engine::gathered).
+    pub(crate) fn gathered(&self) -> (usize, bool) {
+        self.journal.as_ref().map_or((0, false), Journal::gathered)
     }
 
     /// See [`Engine::end_gathering`](crate::Engine::end_gathering).

@@ -376,8 +376,8 @@ impl Engine for LocalEngine {
         self.core.committer.gather();
     }
 
-    fn has_gathered(&self) -> bool {
-        self.core.committer.has_gathered()
+    fn gathered(&self) -> (usize, bool) {
+        self.core.committer.gathered()
     }
 
     fn end_gathering(&self, lead: bool) {

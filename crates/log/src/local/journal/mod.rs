@@ -187,10 +187,11 @@ impl Journal {
         lock(&self.inner.state).gathering += 1;
     }
 
-    /// Whether flushes have gathered that nobody makes durable yet.
-    pub(crate) fn has_gathered(&self) -> bool {
+    /// How many logs have gathered that nobody makes durable yet, and whether others may bring more.
+    pub(crate) fn gathered(&self) -> (usize, bool) {
         let state = lock(&self.inner.state);
-        !state.queue.is_empty() && !state.leading
+        let count = if state.leading { 0 } else { state.queue.len() };
+        (count, state.gathering > 1)
     }
 
     /// Sees to what has gathered: with `lead` on this thread, which blocks for one write to the disk.
