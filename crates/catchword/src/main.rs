@@ -4,8 +4,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 mod args;
 mod commands;
 mod failure;
@@ -17,7 +15,7 @@ mod time;
 mod ui;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = args::parse();
     let mut ui = ui::Ui::new();
     match args.run(&mut ui).and_then(|()| ui.flush()) {
         Ok(()) => ExitCode::SUCCESS,
