@@ -3,7 +3,9 @@
 use std::io::Write;
 
 use catchword_wire::batch::Compression;
-use catchword_wire::messages::{ApiVersionsRequest, MetadataRequest, OffsetCommitRequest};
+use catchword_wire::messages::{
+    ApiVersionsRequest, MetadataRequest, OffsetCommitRequest, ProduceRequest,
+};
 use catchword_wire::{Decoder, ErrorCode, Message};
 
 use crate::harness::{Client, TestBroker, batch, encoded};
@@ -90,6 +92,50 @@ fn half_a_request_is_waited_for_and_then_forgotten() {
     }
     assert!(client.frame().is_some(), "a request may come byte by byte");
     is_alive(&broker);
+}
+
+/// Clients that claim requests of 100 MB and send little keep nobody's large request waiting.
+#[test]
+fn a_large_request_passes_by_those_that_were_only_announced() {
+    let broker = TestBroker::with(&[("queued.max.request.bytes", "2000000")]);
+    broker.topic("t", 1, &[]);
+    let announced: Vec<Client> = (0..20)
+        .map(|_| {
+            let mut client = broker.client();
+            let length = 100_000_000i32.to_be_bytes();
+            client.stream.write_all(&length).unwrap();
+            client.stream.write_all(&[0; 10_000]).unwrap();
+            client
+        })
+        .collect();
+    let text = "x".repeat(500_000);
+    let produced = broker.client().produce("t", &[&text]);
+    assert_eq!(produced.error_code, 0);
+    drop(announced);
+}
+
+/// Together they claim more than there is, each comes to its end.
+#[test]
+fn more_large_requests_at_a_time_than_there_is_memory_for() {
+    let broker = TestBroker::with(&[("queued.max.request.bytes", "300000")]);
+    broker.topic("t", 1, &[]);
+    let text = "x".repeat(400_000);
+    let batch = batch(&[&text], Compression::None);
+    let request = encoded(&crate::harness::produce_request("t", batch, -1), 9);
+    let mut clients: Vec<Client> = (0..8).map(|_| broker.client()).collect();
+    // All are halfway before any can end.
+    for client in &mut clients {
+        client.stream.write_all(&request[..100_000]).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for client in &mut clients {
+            scope.spawn(|| {
+                client.stream.write_all(&request[100_000..]).unwrap();
+                let (_, response) = client.receive::<ProduceRequest>(9);
+                assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+            });
+        }
+    });
 }
 
 /// DESIGN: 21 bytes that made another decoder allocate 206 GB.
