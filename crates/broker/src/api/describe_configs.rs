@@ -8,6 +8,7 @@ use catchword_wire::messages::describe_configs_response::{
 use catchword_wire::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use catchword_wire::{ErrorCode, Str};
 
+use super::distinct::distinct;
 use crate::broker::Broker;
 use crate::catalog::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC, TopicError};
 use crate::dispatch::Call;
@@ -18,12 +19,15 @@ const RESOURCE_BROKER_LOGGER: i8 = 8;
 
 pub(crate) fn handle(
     call: &Call,
-    request: DescribeConfigsRequest,
+    mut request: DescribeConfigsRequest,
 ) -> Outcome<DescribeConfigsResponse> {
     let with = With {
         synonyms: request.include_synonyms,
         documentation: request.include_documentation,
     };
+    distinct(&mut request.resources, |r| {
+        (r.resource_type, r.resource_name.clone())
+    });
     let results = request
         .resources
         .into_iter()

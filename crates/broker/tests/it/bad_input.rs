@@ -3,8 +3,14 @@
 use std::io::Write;
 
 use catchword_wire::batch::Compression;
+use catchword_wire::messages::describe_configs_request::DescribeConfigsResource;
+use catchword_wire::messages::metadata_request::MetadataRequestTopic;
+use catchword_wire::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+};
 use catchword_wire::messages::{
-    ApiVersionsRequest, MetadataRequest, OffsetCommitRequest, ProduceRequest,
+    ApiVersionsRequest, DescribeConfigsRequest, DescribeGroupsRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
 };
 use catchword_wire::{Decoder, ErrorCode, Message};
 
@@ -136,6 +142,57 @@ fn more_large_requests_at_a_time_than_there_is_memory_for() {
             });
         }
     });
+}
+
+/// Ten thousand times the same topic, in a request of 50 KB, is no answer of megabytes.
+#[test]
+fn what_is_asked_for_again_and_again_is_answered_once() {
+    let broker = TestBroker::start();
+    broker.topic("t", 100, &[]);
+    let mut client = broker.client();
+    client.find_coordinator();
+    let topic = MetadataRequestTopic {
+        name: Some("t".into()),
+        ..Default::default()
+    };
+    let request = MetadataRequest {
+        topics: Some(vec![topic; 10_000]),
+        ..Default::default()
+    };
+    assert_eq!(client.call(&request, 12).topics.len(), 1);
+    let resource = DescribeConfigsResource {
+        resource_type: 2,
+        resource_name: "t".into(),
+        ..Default::default()
+    };
+    let request = DescribeConfigsRequest {
+        resources: vec![resource; 10_000],
+        ..Default::default()
+    };
+    assert_eq!(client.call(&request, 4).results.len(), 1);
+    let request = DescribeGroupsRequest {
+        groups: vec!["g".into(); 10_000],
+        ..Default::default()
+    };
+    assert_eq!(client.call(&request, 5).groups.len(), 1);
+    let topic = OffsetFetchRequestTopics {
+        name: "t".into(),
+        partition_indexes: vec![0; 10_000],
+        ..Default::default()
+    };
+    let group = OffsetFetchRequestGroup {
+        group_id: "g".into(),
+        topics: Some(vec![topic; 10]),
+        ..Default::default()
+    };
+    let request = OffsetFetchRequest {
+        groups: vec![group; 10],
+        ..Default::default()
+    };
+    let groups = client.call(&request, 9).groups;
+    assert_eq!(groups.len(), 1);
+    assert_eq!(groups[0].topics.len(), 1);
+    assert_eq!(groups[0].topics[0].partitions.len(), 1);
 }
 
 /// DESIGN: 21 bytes that made another decoder allocate 206 GB.
