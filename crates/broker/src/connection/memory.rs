@@ -101,7 +101,7 @@ mod tests {
         drop(a);
         assert!(grows(&mut b, &memory), "it has given back what it had");
         assert_eq!(b.covered(), FREE + (512 << 10));
-        assert!(!b.beyond.is_some() && grows(&mut c, &memory));
+        assert!(b.beyond.is_none() && grows(&mut c, &memory));
     }
 
     #[test]
