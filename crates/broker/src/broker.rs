@@ -7,9 +7,10 @@ use std::time::Duration;
 use catchword_config::BrokerConfig;
 use catchword_log::Engine;
 use catchword_wire::{ErrorCode, Str};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, TopicError, is_internal};
+use crate::connection::memory::RequestMemory;
 use crate::dispatch::Client;
 use crate::fetch::Sessions;
 use crate::groups::{Groups, Timers};
@@ -32,8 +33,7 @@ pub(crate) struct Broker {
     endpoints: Mutex<Vec<(Str, i32)>>,
     max_frame: usize,
     max_idle: Duration,
-    request_memory: Arc<Semaphore>,
-    request_memory_kib: u32,
+    request_memory: Arc<RequestMemory>,
     may_block: bool,
     stopping: watch::Sender<bool>,
 }
@@ -47,7 +47,6 @@ impl Broker {
     ) -> Result<Arc<Broker>, StartError> {
         let memory =
             usize::try_from(config.queued_max_request_bytes).unwrap_or(DEFAULT_REQUEST_MEMORY);
-        let request_memory_kib = u32::try_from(memory.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
         let broker = Broker {
             node_id: config.node_id,
             cluster_id,
@@ -59,8 +58,7 @@ impl Broker {
             max_frame: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),
             max_idle: u64::try_from(config.connections_max_idle_ms)
                 .map_or(FOREVER, Duration::from_millis),
-            request_memory: Arc::new(Semaphore::new(request_memory_kib as usize)),
-            request_memory_kib,
+            request_memory: Arc::new(RequestMemory::new(memory)),
             may_block: tokio::runtime::Handle::try_current()
                 .is_ok_and(|runtime| runtime.metrics().num_workers() >= 2),
             stopping: watch::Sender::new(false),
@@ -95,9 +93,9 @@ impl Broker {
         self.max_idle
     }
 
-    /// What large requests share, and how much there is of it in KiB.
-    pub(crate) fn request_memory(&self) -> (Arc<Semaphore>, u32) {
-        (self.request_memory.clone(), self.request_memory_kib)
+    /// What large requests share.
+    pub(crate) fn request_memory(&self) -> Arc<RequestMemory> {
+        self.request_memory.clone()
     }
 
     /// Says where clients of each listener are to connect.

@@ -1,7 +1,9 @@
 //! The command line: which commands there are. Each command's own arguments are beside the command.
 
 use catchword_client::{Client, ClientOptions, DEFAULT_BOOTSTRAP};
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
     completions, consume, doctor, groups, produce, rewind, serve, show, topics, tour,
@@ -30,9 +32,22 @@ All commands but serve, tour and doctor work with Apache Kafka as well: --bootst
 Exit codes: 0 done, 1 failed, 2 asked wrongly."
 )]
 pub(crate) struct Args {
+    // Only so that it may stand before the command: clap hands it on to the command's own, which has the default.
+    /// The brokers to talk to, before the command or after it; 127.0.0.1:9092, or what CATCHWORD_BOOTSTRAP says.
+    #[arg(
+        id = "bootstrap",
+        long,
+        short = 'b',
+        value_name = "HOST:PORT",
+        global = true
+    )]
+    _bootstrap: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
+
+/// Commands that talk to no cluster: `--bootstrap` is not among their options, and is refused before them.
+const WITHOUT_CLUSTER: [&str; 4] = ["serve", "tour", "doctor", "completions"];
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -80,6 +95,59 @@ impl Cluster {
     }
 }
 
+/// The whole command line.
+pub(crate) fn command() -> clap::Command {
+    // Stands where clap would put the global option, which would be shown.
+    let hidden = || {
+        Arg::new("bootstrap")
+            .long("bootstrap")
+            .short('b')
+            .hide(true)
+    };
+    Args::command().mut_subcommands(|sub| {
+        if WITHOUT_CLUSTER.contains(&sub.get_name()) {
+            sub.arg(hidden())
+        } else {
+            sub
+        }
+    })
+}
+
+/// Reads the command line; ends the process with clap's words where it is wrong or asks for help.
+pub(crate) fn parse() -> Args {
+    let mut command = command();
+    let read = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .and_then(|matches| {
+            refuse_needless_bootstrap(&mut command, &matches)?;
+            Args::from_arg_matches(&matches)
+        });
+    read.unwrap_or_else(|error| error.exit())
+}
+
+fn refuse_needless_bootstrap(
+    command: &mut clap::Command,
+    matches: &ArgMatches,
+) -> Result<(), clap::Error> {
+    let Some((name, sub)) = matches.subcommand() else {
+        return Ok(());
+    };
+    let given = sub.value_source("bootstrap") == Some(ValueSource::CommandLine);
+    if !given || !WITHOUT_CLUSTER.contains(&name) {
+        return Ok(());
+    }
+    let hint = match name {
+        "serve" => "it is a broker itself; --listen says where it is to listen",
+        "tour" => "it starts a broker of its own",
+        "doctor" => "it reads a data directory: catchword doctor DIR",
+        _ => "it talks to no broker",
+    };
+    Err(command.error(
+        ErrorKind::UnknownArgument,
+        format!("{name} has no use for --bootstrap: {hint}"),
+    ))
+}
+
 impl Args {
     /// Runs the command.
     pub(crate) fn run(self, ui: &mut Ui) -> Result<(), Failure> {
@@ -100,13 +168,11 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
-        Args::command().debug_assert();
+        command().debug_assert();
     }
 
     /// The help as users see it, 100 columns wide. `UPDATE=1 cargo test -p catchword` writes it anew.
@@ -114,7 +180,7 @@ mod tests {
     fn the_help_reads_as_it_was_last_looked_at() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/help.txt");
         let mut text = String::new();
-        let mut command = Args::command().term_width(100);
+        let mut command = command().term_width(100);
         command.build();
         render(&mut command, "catchword", &mut text);
         if std::env::var_os("UPDATE").is_some() {

@@ -4,8 +4,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 mod args;
 mod commands;
 mod failure;
@@ -22,7 +20,7 @@ mod ui;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = args::parse();
     let mut ui = ui::Ui::new();
     match args.run(&mut ui).and_then(|()| ui.flush()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,11 +1,12 @@
 //! Runs the broker: opens the data directory, serves until told to stop, and closes it in order.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use catchword_broker::{Identity, Running};
 use catchword_config::BrokerConfig;
-use catchword_log::{LocalEngine, LocalOptions};
+use catchword_log::{LocalEngine, LocalOptions, LogError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -28,7 +29,7 @@ async fn serve(config: BrokerConfig) -> Result<(), Failure> {
     let dir = config.data_dir.clone();
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| failed(&e))?;
-    let engine = LocalEngine::open(&dir, options(&config)).map_err(|e| failed(&e))?;
+    let engine = LocalEngine::open(&dir, options(&config)).map_err(|e| cannot_open(&dir, &e))?;
     let identity = Identity::load(&dir, &config).map_err(|e| failed(&e))?;
     let running = catchword_broker::start(config, Arc::new(engine), identity)
         .await
@@ -46,6 +47,17 @@ async fn serve(config: BrokerConfig) -> Result<(), Failure> {
     })?;
     tracing::info!("stopped; everything is on disk");
     Ok(())
+}
+
+/// What to do where the system refuses the directory; the log's other errors say it themselves.
+fn cannot_open(dir: &Path, error: &LogError) -> Failure {
+    Failure::failed(match error {
+        LogError::Io { .. } => format!(
+            "the data directory {} cannot be used: {error}; make it one that you may write to, or name another with --data",
+            dir.display()
+        ),
+        _ => error.to_string(),
+    })
 }
 
 fn options(config: &BrokerConfig) -> LocalOptions {

@@ -81,7 +81,7 @@ pub enum ClientError {
         offered: String,
     },
     /// The broker refused.
-    #[error("{what}: {}{}{}", code.name(), detail(message), advice(*code))]
+    #[error("{what}: {}{}{}", code.name(), detail(message, advice(*code)), advice(*code))]
     Refused {
         /// What was attempted, with its object: `create topic "a"`.
         what: String,
@@ -126,11 +126,13 @@ pub enum ClientError {
     },
 }
 
-fn detail(message: &Option<String>) -> String {
-    message
-        .as_ref()
-        .map(|message| format!(": {message}"))
-        .unwrap_or_default()
+/// The broker's words; without their full stop where more is said.
+fn detail(message: &Option<String>, more: &str) -> String {
+    match message {
+        None => String::new(),
+        Some(message) if more.is_empty() => format!(": {message}"),
+        Some(message) => format!(": {}", message.trim_end_matches('.')),
+    }
 }
 
 /// What to do about an error that people meet.

@@ -52,9 +52,16 @@ pub(crate) fn unsupported(correlation_id: i32) -> Result<Answer, Refused> {
         })
 }
 
+/// What is spoken, but for Produce: as Kafka does it, versions are named that are refused. Where 0 is not among them
+/// librdkafka (not its newest) takes it that the broker cannot compress, and sends batches uncompressed without a word
+/// (KAFKA-18659). Clients take the highest version that both have, so none is misled.
 fn spoken() -> Vec<ApiVersion> {
     let version = |key: &ApiKey| {
         let (min_version, max_version) = key.info().versions;
+        let min_version = match key {
+            ApiKey::Produce => 0,
+            _ => min_version,
+        };
         ApiVersion {
             api_key: key.code(),
             min_version,
@@ -77,6 +84,18 @@ fn is_software_word(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn produce_is_named_from_version_0_for_the_sake_of_librdkafka() {
+        let range = |key: ApiKey| {
+            spoken()
+                .into_iter()
+                .find(|v| v.api_key == key.code())
+                .map(|v| (v.min_version, v.max_version))
+        };
+        assert_eq!(range(ApiKey::Produce), Some((0, 13)));
+        assert_eq!(range(ApiKey::Fetch), Some(ApiKey::Fetch.info().versions));
+    }
 
     #[test]
     fn names_of_software_follow_kafkas_pattern() {

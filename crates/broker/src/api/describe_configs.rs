@@ -1,6 +1,8 @@
 //! DescribeConfigs (32): every setting of a topic or of the broker, where it comes from and what it means.
 
-use catchword_config::{BrokerConfig, Described, describe_broker, describe_group, describe_topic};
+use catchword_config::{
+    BrokerConfig, ConfigSource, Described, Synonym, describe_broker, describe_group, describe_topic,
+};
 use catchword_wire::messages::describe_configs_request::DescribeConfigsResource;
 use catchword_wire::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -8,6 +10,7 @@ use catchword_wire::messages::describe_configs_response::{
 use catchword_wire::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use catchword_wire::{ErrorCode, Str};
 
+use super::distinct::distinct;
 use crate::broker::Broker;
 use crate::catalog::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC, TopicError};
 use crate::dispatch::Call;
@@ -18,12 +21,15 @@ const RESOURCE_BROKER_LOGGER: i8 = 8;
 
 pub(crate) fn handle(
     call: &Call,
-    request: DescribeConfigsRequest,
+    mut request: DescribeConfigsRequest,
 ) -> Outcome<DescribeConfigsResponse> {
     let with = With {
         synonyms: request.include_synonyms,
         documentation: request.include_documentation,
     };
+    distinct(&mut request.resources, |r| {
+        (r.resource_type, r.resource_name.clone())
+    });
     let results = request
         .resources
         .into_iter()
@@ -102,12 +108,28 @@ fn describe(broker: &Broker, resource_type: i8, name: &str) -> Result<Vec<Descri
     }
 }
 
-/// The default for all brokers holds only what was set there.
+/// The default for all brokers holds only what was set there, whatever this broker has set for itself.
 fn cluster_wide(broker: &Broker, config: &BrokerConfig) -> Vec<Described> {
     let set = broker.catalog.overrides(RESOURCE_BROKER, "");
+    let source = ConfigSource::DynamicDefaultBroker;
+    let as_set = |d: Described| {
+        let text = set.get(d.key)?;
+        let value = (!d.sensitive).then(|| text.clone());
+        let synonym = Synonym {
+            name: d.key,
+            value: value.clone(),
+            source,
+        };
+        Some(Described {
+            value,
+            source,
+            synonyms: vec![synonym],
+            ..d
+        })
+    };
     describe_broker(config)
         .into_iter()
-        .filter(|d| set.contains_key(d.key))
+        .filter_map(as_set)
         .collect()
 }
 

@@ -5,6 +5,7 @@ use catchword_wire::ErrorCode;
 use catchword_wire::messages::describe_groups_response::DescribedGroup;
 use catchword_wire::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 
+use super::distinct::distinct;
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
@@ -15,13 +16,14 @@ const NO_OPERATIONS: i32 = i32::MIN;
 
 pub(crate) fn handle(
     call: &Call,
-    request: DescribeGroupsRequest,
+    mut request: DescribeGroupsRequest,
 ) -> Outcome<DescribeGroupsResponse> {
     let operations = if request.include_authorized_operations {
         GROUP_OPERATIONS
     } else {
         NO_OPERATIONS
     };
+    distinct(&mut request.groups, Clone::clone);
     let ask = |id: &catchword_wire::Str| {
         call.broker
             .groups

@@ -1,8 +1,9 @@
 //! DescribeLogDirs (35): where the partitions' files are and how large they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use catchword_wire::Str;
+use catchword_wire::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use catchword_wire::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
@@ -29,16 +30,17 @@ pub(crate) fn handle(
 }
 
 fn describe(broker: &Broker, request: &DescribeLogDirsRequest) -> DescribeLogDirsResult {
-    let wanted: Option<BTreeMap<&Str, &Vec<i32>>> = request
+    let indexes = |t: &DescribableLogDirTopic| t.partitions.iter().copied().collect();
+    let wanted: Option<BTreeMap<&Str, BTreeSet<i32>>> = request
         .topics
         .as_ref()
-        .map(|topics| topics.iter().map(|t| (&t.topic, &t.partitions)).collect());
+        .map(|topics| topics.iter().map(|t| (&t.topic, indexes(t))).collect());
     let mut topics = Vec::new();
     for topic in broker.catalog.topics() {
         let indexes = match &wanted {
             None => None,
             Some(wanted) => match wanted.get(&topic.name) {
-                Some(indexes) => Some(*indexes),
+                Some(indexes) => Some(indexes),
                 None => continue,
             },
         };

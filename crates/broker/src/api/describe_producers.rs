@@ -6,16 +6,19 @@ use catchword_wire::messages::describe_producers_response::{
 use catchword_wire::messages::{DescribeProducersRequest, DescribeProducersResponse};
 use catchword_wire::{ErrorCode, Uuid};
 
+use super::distinct::distinct;
 use crate::dispatch::Call;
 use crate::lookup;
 use crate::outcome::Outcome;
 
 pub(crate) fn handle(
     call: &Call,
-    request: DescribeProducersRequest,
+    mut request: DescribeProducersRequest,
 ) -> Outcome<DescribeProducersResponse> {
     let mut topics = Vec::with_capacity(request.topics.len());
-    for wanted in request.topics {
+    distinct(&mut request.topics, |t| t.name.clone());
+    for mut wanted in request.topics {
+        distinct(&mut wanted.partition_indexes, |index| *index);
         let topic = lookup::topic(&call.broker.catalog, &wanted.name, Uuid::ZERO);
         let one = |index: &i32| {
             let found = topic

@@ -9,6 +9,7 @@ use catchword_wire::messages::metadata_response::{
 use catchword_wire::messages::{MetadataRequest, MetadataResponse};
 use catchword_wire::{ErrorCode, Str};
 
+use super::distinct::distinct;
 use crate::broker::Broker;
 use crate::catalog::Topic;
 use crate::dispatch::Call;
@@ -21,7 +22,10 @@ pub(super) const TOPIC_OPERATIONS: i32 = 0b0000_1101_1111_1000;
 /// CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE.
 pub(super) const CLUSTER_OPERATIONS: i32 = 0b0001_1111_1010_0000;
 
-pub(crate) fn handle(call: &Call, request: MetadataRequest) -> Outcome<MetadataResponse> {
+pub(crate) fn handle(call: &Call, mut request: MetadataRequest) -> Outcome<MetadataResponse> {
+    if let Some(topics) = &mut request.topics {
+        distinct(topics, |t| (t.name.clone(), t.topic_id));
+    }
     let missing = missing_topics(call, &request);
     if missing.is_empty() {
         return Outcome::Now(answer(call, &request));

@@ -32,4 +32,5 @@ pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
 pub(crate) mod sync_group;
 
+mod distinct;
 mod error;

@@ -11,6 +11,7 @@ use catchword_wire::messages::offset_fetch_response::{
 use catchword_wire::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use catchword_wire::{ErrorCode, Str, Uuid};
 
+use super::distinct::distinct;
 use crate::broker::Broker;
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
@@ -20,10 +21,11 @@ const MANY: i16 = 8;
 /// First version in which topics are named by their ids.
 const BY_ID: i16 = 10;
 
-pub(crate) fn handle(call: &Call, request: OffsetFetchRequest) -> Outcome<OffsetFetchResponse> {
+pub(crate) fn handle(call: &Call, mut request: OffsetFetchRequest) -> Outcome<OffsetFetchResponse> {
     if call.version < MANY {
         return single(call, request);
     }
+    distinct(&mut request.groups, |group| group.group_id.clone());
     let require_stable = request.require_stable;
     let mut groups: Vec<Outcome<OffsetFetchResponseGroup>> = request
         .groups
@@ -101,6 +103,12 @@ fn fetch(
     mut group: OffsetFetchRequestGroup,
     require_stable: bool,
 ) -> Outcome<OffsetFetchResponseGroup> {
+    if let Some(topics) = &mut group.topics {
+        distinct(topics, |topic| (topic.name.clone(), topic.topic_id));
+        for topic in topics {
+            distinct(&mut topic.partition_indexes, |index| *index);
+        }
+    }
     let mut unknown = Vec::new();
     let everything = group.topics.is_none();
     if call.version >= BY_ID

@@ -6,6 +6,7 @@
 //! One task serves a connection: it reads while answers are waited for, and does not read while it writes, so a client
 //! that does not read its answers stops only itself.
 
+pub(crate) mod memory;
 mod reader;
 mod writer;
 
@@ -21,13 +22,13 @@ use std::time::Duration;
 use catchword_log::Gathering;
 use catchword_wire::Segment;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info};
 
 use crate::broker::Broker;
 use crate::dispatch::{self, Answer, Client, Refused};
 use crate::outcome::BoxFuture;
+use memory::Share;
 use reader::{Reader, Step};
 
 /// Requests of one connection that may wait for their answers at once.
@@ -44,7 +45,7 @@ struct Waiting {
     answer: Pending,
     bytes: usize,
     /// The request's share of the broker's request memory, given back with the answer.
-    _memory: Option<OwnedSemaphorePermit>,
+    _memory: Share,
 }
 
 enum Pending {

@@ -3,7 +3,15 @@
 use std::io::Write;
 
 use catchword_wire::batch::Compression;
-use catchword_wire::messages::{ApiVersionsRequest, MetadataRequest, OffsetCommitRequest};
+use catchword_wire::messages::describe_configs_request::DescribeConfigsResource;
+use catchword_wire::messages::metadata_request::MetadataRequestTopic;
+use catchword_wire::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopics,
+};
+use catchword_wire::messages::{
+    ApiVersionsRequest, DescribeConfigsRequest, DescribeGroupsRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
+};
 use catchword_wire::{Decoder, ErrorCode, Message};
 
 use crate::harness::{Client, TestBroker, batch, encoded};
@@ -90,6 +98,101 @@ fn half_a_request_is_waited_for_and_then_forgotten() {
     }
     assert!(client.frame().is_some(), "a request may come byte by byte");
     is_alive(&broker);
+}
+
+/// Clients that claim requests of 100 MB and send little keep nobody's large request waiting.
+#[test]
+fn a_large_request_passes_by_those_that_were_only_announced() {
+    let broker = TestBroker::with(&[("queued.max.request.bytes", "2000000")]);
+    broker.topic("t", 1, &[]);
+    let announced: Vec<Client> = (0..20)
+        .map(|_| {
+            let mut client = broker.client();
+            let length = 100_000_000i32.to_be_bytes();
+            client.stream.write_all(&length).unwrap();
+            client.stream.write_all(&[0; 10_000]).unwrap();
+            client
+        })
+        .collect();
+    let text = "x".repeat(500_000);
+    let produced = broker.client().produce("t", &[&text]);
+    assert_eq!(produced.error_code, 0);
+    drop(announced);
+}
+
+/// Together they claim more than there is, each comes to its end.
+#[test]
+fn more_large_requests_at_a_time_than_there_is_memory_for() {
+    let broker = TestBroker::with(&[("queued.max.request.bytes", "300000")]);
+    broker.topic("t", 1, &[]);
+    let text = "x".repeat(400_000);
+    let batch = batch(&[&text], Compression::None);
+    let request = encoded(&crate::harness::produce_request("t", batch, -1), 9);
+    let mut clients: Vec<Client> = (0..8).map(|_| broker.client()).collect();
+    // All are halfway before any can end.
+    for client in &mut clients {
+        client.stream.write_all(&request[..100_000]).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for client in &mut clients {
+            scope.spawn(|| {
+                client.stream.write_all(&request[100_000..]).unwrap();
+                let (_, response) = client.receive::<ProduceRequest>(9);
+                assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+            });
+        }
+    });
+}
+
+/// Ten thousand times the same topic, in a request of 50 KB, is no answer of megabytes.
+#[test]
+fn what_is_asked_for_again_and_again_is_answered_once() {
+    let broker = TestBroker::start();
+    broker.topic("t", 100, &[]);
+    let mut client = broker.client();
+    client.find_coordinator();
+    let topic = MetadataRequestTopic {
+        name: Some("t".into()),
+        ..Default::default()
+    };
+    let request = MetadataRequest {
+        topics: Some(vec![topic; 10_000]),
+        ..Default::default()
+    };
+    assert_eq!(client.call(&request, 12).topics.len(), 1);
+    let resource = DescribeConfigsResource {
+        resource_type: 2,
+        resource_name: "t".into(),
+        ..Default::default()
+    };
+    let request = DescribeConfigsRequest {
+        resources: vec![resource; 10_000],
+        ..Default::default()
+    };
+    assert_eq!(client.call(&request, 4).results.len(), 1);
+    let request = DescribeGroupsRequest {
+        groups: vec!["g".into(); 10_000],
+        ..Default::default()
+    };
+    assert_eq!(client.call(&request, 5).groups.len(), 1);
+    let topic = OffsetFetchRequestTopics {
+        name: "t".into(),
+        partition_indexes: vec![0; 10_000],
+        ..Default::default()
+    };
+    let group = OffsetFetchRequestGroup {
+        group_id: "g".into(),
+        topics: Some(vec![topic; 10]),
+        ..Default::default()
+    };
+    let request = OffsetFetchRequest {
+        groups: vec![group; 10],
+        ..Default::default()
+    };
+    let groups = client.call(&request, 9).groups;
+    assert_eq!(groups.len(), 1);
+    assert_eq!(groups[0].topics.len(), 1);
+    assert_eq!(groups[0].topics[0].partitions.len(), 1);
 }
 
 /// DESIGN: 21 bytes that made another decoder allocate 206 GB.

@@ -195,6 +195,23 @@ fn a_brokers_setting_reaches_its_topics_at_once() {
     assert_eq!(refused.error_code, ErrorCode::MessageTooLarge.code());
 }
 
+/// What one broker has set for itself does not hide what is set for all.
+#[test]
+fn the_default_for_all_brokers_and_a_brokers_own_setting_are_described_apart() {
+    let broker = TestBroker::start();
+    let mut client = broker.client();
+    let key = "message.max.bytes";
+    assert_eq!(alter(&mut client, BROKER, "1", SET, key, Some("300")), 0);
+    assert_eq!(alter(&mut client, BROKER, "", SET, key, Some("200")), 0);
+    let shown = |c: DescribeConfigsResourceResult| (c.value, c.config_source);
+    let (for_all, own) = (
+        describe(&mut client, BROKER, "", key),
+        describe(&mut client, BROKER, "1", key),
+    );
+    assert_eq!(shown(for_all), (Some("200".into()), 3));
+    assert_eq!(shown(own), (Some("300".into()), 2));
+}
+
 #[test]
 fn a_groups_setting_is_the_groups_alone() {
     let broker = TestBroker::start();

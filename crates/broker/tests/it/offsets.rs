@@ -5,12 +5,15 @@ use catchword_wire::messages::metadata_request::MetadataRequestTopic;
 use catchword_wire::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
+use catchword_wire::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
 use catchword_wire::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
 use catchword_wire::messages::{
     DeleteGroupsRequest, DeleteTopicsRequest, FindCoordinatorRequest, MetadataRequest,
-    OffsetCommitRequest, OffsetFetchRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
 };
 use catchword_wire::records::{OffsetCommitKey, OffsetCommitValue};
 use catchword_wire::{Decoder, ErrorCode, Message, Str, Uuid};
@@ -192,6 +195,56 @@ fn f1_old_versions_ask_for_one_group() {
         client.call(&request, 7).topics.is_empty(),
         "an unknown group has no offsets and no error"
     );
+}
+
+/// A slip in a topic's name or a partition's number is not answered like a bookmark that was deleted.
+#[test]
+fn d1_partitions_that_do_not_exist_are_refused_and_the_others_deleted() {
+    let broker = TestBroker::start();
+    broker.topic("t", 1, &[]);
+    let mut client = broker.client();
+    client.find_coordinator();
+    commit(&mut client, "g", "t", &[(0, 5)]);
+    let topic = |name: &str, partitions: &[i32]| OffsetDeleteRequestTopic {
+        name: Str::copy(name),
+        partitions: partitions
+            .iter()
+            .map(|p| OffsetDeleteRequestPartition {
+                partition_index: *p,
+            })
+            .collect(),
+    };
+    let mut request = OffsetDeleteRequest {
+        group_id: "g".into(),
+        topics: vec![topic("t", &[0, 1, -1]), topic("nowhere", &[0])],
+    };
+    let response = client.call(&request, 0);
+    assert_eq!(response.error_code, 0);
+    let codes: Vec<_> = response
+        .topics
+        .iter()
+        .flat_map(|t| {
+            t.partitions
+                .iter()
+                .map(|p| (&*t.name, p.partition_index, p.error_code))
+        })
+        .collect();
+    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    assert_eq!(
+        codes,
+        [
+            ("t", 0, 0),
+            ("t", 1, unknown),
+            ("t", -1, unknown),
+            ("nowhere", 0, unknown)
+        ]
+    );
+    assert_eq!(fetch_offset(&mut client, "g", "t", 0), -1);
+
+    request.group_id = "nobody".into();
+    let response = client.call(&request, 0);
+    assert_eq!(response.error_code, ErrorCode::GroupIdNotFound.code());
+    assert_eq!(response.topics, []);
 }
 
 /// D6, and the pain of a topic that comes again.

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::failure::Failure;
@@ -22,7 +21,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(
         args.shell,
-        &mut crate::args::Args::command(),
+        &mut crate::args::command(),
         "catchword",
         &mut script,
     );

@@ -23,7 +23,7 @@ use crate::table::{count, records};
 use crate::time::now_ms;
 use crate::ui::Ui;
 
-/// A batch is sent when it has so many bytes ...
+/// A batch is sent before it has more bytes than these (but a longer line goes alone) ...
 const BATCH_BYTES: usize = 512 << 10;
 /// ... or so many records ...
 const BATCH_RECORDS: usize = 10_000;
@@ -211,13 +211,15 @@ impl<'a> Sending<'a> {
                     number += 1;
                     let line = Line::parse(line?, separator, null)
                         .map_err(|why| Failure::failed(format!("line {number}: {why}")))?;
+                    if self.waiting_bytes + line.len() > BATCH_BYTES
+                        || self.waiting_records == BATCH_RECORDS
+                    {
+                        self.flush(ui)?;
+                    }
                     self.waiting_bytes += line.len();
                     self.waiting_records += 1;
                     let partition = self.partition(&line);
                     self.waiting.entry(partition).or_default().push(line);
-                    if self.waiting_bytes >= BATCH_BYTES || self.waiting_records >= BATCH_RECORDS {
-                        self.flush(ui)?;
-                    }
                 }
                 Err(RecvTimeoutError::Timeout) => self.flush(ui)?,
                 Err(RecvTimeoutError::Disconnected) => return self.flush(ui),

@@ -2,20 +2,26 @@
 
 use serde::{Serialize, Serializer};
 
-/// Bytes for people: as text where they are, else as `\xNN`; cut at `most` characters; control characters shown.
+/// Bytes for people, on one line of at most `most` characters: what is not UTF-8 as `�`, control characters escaped.
 pub(super) fn excerpt(bytes: &[u8], most: usize) -> String {
-    let text = String::from_utf8_lossy(bytes);
     let mut shown = String::new();
-    for (at, c) in text.chars().enumerate() {
-        if at == most {
+    let mut width = 0;
+    for c in String::from_utf8_lossy(bytes).chars() {
+        let (piece, columns) = match c {
+            '\t' => (' '.to_string(), 1),
+            c if c.is_control() => {
+                let escaped = c.escape_default().to_string();
+                let columns = escaped.len();
+                (escaped, columns)
+            }
+            c => (c.to_string(), 1),
+        };
+        if width + columns > most {
             shown.push('…');
             break;
         }
-        match c {
-            '\t' => shown.push(' '),
-            c if c.is_control() => shown.extend(c.escape_default()),
-            c => shown.push(c),
-        }
+        shown.push_str(&piece);
+        width += columns;
     }
     shown
 }
@@ -88,5 +94,8 @@ mod tests {
     fn an_excerpt_stays_on_its_line() {
         assert_eq!(excerpt(b"a\tb\nc", 9), "a b\\nc");
         assert_eq!(excerpt("ééééé".as_bytes(), 3), "ééé…");
+        // What the escapes take counts as well, so binary data does not run over many lines.
+        assert_eq!(excerpt(&[0, 1, 2, 0xff], 11), "\\u{0}\\u{1}…");
+        assert_eq!(excerpt(&[0xff, b'a'], 2), "�a");
     }
 }

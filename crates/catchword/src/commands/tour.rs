@@ -26,8 +26,12 @@ use broker::Broker;
 const TEXT: &str = include_str!("../tour.txt");
 const TOPIC: &str = "tour";
 const GROUP: &str = "readers";
-/// Records in one batch of the tour.
-const BATCH: usize = 1000;
+/// A batch of the tour has at most so many records ...
+const BATCH_RECORDS: usize = 1000;
+/// ... and bytes of text, but for a line that is longer and goes alone.
+const BATCH_BYTES: usize = 256 << 10;
+/// What a batch has besides its text, at most: its head, and a few bytes a record.
+const BATCH_MARGIN: usize = 64 << 10;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -157,14 +161,20 @@ fn lines(args: &Args) -> Result<Vec<Vec<u8>>, Failure> {
 }
 
 fn store(client: &mut Client, lines: &[Vec<u8>], ui: &mut Ui) -> Result<(), Failure> {
+    let longest = lines.iter().map(Vec::len).max().unwrap_or_default();
+    let largest_batch = longest.max(BATCH_BYTES) + BATCH_MARGIN;
     client.create_topic(&NewTopic {
         name: TOPIC.into(),
         partitions: Some(1),
+        configs: vec![("max.message.bytes".into(), largest_batch.to_string())],
         ..NewTopic::default()
     })?;
     let mut producer = client.producer(Acks::All, Compression::None)?;
     let place = TopicPartition::new(TOPIC, 0);
-    for (at, chunk) in lines.chunks(BATCH).enumerate() {
+    let mut rest = lines;
+    while !rest.is_empty() {
+        let chunk;
+        (chunk, rest) = rest.split_at(batch_len(rest));
         let timestamp = now_ms();
         let record = |line| NewRecord {
             timestamp,
@@ -176,12 +186,23 @@ fn store(client: &mut Client, lines: &[Vec<u8>], ui: &mut Ui) -> Result<(), Fail
         client.produce(&mut producer, &place, &batch)?;
         ui.progress(format_args!(
             "{} of {} stored",
-            count((at * BATCH + chunk.len()) as i64),
+            count((lines.len() - rest.len()) as i64),
             count(lines.len() as i64)
         ));
     }
     ui.progress_done();
     Ok(())
+}
+
+/// How many of the lines go into the next batch; at least one.
+fn batch_len(lines: &[Vec<u8>]) -> usize {
+    let mut bytes = 0;
+    let fits = |line: &&Vec<u8>| {
+        bytes += line.len();
+        bytes <= BATCH_BYTES
+    };
+    let fitting = lines.iter().take(BATCH_RECORDS).take_while(fits).count();
+    fitting.max(1)
 }
 
 /// Reads so many records in the group and commits after the last of them.

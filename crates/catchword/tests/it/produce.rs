@@ -40,6 +40,22 @@ fn empty_lines_and_a_missing_last_line_end_are_records_too() {
     );
 }
 
+/// A batch that has room left does not take a line that makes it larger than the broker allows.
+#[test]
+fn long_lines_go_into_batches_that_the_broker_takes() {
+    let cluster = Cluster::any("long");
+    let topic = cluster.name("t");
+    cluster
+        .run(&["topics", "create", &topic, "--partitions", "1"])
+        .ok();
+    let lines = format!("{}\n{}\nend\n", "x".repeat(400_000), "y".repeat(900_000));
+    cluster.feed(&["produce", &topic], &lines).ok();
+    assert_eq!(
+        cluster.run(&["consume", &topic, "--stop-at-end"]).ok(),
+        lines
+    );
+}
+
 #[test]
 fn keys_headers_and_nulls_are_kept() {
     let cluster = Cluster::any("keys");

@@ -49,6 +49,40 @@ fn a_properties_file_of_kafkas_is_taken_and_what_is_not_used_is_named() {
 }
 
 #[test]
+fn a_data_directory_that_cannot_be_used_is_named_with_what_to_do() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "not a directory").unwrap();
+    let mut serve = binary();
+    serve
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(&file);
+    let err = run(&mut serve, "").failed(1);
+    let name = file.display().to_string();
+    assert!(
+        err.contains(&name) && err.contains("name another with --data"),
+        "{err}"
+    );
+
+    let broker = Broker::start(&[]);
+    let mut serve = binary();
+    serve
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(broker.data());
+    let err = run(&mut serve, "").failed(1);
+    assert!(err.contains("is in use by another broker"), "{err}");
+    let mut serve = binary();
+    serve
+        .args(["serve", "--listen", &broker.address(), "--data"])
+        .arg(dir.path().join("data"));
+    let err = run(&mut serve, "").failed(1);
+    assert!(
+        err.contains("choose another address with --listen"),
+        "{err}"
+    );
+}
+
+#[test]
 fn what_is_set_counts() {
     let broker = Broker::start(&["num.partitions=5", "auto.create.topics.enable=true"]);
     let bootstrap = broker.address();

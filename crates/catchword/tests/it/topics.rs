@@ -51,7 +51,11 @@ fn a_topic_is_not_made_twice() {
     let topic = cluster.name("once");
     cluster.run(&["topics", "create", &topic]).ok();
     let err = cluster.run(&["topics", "create", &topic]).failed(1);
-    assert!(err.contains("TOPIC_ALREADY_EXISTS"), "{err}");
+    // The broker's words, then ours, as one sentence.
+    let said = format!(
+        "TOPIC_ALREADY_EXISTS: Topic '{topic}' already exists; `catchword topics describe` shows it"
+    );
+    assert!(err.contains(&said), "{err}");
     cluster
         .run(&["topics", "create", &topic, "--if-not-exists"])
         .ok();

@@ -46,6 +46,46 @@ fn not_an_address() {
     );
 }
 
+/// People put it where kafka-topics has it, behind the program's name.
+#[test]
+fn the_broker_may_be_named_before_the_command_or_after_it() {
+    let cluster = Cluster::own();
+    let topic = cluster.name("t");
+    cluster.run(&["topics", "create", &topic]).ok();
+    let at: &str = &cluster.bootstrap;
+    for args in [
+        ["--bootstrap", at, "topics", "list"],
+        ["topics", "-b", at, "list"],
+        ["topics", "list", "--bootstrap", at],
+    ] {
+        // Whatever the environment says, the command line comes first.
+        let out = run(binary().args(args).env("CATCHWORD_BOOTSTRAP", "h:1"), "").ok();
+        assert!(out.contains(&topic), "{args:?}: {out}");
+    }
+}
+
+#[test]
+fn a_command_that_talks_to_no_broker_refuses_its_name() {
+    for args in [
+        ["--bootstrap", "h:1", "serve", "--check"],
+        ["serve", "--check", "-b", "h:1"],
+        ["--bootstrap", "h:1", "doctor", "."],
+        ["completions", "bash", "--bootstrap", "h:1"],
+    ] {
+        let err = run(binary().args(args), "").failed(2);
+        assert!(
+            err.contains("has no use for --bootstrap"),
+            "{args:?}: {err}"
+        );
+    }
+    // Set for all commands it disturbs none.
+    let mut check = binary();
+    check
+        .args(["serve", "--check"])
+        .env("CATCHWORD_BOOTSTRAP", "h:1");
+    run(&mut check, "").ok();
+}
+
 #[test]
 fn asked_wrongly() {
     run(binary().arg("frobnicate"), "").failed(2);
