@@ -7,6 +7,7 @@
 mod group_metadata;
 pub mod headers;
 mod offset_commit;
+pub(crate) mod quick;
 
 use bytes::Bytes;
 use catchword_wire::records::{GroupMetadataValue, OffsetCommitValue};

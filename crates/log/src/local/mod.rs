@@ -20,6 +20,7 @@ mod read;
 mod recover;
 mod retention;
 mod segment;
+mod side_file;
 mod sync;
 mod tidy;
 mod time;
