@@ -13,4 +13,5 @@ mod kill;
 mod power;
 mod restart;
 mod retention;
+mod side_files;
 mod support;
