@@ -91,6 +91,15 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Record, ReplayE
     }
 }
 
+/// Whether a key is that of a committed offset.
+pub(crate) fn is_offset_key(key: &[u8]) -> bool {
+    let key_type = key.first_chunk().map(|bytes| i16::from_be_bytes(*bytes));
+    matches!(
+        key_type,
+        Some(key_type::LEGACY_OFFSET_COMMIT | key_type::OFFSET_COMMIT)
+    )
+}
+
 fn decoder(bytes: &[u8]) -> Decoder {
     Decoder::new(Bytes::copy_from_slice(bytes))
 }
