@@ -52,6 +52,7 @@ fn options(config: &BrokerConfig) -> LocalOptions {
     LocalOptions {
         retention_check_interval_ms: config.log_retention_check_interval_ms,
         initial_task_delay_ms: config.log_initial_task_delay_ms,
+        compaction_policy: catchword_broker::compaction_policy(config),
         ..LocalOptions::default()
     }
 }

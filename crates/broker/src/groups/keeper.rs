@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use catchword_coordinator::{GroupConfig, GroupShard};
+use catchword_log::{PartitionLog, TopicPartition};
 use tracing::{debug, warn};
 
 use super::load::{self, Amount};
@@ -125,7 +127,7 @@ fn keep(shard: &Shard) {
     let begun = Instant::now();
     let log = &shard.partition.log;
     let (durable_end, log_bytes) = (log.offsets().durable_end, log.size_bytes());
-    let taken = take(shard, durable_end);
+    let taken = take(&shard.partition.tp, &**log, &shard.config, durable_end);
     let mut kept = shard.kept();
     // After a failure it is tried again when as much has come again.
     kept.end = durable_end;
@@ -147,10 +149,15 @@ fn keep(shard: &Shard) {
     }
 }
 
-fn take(shard: &Shard, durable_end: i64) -> Result<Amount, String> {
-    let log = &*shard.partition.log;
-    let empty = || load::machine(&shard.config, 0);
-    let (machine, loaded) = load::load(&shard.partition.tp, log, durable_end, empty)?;
+/// Makes a snapshot of what is durable, and puts it beside the log.
+fn take(
+    tp: &TopicPartition,
+    log: &dyn PartitionLog,
+    config: &GroupConfig,
+    durable_end: i64,
+) -> Result<Amount, String> {
+    let empty = || GroupShard::new(config.clone(), 0);
+    let (machine, loaded) = load::load(tp, log, durable_end, empty)?;
     let records = machine.snapshot_records();
     drop(machine);
     let of = Of {
@@ -183,3 +190,6 @@ fn make_durable(shard: &Shard) {
         let _ = synced.recv_timeout(LAST_WITHIN);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! Invariant: the state is that of the log's records up to where it was read. A snapshot that cannot be used costs
 //! time and a log line, nothing else.
 
-use catchword_coordinator::{GroupConfig, GroupShard, ReplayError};
+use catchword_coordinator::{GroupShard, ReplayError};
 use catchword_log::{LogError, PartitionLog, Read, ReadLimit, TopicPartition};
 use catchword_wire::batch::{Batch, BatchError, RecordView, split, view_records};
 use tracing::warn;
@@ -58,11 +58,6 @@ pub(super) fn load(
         });
     replay_log(log, upto, &mut machine, &mut loaded)?;
     Ok((machine, loaded))
-}
-
-/// An empty shard. Ids made by a shard that answers must differ from run to run; others make none.
-pub(super) fn machine(config: &GroupConfig, seed: u128) -> GroupShard {
-    GroupShard::new(config.clone(), seed)
 }
 
 /// The state of the newest snapshot that fits.

@@ -2,8 +2,9 @@
 //!
 //! Here asynchrony and storage meet the pure state machines of `catchword-coordinator`. What a shard decides is in
 //! [`shard`], how it is read back in [`load`] and in which order in [`loading`], who keeps snapshots so that little has to
-//! be read in [`keeper`], when its timers fire in [`timers`].
+//! be read in [`keeper`], how long its log remembers in [`history`], when its timers fire in [`timers`].
 
+mod history;
 mod keeper;
 mod load;
 mod loading;
@@ -23,6 +24,7 @@ use crate::broker::Broker;
 use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, Topic, TopicError};
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
+pub use history::compaction_policy;
 use keeper::Keeper;
 use shard::Shard;
 pub(crate) use timers::Timers;

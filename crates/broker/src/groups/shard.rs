@@ -138,7 +138,7 @@ impl Shard {
     /// Reads the log into a new machine. Blocks.
     pub(super) fn load(self: &Arc<Shard>) {
         let seed = u128::from_be_bytes(random::bytes());
-        let new_machine = || load::machine(&self.config, seed);
+        let new_machine = || GroupShard::new(self.config.clone(), seed);
         let log = &*self.partition.log;
         let (machine, loaded) = match load::load(&self.partition.tp, log, i64::MAX, new_machine) {
             Ok(found) => found,

@@ -127,7 +127,11 @@ async fn run(dir: &Path, settings: &[(String, String)]) -> Running {
     ];
     pairs.extend_from_slice(settings);
     let config = BrokerConfig::from_pairs(&pairs).unwrap();
-    let engine = LocalEngine::open(dir, LocalOptions::default()).unwrap();
+    let options = LocalOptions {
+        compaction_policy: catchword_broker::compaction_policy(&config),
+        ..LocalOptions::default()
+    };
+    let engine = LocalEngine::open(dir, options).unwrap();
     let identity = Identity::load(dir, &config).unwrap();
     catchword_broker::start(config, Arc::new(engine), identity)
         .await

@@ -208,10 +208,7 @@ fn exactly_the_promised_moves_stay_and_the_state_is_the_same() {
             gone += log.len() - stays.len();
         }
     }
-    assert!(
-        gone > 500 || seeds().len() == 1,
-        "only {gone} records went"
-    );
+    assert!(gone > 500 || seeds().len() == 1, "only {gone} records went");
 }
 
 #[test]
