@@ -58,20 +58,37 @@ fn report(shards: &[Arc<Shard>], begun: Instant) {
 }
 
 /// What is still to be read.
-struct Queue(Mutex<Vec<Arc<Shard>>>);
+struct Queue<T>(Mutex<Vec<T>>);
 
-impl Queue {
+impl Queue<Arc<Shard>> {
     fn work(&self) {
-        while let Some(shard) = self.next() {
+        while let Some(shard) = self.next(|shard| shard.is_wanted()) {
             shard.load();
         }
     }
+}
 
-    fn next(&self) -> Option<Arc<Shard>> {
+impl<T> Queue<T> {
+    /// One that is wanted now, or any.
+    fn next(&self, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match left.iter().position(|shard| shard.is_wanted()) {
+        match left.iter().position(is_wanted) {
             Some(wanted) => Some(left.swap_remove(wanted)),
             None => left.pop(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_comes_first_and_the_rest_after_it() {
+        let queue = Queue(Mutex::new(vec![1, 2, 3, 4]));
+        assert_eq!(queue.next(|n| *n == 2), Some(2));
+        let mut rest: Vec<i32> = std::iter::from_fn(|| queue.next(|_| false)).collect();
+        rest.sort_unstable();
+        assert_eq!(rest, [1, 3, 4]);
     }
 }
