@@ -20,7 +20,7 @@ fn config() -> LogConfig {
 
 fn write(log: &dyn PartitionLog, count: i64) {
     for n in 0..count {
-        let key = format!("key-{}", n % 5);
+        let key = format!("key-{}", n % 7 * n % 40);
         log.append(&[keyed(1000 + n, &key, Some("value"))], CLIENT)
             .unwrap();
     }
@@ -94,8 +94,12 @@ fn a_compaction_leaves_it_alone_wherever_a_crash_interrupts_it() {
         let (engine, hook) = mortal(dir.path());
         let log = log_of(&engine, config());
         write(&*log, 60);
-        // In the midst of what is compacted.
-        log.put_side_file("notes", 25, b"up to 25").unwrap();
+        // Somewhere in each of the segments that are compacted.
+        let names = ["a", "b", "c", "d", "e", "f"];
+        let at = |n: usize| 4 + 9 * n as i64;
+        for (n, name) in names.iter().enumerate() {
+            log.put_side_file(name, at(n), name.as_bytes()).unwrap();
+        }
         die_after(&hook, step);
         engine.maintain(10_000);
         let dead = died(&hook);
@@ -104,8 +108,11 @@ fn a_compaction_leaves_it_alone_wherever_a_crash_interrupts_it() {
         let engine = open(dir.path());
         let log = log_of(&engine, config());
         assert_eq!(log.offsets().log_end, 60);
-        assert_eq!(log.side_files("notes").unwrap(), [25], "step {step}");
-        assert_eq!(log.read_side_file("notes", 25).unwrap(), &b"up to 25"[..]);
+        for (n, name) in names.iter().enumerate() {
+            assert_eq!(log.side_files(name).unwrap(), [at(n)], "step {step}");
+            let content = log.read_side_file(name, at(n)).unwrap();
+            assert_eq!(content, name.as_bytes());
+        }
         if !dead {
             assert!(step > 10, "a compaction has more steps than {step}");
             return;
