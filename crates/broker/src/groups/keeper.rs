@@ -48,7 +48,9 @@ impl Keeper {
         let watch = move || {
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK_EVERY) {
                 // One at a time: there is no hurry, and each takes memory.
-                let due = theirs.iter().filter(|shard| is_due(shard, TAIL));
+                let due = theirs
+                    .iter()
+                    .filter(|shard| has_changed(shard) && is_due(shard, TAIL));
                 for shard in due.collect::<Vec<_>>() {
                     keep(shard);
                     if let Err(mpsc::TryRecvError::Disconnected) = stopped.try_recv() {
@@ -93,6 +95,12 @@ impl Keeper {
             work();
         });
     }
+}
+
+/// Whether there were appends since this was last asked. A log that is not written to is left asleep, its files closed.
+fn has_changed(shard: &Shard) -> bool {
+    let now = Some(shard.partition.appended());
+    !shard.is_loading() && std::mem::replace(&mut shard.kept().looked_at, now) != now
 }
 
 /// What the log holds since the last snapshot, at least.

@@ -52,6 +52,8 @@ pub(super) struct Kept {
     pub(super) amount: Amount,
     /// Bytes of the log when it was made.
     pub(super) log_bytes: u64,
+    /// What the partition said of its appends when the shard was last looked at.
+    pub(super) looked_at: Option<i64>,
     /// What the shard was loaded from.
     loaded: Loaded,
 }
@@ -154,6 +156,7 @@ impl Shard {
             end: loaded.snapshot_end,
             amount: loaded.snapshot,
             log_bytes: log.size_bytes().saturating_sub(loaded.tail.bytes),
+            looked_at: None,
             loaded,
         };
         let mut active = Active {
