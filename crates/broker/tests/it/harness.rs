@@ -70,6 +70,13 @@ impl TestBroker {
         TestBroker::open(dir, settings)
     }
 
+    /// Another broker on a copy of the data as it is now: what a kill -9 would leave.
+    pub(crate) fn on_a_copy(&self) -> TestBroker {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(self.dir.path(), copy.path());
+        TestBroker::open(copy, self.settings.clone())
+    }
+
     pub(crate) fn stop(&mut self) {
         if let (Some(running), Some(runtime)) = (self.running.take(), self.runtime.take()) {
             runtime.block_on(running.stop()).unwrap();
@@ -112,6 +119,19 @@ impl Drop for TestBroker {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_millis(100));
+        }
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
         }
     }
 }

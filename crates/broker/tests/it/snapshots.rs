@@ -1,6 +1,7 @@
 //! Snapshots of groups beside the log, as a restarted broker meets them.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use catchword_coordinator::partition_for;
 use catchword_log::{Engine, LocalEngine, LocalOptions, LogConfig, TopicPartition};
@@ -97,4 +98,37 @@ fn a_few_commits_are_not_worth_one() {
     broker.stop();
     assert_eq!(snapshots(&broker), [] as [PathBuf; 0]);
     assert_eq!(fetch_offset(&mut broker.restart().client(), "g", "t", 0), 7);
+}
+
+#[test]
+fn a_broker_that_runs_makes_them_when_much_was_committed_and_a_kill_loses_nothing() {
+    const MANY: i32 = 200;
+    let broker = TestBroker::start();
+    broker.topic("t", MANY, &[]);
+    let mut client = broker.client();
+    client.find_coordinator();
+    let place = |round: i64| -> Vec<(i32, i64)> { (0..MANY).map(|p| (p, round)).collect() };
+    // A little more than 64 Ki records.
+    for round in 0..330 {
+        commit(&mut client, "g", "t", &place(round));
+    }
+    let begun = Instant::now();
+    let mut round = 330;
+    while snapshots(&broker).is_empty() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "no snapshot is made"
+        );
+        // Commits go on meanwhile.
+        commit(&mut client, "g", "t", &place(round));
+        round += 1;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    commit(&mut client, "g", "t", &[(7, 5000)]);
+    let again = broker.on_a_copy();
+    let mut client = again.client();
+    assert_eq!(fetch_offset(&mut client, "g", "t", 7), 5000);
+    for partition in [0, 8, MANY - 1] {
+        assert_eq!(fetch_offset(&mut client, "g", "t", partition), round - 1);
+    }
 }
