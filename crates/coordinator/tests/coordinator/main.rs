@@ -1,7 +1,8 @@
 //! Tests of the coordinator from outside: calls in, records and effects out.
 //!
 //! `promises` has a test for each line of what we promise, `transcript` plays the stories in `tests/transcripts`,
-//! `history` holds what stays in the log against a plain model, `bytes` our records against Apache Kafka's own, `sim` lets members, crashes and bad luck loose on it all.
+//! `history` holds what stays in the log against a plain model, `bytes` our records
+//! against Apache Kafka's own, `sim` lets members, crashes and bad luck loose on it all.
 
 // A test that can't go on should panic.
 #![allow(clippy::unwrap_used)]
