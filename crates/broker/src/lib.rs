@@ -22,5 +22,6 @@ mod settings;
 mod start;
 
 pub use catalog::CatalogError;
+pub use groups::compaction_policy;
 pub use identity::Identity;
 pub use start::{Running, StartError, start};

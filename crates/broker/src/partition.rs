@@ -1,6 +1,6 @@
 //! A partition that this broker leads: its log, and the fetches that wait for it to grow.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use catchword_log::{Append, AppendError, AppendOrigin, Appended, PartitionLog, TopicPartition};
@@ -12,6 +12,8 @@ pub(crate) struct Partition {
     pub(crate) tp: TopicPartition,
     pub(crate) log: Arc<dyn PartitionLog>,
     pub(crate) leader_epoch: i32,
+    /// The end of the last append by this process, 0 before the first. To be asked where the log is to be left asleep.
+    appended: AtomicI64,
     waiters: Mutex<Vec<Arc<Notify>>>,
     deleted: AtomicBool,
 }
@@ -26,6 +28,7 @@ impl Partition {
             tp,
             log,
             leader_epoch,
+            appended: AtomicI64::new(0),
             waiters: Mutex::default(),
             deleted: AtomicBool::new(false),
         }
@@ -44,8 +47,15 @@ impl Partition {
             origin,
         };
         let appended = self.log.append(batches, how)?;
+        self.appended
+            .store(appended.last_offset + 1, Ordering::Relaxed);
         self.wake();
         Ok(appended)
+    }
+
+    /// A number that changes with every append, without touching the log.
+    pub(crate) fn appended(&self) -> i64 {
+        self.appended.load(Ordering::Relaxed)
     }
 
     /// Has `waiter` notified at the next append, once.

@@ -155,8 +155,12 @@ impl Running {
             warn!("{left} connections had to be cut off");
         }
         drop(self.maintenance);
-        let engine = self.broker.engine.clone();
-        tokio::task::spawn_blocking(move || engine.close())
+        let broker = self.broker;
+        let close = move || {
+            broker.groups.keep_snapshots();
+            broker.engine.close()
+        };
+        tokio::task::spawn_blocking(close)
             .await
             .unwrap_or(Err(LogError::Closed))
     }

@@ -66,6 +66,7 @@ fn options(config: &BrokerConfig) -> LocalOptions {
         journal_bytes: u64::try_from(config.log_journal_bytes).unwrap_or(0),
         retention_check_interval_ms: config.log_retention_check_interval_ms,
         initial_task_delay_ms: config.log_initial_task_delay_ms,
+        compaction_policy: catchword_broker::compaction_policy(config),
         ..LocalOptions::default()
     }
 }

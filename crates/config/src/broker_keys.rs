@@ -242,6 +242,14 @@ key_table! {
         .doc("How long a committed offset outlives its last commit and its group's last member, whichever was later, in minutes.");
     offsets_retention_check_interval_ms: i64 = Key::long("offsets.retention.check.interval.ms", "600000").at_least(1)
         .doc("How often expired committed offsets are looked for, in milliseconds.");
+    offsets_history_all_ms: i64 = Key::long("offsets.history.all.ms", "3600000").at_least(0).ours()
+        .doc("For how long every move of a committed offset stays in __consumer_offsets, in milliseconds. Kafka keeps the last one only. A segment that is still written to is not looked at, so moves may stay longer.");
+    offsets_history_minutely_ms: i64 = Key::long("offsets.history.minutely.ms", "86400000").at_least(0).ours()
+        .doc("For how long the last move of each minute stays, in milliseconds.");
+    offsets_history_hourly_ms: i64 = Key::long("offsets.history.hourly.ms", "2592000000").at_least(0).ours()
+        .doc("For how long the last move of each hour stays, in milliseconds. For the longest of the three times stays also what was meant, exactly: resets, deletions, expiries, steps backwards, and the offset that each of them took away.");
+    offsets_history_max_bytes: i64 = Key::long("offsets.history.max.bytes", "268435456").at_least(0).ours()
+        .doc("The most bytes of such history that a partition of __consumer_offsets keeps; the oldest goes first. The last offset of each group and partition is always kept, and does not count.");
     offsets_commit_timeout_ms: i32 = Key::int("offsets.commit.timeout.ms", "5000").at_least(1)
         .doc("How long a commit may take to become durable before the client is told that it timed out, in milliseconds.");
     offset_metadata_max_bytes: i32 = Key::int("offset.metadata.max.bytes", "4096").at_least(0)

@@ -30,6 +30,7 @@ pub use effect::{
     Call, Client, Context, CoordinatorRecord, Effect, Headers, OffsetFetchCall, Output, Reply,
     ReplyTo,
 };
+pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;
 pub use record::ReplayError;
 pub use shard::GroupShard;

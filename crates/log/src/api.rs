@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use catchword_wire::batch::Batch;
 use catchword_wire::{Records, Uuid};
 
@@ -195,6 +196,26 @@ pub trait PartitionLog: Send + Sync {
 
     /// The epoch of the newest records, -1 if there never were any.
     fn latest_epoch(&self) -> i32;
+
+    /// Keeps `content` beside the log, under a name of the caller's (lower-case letters) and the offset up to which it
+    /// speaks of the log. Durable on return, and the one that was kept under that name before is gone then. What it
+    /// says is the caller's affair: compaction and DeleteRecords leave it alone, and it goes with the log.
+    ///
+    /// # Errors
+    /// What the storage says; the one before is still there then.
+    fn put_side_file(&self, name: &str, offset: i64, content: &[u8]) -> Result<(), LogError>;
+
+    /// The offsets of what is kept beside the log under `name`, newest first. More than one only after a crash.
+    ///
+    /// # Errors
+    /// What the storage says.
+    fn side_files(&self, name: &str) -> Result<Vec<i64>, LogError>;
+
+    /// What is kept beside the log under this name and offset. The log does not know whether it is sound.
+    ///
+    /// # Errors
+    /// What the storage says, also if there is no such thing.
+    fn read_side_file(&self, name: &str, offset: i64) -> Result<Bytes, LogError>;
 
     /// The producers whose sequences are known, for DescribeProducers.
     fn producers(&self) -> Vec<ProducerView>;

@@ -36,6 +36,12 @@ pub trait CompactionPass: Send {
     /// Shows a record that has a key. False if there is no memory to remember it: the pass then ends before its batch.
     fn note(&mut self, record: &Record) -> bool;
 
+    /// Whether it may be that a record which was shown goes: false spares the log from being written anew. Nothing is
+    /// shown after this.
+    fn may_drop(&mut self) -> bool {
+        true
+    }
+
     /// Whether the record, which has a key, stays. `tombstone_due`: a record without a value has been kept for
     /// `delete.retention.ms` and may go.
     fn keep(&mut self, record: &Record, tombstone_due: bool) -> bool;

@@ -128,6 +128,7 @@ pub fn run_all(open: impl Fn() -> Box<dyn Engine>) {
         epochs_end_where_the_next_begins,
         partitions_are_created_found_and_deleted,
         appends_of_many_batches_are_all_or_none,
+        what_is_kept_beside_a_log_is_there_until_it_is_replaced,
         a_closed_engine_takes_no_more,
     ];
     for check in checks {
@@ -511,6 +512,31 @@ pub fn appends_of_many_batches_are_all_or_none(engine: &dyn Engine) {
         large,
         Err(AppendError::RecordTooLargeForSegment { .. })
     ));
+}
+
+/// Side files: the newest under each name is kept, whatever becomes of the records beneath it, and goes with the log.
+pub fn what_is_kept_beside_a_log_is_there_until_it_is_replaced(engine: &dyn Engine) {
+    let log = create(engine, "t");
+    append_durably(&*log, &batch_of(&[(1, "x"), (1, "y"), (1, "z")])).expect("taken");
+    assert_eq!(log.side_files("mine").expect("listed"), [] as [i64; 0]);
+    assert!(log.read_side_file("mine", 2).is_err());
+    log.put_side_file("mine", 2, b"up to two").expect("kept");
+    log.put_side_file("other", 1, b"another's").expect("kept");
+    log.put_side_file("mine", 3, b"up to three").expect("kept");
+    log.put_side_file("mine", 3, b"again").expect("kept");
+    log.truncate_prefix(3).expect("in range");
+    engine.maintain(0);
+    assert_eq!(log.side_files("mine").expect("listed"), [3]);
+    assert_eq!(&log.read_side_file("mine", 3).expect("there")[..], b"again");
+    assert!(log.read_side_file("mine", 2).is_err(), "it was replaced");
+    assert_eq!(log.side_files("other").expect("listed"), [1]);
+
+    engine.delete(&partition("t")).expect("deleted");
+    assert!(log.put_side_file("mine", 3, b"late").is_err());
+    let new = create(engine, "t");
+    assert_eq!(new.side_files("mine").expect("listed"), [] as [i64; 0]);
+    engine.close().expect("closes");
+    assert!(new.put_side_file("mine", 0, b"late").is_err());
 }
 
 /// After a close nothing is appended any more.

@@ -131,6 +131,7 @@ struct State {
     producers: Producers,
     epochs: LeaderEpochs,
     config: Arc<LogConfig>,
+    side_files: BTreeMap<(String, i64), Bytes>,
     gone: Option<LogError>,
 }
 
@@ -359,6 +360,31 @@ impl PartitionLog for MemoryLog {
 
     fn latest_epoch(&self) -> i32 {
         lock(&self.state).epochs.latest()
+    }
+
+    fn put_side_file(&self, name: &str, offset: i64, content: &[u8]) -> Result<(), LogError> {
+        let mut state = lock(&self.state);
+        state.usable()?;
+        state.side_files.retain(|(own, _), _| own != name);
+        let key = (name.to_owned(), offset);
+        state
+            .side_files
+            .insert(key, Bytes::copy_from_slice(content));
+        Ok(())
+    }
+
+    fn side_files(&self, name: &str) -> Result<Vec<i64>, LogError> {
+        let state = lock(&self.state);
+        let own = state.side_files.keys().rev().filter(|(own, _)| own == name);
+        Ok(own.map(|(_, offset)| *offset).collect())
+    }
+
+    fn read_side_file(&self, name: &str, offset: i64) -> Result<Bytes, LogError> {
+        let state = lock(&self.state);
+        let found = state.side_files.get(&(name.to_owned(), offset)).cloned();
+        found.ok_or_else(|| LogError::NotFound {
+            partition: self.partition.clone(),
+        })
     }
 
     fn producers(&self) -> Vec<ProducerView> {

@@ -1,22 +1,158 @@
-//! Reads a shard's log from its start to its end.
+//! Reads a shard's state: its newest snapshot that fits the log, and what the log holds since.
+//!
+//! Invariant: the state is that of the log's records up to where it was read. A snapshot that cannot be used costs
+//! time and a log line, nothing else.
 
 use catchword_coordinator::{GroupShard, ReplayError};
-use catchword_log::{LogError, PartitionLog, Read, ReadLimit};
-use catchword_wire::batch::{records, split};
+use catchword_log::{LogError, PartitionLog, Read, ReadLimit, TopicPartition};
+use catchword_wire::batch::{Batch, BatchError, RecordView, split, view_records};
 use tracing::warn;
 
-/// Bytes read at once.
-const CHUNK: usize = 4 << 20;
+use super::snapshot::{self, Of, Snapshot};
 
-/// Applies every record of the log. The error says what is wrong and where.
-pub(super) fn replay(log: &dyn PartitionLog, machine: &mut GroupShard) -> Result<(), String> {
+/// Bytes read at once: little enough to stay in the processor's cache.
+const CHUNK: usize = 1 << 20;
+
+/// Where a state came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Loaded {
+    /// The state is that of all records below this offset.
+    pub(super) end: i64,
+    /// The leader epoch of the last of them, -1 if there are none.
+    pub(super) leader_epoch: i32,
+    /// The snapshot's end, 0 if there was none.
+    pub(super) snapshot_end: i64,
+    /// What the snapshot holds.
+    pub(super) snapshot: Amount,
+    /// What the log holds since.
+    pub(super) tail: Amount,
+}
+
+/// How much was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Amount {
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+}
+
+/// Makes the state of all batches that end at or below `upto`. The error says what is wrong and where.
+pub(super) fn load(
+    tp: &TopicPartition,
+    log: &dyn PartitionLog,
+    upto: i64,
+    new_machine: impl Fn() -> GroupShard,
+) -> Result<(GroupShard, Loaded), String> {
     match log.ready() {
         // What is there can still be read, and groups told where they stand.
         Ok(()) | Err(LogError::Poisoned { .. }) => {}
         Err(error) => return Err(error.to_string()),
     }
-    let mut offset = log.offsets().log_start;
-    while offset < log.offsets().log_end {
+    let (mut machine, mut loaded) =
+        newest_snapshot(tp, log, upto, &new_machine).unwrap_or_else(|| {
+            let loaded = Loaded {
+                end: log.offsets().log_start,
+                leader_epoch: -1,
+                ..Loaded::default()
+            };
+            (new_machine(), loaded)
+        });
+    replay_log(log, upto, &mut machine, &mut loaded)?;
+    Ok((machine, loaded))
+}
+
+/// The state of the newest snapshot that fits.
+fn newest_snapshot(
+    tp: &TopicPartition,
+    log: &dyn PartitionLog,
+    upto: i64,
+    new_machine: &impl Fn() -> GroupShard,
+) -> Option<(GroupShard, Loaded)> {
+    let offsets = log.side_files(snapshot::NAME).unwrap_or_else(|error| {
+        warn!("{tp}: snapshots cannot be listed, the log is read instead: {error}");
+        Vec::new()
+    });
+    for offset in offsets.into_iter().filter(|offset| *offset <= upto) {
+        match read_snapshot(log, offset, new_machine) {
+            Ok(found) => return Some(found),
+            Err(why) => warn!(
+                "{tp}: the snapshot at offset {offset} is not used, an older one or the log is read instead: {why}"
+            ),
+        }
+    }
+    None
+}
+
+fn read_snapshot(
+    log: &dyn PartitionLog,
+    offset: i64,
+    new_machine: &impl Fn() -> GroupShard,
+) -> Result<(GroupShard, Loaded), String> {
+    let bytes = log.read_side_file(snapshot::NAME, offset);
+    let bytes = bytes.map_err(|error| error.to_string())?;
+    let amount = bytes.len() as u64;
+    let Snapshot {
+        of,
+        records,
+        batches,
+    } = snapshot::decode(bytes)?;
+    if of.end != offset {
+        return Err(format!("it speaks of offset {}", of.end));
+    }
+    fits(log, of)?;
+    let mut machine = new_machine();
+    let mut found = 0;
+    for batch in split(batches) {
+        let batch = batch.map_err(|error| error.to_string())?;
+        found += batch.header.records_count.unsigned_abs() as u64;
+        apply(&batch, i64::MIN, &mut machine)?;
+    }
+    if found != records {
+        return Err(format!("it holds {found} records, not {records}"));
+    }
+    let loaded = Loaded {
+        end: of.end,
+        leader_epoch: of.leader_epoch,
+        snapshot_end: of.end,
+        snapshot: Amount {
+            records,
+            bytes: amount,
+        },
+        tail: Amount::default(),
+    };
+    Ok((machine, loaded))
+}
+
+/// Whether the log is the one that the snapshot was taken of, and still holds all that came since.
+fn fits(log: &dyn PartitionLog, of: Of) -> Result<(), String> {
+    let offsets = log.offsets();
+    if of.topic_id != log.topic_id() {
+        return Err("it is of another topic of this name".into());
+    }
+    if of.end > offsets.log_end {
+        return Err(format!("the log ends before it, at {}", offsets.log_end));
+    }
+    if of.end < offsets.log_start {
+        return Err(format!("the log begins after it, at {}", offsets.log_start));
+    }
+    // A log that lost its end and grew again has other records there, of a later epoch.
+    let (epoch, epoch_end) = log.end_offset_for_epoch(of.leader_epoch);
+    let (_, epoch_start) = log.end_offset_for_epoch(of.leader_epoch - 1);
+    let begins_before = epoch_start < of.end || of.end == offsets.log_start;
+    if epoch != of.leader_epoch || epoch_end < of.end || !begins_before {
+        return Err("the log has other records there: it lost some and grew again".into());
+    }
+    Ok(())
+}
+
+/// Applies the log's records from where `loaded` ends.
+fn replay_log(
+    log: &dyn PartitionLog,
+    upto: i64,
+    machine: &mut GroupShard,
+    loaded: &mut Loaded,
+) -> Result<(), String> {
+    let mut offset = loaded.end;
+    while offset < log.offsets().log_end.min(upto) {
         let Read::Now(read) = log.read(offset, CHUNK, ReadLimit::LogEnd, true) else {
             return Err("the log cannot be read at once".into());
         };
@@ -32,34 +168,54 @@ pub(super) fn replay(log: &dyn PartitionLog, machine: &mut GroupShard) -> Result
         }
         for batch in split(bytes) {
             let batch = batch.map_err(|e| format!("offset {offset}: {e}"))?;
-            if !batch.header.is_control() {
-                apply(&batch, machine)?;
+            let next = batch.header.next_offset();
+            if next > upto {
+                return Ok(());
             }
-            offset = batch.header.next_offset();
+            if !batch.header.is_control() {
+                apply(&batch, offset, machine)?;
+            }
+            offset = next;
+            loaded.end = next;
+            loaded.leader_epoch = batch.header.partition_leader_epoch;
+            loaded.tail.records += batch.header.records_count.unsigned_abs() as u64;
+            loaded.tail.bytes += batch.bytes.len() as u64;
         }
     }
     Ok(())
 }
 
-fn apply(batch: &catchword_wire::batch::Batch, machine: &mut GroupShard) -> Result<(), String> {
-    let at = batch.header.base_offset;
-    for record in records(batch).map_err(|e| format!("offset {at}: {e}"))? {
-        let record = record.map_err(|e| format!("batch at offset {at}: {e}"))?;
-        let Some(key) = &record.key else {
+/// What ends a batch before its end.
+struct Broken(String);
+
+impl From<BatchError> for Broken {
+    fn from(error: BatchError) -> Broken {
+        Broken(error.to_string())
+    }
+}
+
+/// Applies a batch's records from an offset on. Headers tell who moved a bookmark, which is history and not state.
+fn apply(batch: &Batch, from: i64, machine: &mut GroupShard) -> Result<(), String> {
+    let one = |record: RecordView<'_>| {
+        if record.offset < from {
+            return Ok(());
+        }
+        let Some(key) = record.key else {
             warn!(
                 "offset {}: a record without a key is skipped",
                 record.offset
             );
-            continue;
+            return Ok(());
         };
-        // Headers tell who moved a bookmark, which is history: no state comes of them yet.
-        match machine.replay(record.timestamp, key, record.value.as_deref(), &[]) {
-            Ok(()) => {}
+        match machine.replay(record.timestamp, key, record.value, &[]) {
+            Ok(()) => Ok(()),
             Err(error @ ReplayError::UnknownKeyType(_)) => {
                 warn!("offset {}: {error}: skipped", record.offset);
+                Ok(())
             }
-            Err(error) => return Err(format!("offset {}: {error}", record.offset)),
+            Err(error) => Err(Broken(format!("offset {}: {error}", record.offset))),
         }
-    }
-    Ok(())
+    };
+    let at = batch.header.base_offset;
+    view_records(batch, one).map_err(|Broken(why)| format!("batch at offset {at}: {why}"))
 }

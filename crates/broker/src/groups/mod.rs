@@ -1,32 +1,44 @@
 //! The group coordinators of this broker: one shard for each partition of `__consumer_offsets`.
 //!
 //! Here asynchrony and storage meet the pure state machines of `catchword-coordinator`. What a shard decides is in
-//! [`shard`], how it is read back in [`load`], when its timers fire in [`timers`].
+//! [`shard`], how it is read back in [`load`] and in which order in [`loading`], who keeps snapshots so that little has to
+//! be read in [`keeper`], how long its log remembers in [`history`], when its timers fire in [`timers`].
 
+mod history;
+mod keeper;
 mod load;
+mod loading;
 mod shard;
+mod snapshot;
 mod timers;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use catchword_config::{BrokerConfig, Durability};
 use catchword_coordinator::{Call as GroupCall, GroupConfig, Reply, partition_for};
 use catchword_wire::{ErrorCode, Str, Uuid};
-use tracing::info;
 
 use crate::broker::Broker;
 use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, Topic, TopicError};
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
+pub use history::compaction_policy;
+use keeper::Keeper;
 use shard::Shard;
 pub(crate) use timers::Timers;
+
+/// How long a start waits for shards to be read: where there is little to read no client meets one that is not.
+const START_PATIENCE: Duration = Duration::from_millis(25);
+/// The same for a topic that was just made, whose shards are empty.
+const NEW_PATIENCE: Duration = Duration::from_secs(2);
 
 /// All shards, once the topic exists.
 pub(crate) struct Groups {
     shards: RwLock<Arc<Vec<Arc<Shard>>>>,
-    /// Held while shards are started, so that it happens once.
-    starting: Mutex<()>,
+    /// Held while shards are started, so that it happens once. Keeps their snapshots from then on.
+    keeper: Mutex<Option<Keeper>>,
     timers: Arc<Timers>,
 }
 
@@ -34,7 +46,7 @@ impl Groups {
     pub(crate) fn new(timers: Arc<Timers>) -> Groups {
         Groups {
             shards: RwLock::default(),
-            starting: Mutex::default(),
+            keeper: Mutex::default(),
             timers,
         }
     }
@@ -49,7 +61,7 @@ impl Groups {
     /// Starts the shards if the topic is there already: at the broker's start.
     pub(crate) fn start_existing(&self, catalog: &Catalog) {
         if let Some(topic) = catalog.topic(OFFSETS_TOPIC) {
-            self.start(catalog, &topic);
+            self.start(catalog, &topic, START_PATIENCE);
         }
     }
 
@@ -72,12 +84,12 @@ impl Groups {
             }
             Err(error) => return Err(error),
         };
-        self.start(catalog, &topic);
+        self.start(catalog, &topic, NEW_PATIENCE);
         Ok(())
     }
 
-    fn start(&self, catalog: &Catalog, topic: &Topic) {
-        let _once = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+    fn start(&self, catalog: &Catalog, topic: &Topic, patience: Duration) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.shards().is_empty() {
             return;
         }
@@ -97,22 +109,8 @@ impl Groups {
         let shards = Arc::new(shards);
         *self.shards.write().unwrap_or_else(PoisonError::into_inner) = shards.clone();
         self.timers.attach(shards.clone());
-        // A shard without records is ready at once; the others are read in the background.
-        let (empty, full): (Vec<_>, Vec<_>) = shards.iter().cloned().partition(|s| s.is_empty());
-        empty.iter().for_each(Shard::load);
-        if full.is_empty() {
-            return;
-        }
-        std::thread::spawn(move || {
-            let begun = std::time::Instant::now();
-            full.iter().for_each(Shard::load);
-            let counts: Vec<(usize, usize)> = full.iter().map(|s| s.counts()).collect();
-            let (groups, offsets) = counts.iter().fold((0, 0), |(g, o), c| (g + c.0, o + c.1));
-            info!(
-                "{groups} groups with {offsets} committed offsets read in {} ms",
-                begun.elapsed().as_millis()
-            );
-        });
+        loading::load_all(&shards, patience);
+        *keeper = Some(Keeper::start(shards));
     }
 
     /// The shard of a group.
@@ -164,6 +162,15 @@ impl Groups {
     /// Answers whoever waits, and takes no more.
     pub(crate) fn stop(&self) {
         self.shards().iter().for_each(|s| s.stop());
+    }
+
+    /// After a [`stop`](Groups::stop): makes snapshots, so that the next start has little to read. Blocks for a few
+    /// seconds at most.
+    pub(crate) fn keep_snapshots(&self) {
+        let keeper = self.keeper.lock().map(|mut keeper| keeper.take());
+        if let Ok(Some(keeper)) = keeper {
+            keeper.finish();
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! A record that cannot be stored leaves the machine ahead of its log: then it is dropped and read anew from the log.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use catchword_coordinator::{
@@ -19,7 +20,7 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
-use super::load;
+use super::load::{self, Amount, Loaded};
 use super::timers::Timers;
 use crate::clock;
 use crate::dispatch::Call;
@@ -33,11 +34,28 @@ const MAX_BATCH_BYTES: usize = 900_000;
 pub(crate) struct Shard {
     index: usize,
     pub(super) partition: Arc<Partition>,
-    config: GroupConfig,
+    pub(super) config: GroupConfig,
     /// Whether answers wait for fdatasync: `offsets.durability`.
     durable: bool,
     timers: Arc<Timers>,
+    /// Somebody has asked for it while it was being loaded.
+    wanted: AtomicBool,
+    kept: Mutex<Kept>,
     state: Mutex<State>,
+}
+
+/// What is known of the shard's newest snapshot.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Kept {
+    /// It speaks of the log up to this offset.
+    pub(super) end: i64,
+    pub(super) amount: Amount,
+    /// Bytes of the log when it was made.
+    pub(super) log_bytes: u64,
+    /// What the partition said of its appends when the shard was last looked at.
+    pub(super) looked_at: Option<i64>,
+    /// What the shard was loaded from.
+    loaded: Loaded,
 }
 
 enum State {
@@ -83,6 +101,8 @@ impl Shard {
             config,
             durable,
             timers,
+            wanted: AtomicBool::new(false),
+            kept: Mutex::default(),
             state: Mutex::new(State::Loading),
         })
     }
@@ -91,13 +111,19 @@ impl Shard {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is certainly nothing to load.
-    pub(super) fn is_empty(&self) -> bool {
-        if self.partition.log.ready().is_err() {
-            return false;
-        }
-        let offsets = self.partition.log.offsets();
-        offsets.log_start == offsets.log_end
+    /// What is known of its newest snapshot. Not to be held while anything else is locked.
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the shard was loaded from.
+    pub(super) fn loaded(&self) -> Loaded {
+        self.kept().loaded
+    }
+
+    /// Whether somebody has asked for it while it was being loaded.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_loading(&self) -> bool {
@@ -114,14 +140,25 @@ impl Shard {
     /// Reads the log into a new machine. Blocks.
     pub(super) fn load(self: &Arc<Shard>) {
         let seed = u128::from_be_bytes(random::bytes());
-        let mut machine = GroupShard::new(self.config.clone(), seed);
-        if let Err(why) = load::replay(&*self.partition.log, &mut machine) {
-            error!(
-                "{}: its groups cannot be served: {why}; `catchword doctor` tells more",
-                self.partition.tp
-            );
-            return;
-        }
+        let new_machine = || GroupShard::new(self.config.clone(), seed);
+        let log = &*self.partition.log;
+        let (machine, loaded) = match load::load(&self.partition.tp, log, i64::MAX, new_machine) {
+            Ok(found) => found,
+            Err(why) => {
+                error!(
+                    "{}: its groups cannot be served: {why}; `catchword doctor` tells more",
+                    self.partition.tp
+                );
+                return;
+            }
+        };
+        *self.kept() = Kept {
+            end: loaded.snapshot_end,
+            amount: loaded.snapshot,
+            log_bytes: log.size_bytes().saturating_sub(loaded.tail.bytes),
+            looked_at: None,
+            loaded,
+        };
         let mut active = Active {
             machine,
             out: Output::default(),
@@ -161,6 +198,7 @@ impl Shard {
             let active = match &mut *state {
                 State::Active(active) => active,
                 State::Loading => {
+                    self.wanted.store(true, Ordering::Relaxed);
                     return Outcome::Now(Some(
                         request.refuse(ErrorCode::CoordinatorLoadInProgress),
                     ));

@@ -70,6 +70,13 @@ impl TestBroker {
         TestBroker::open(dir, settings)
     }
 
+    /// Another broker on a copy of the data as it is now: what a kill -9 would leave.
+    pub(crate) fn on_a_copy(&self) -> TestBroker {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(self.dir.path(), copy.path());
+        TestBroker::open(copy, self.settings.clone())
+    }
+
     pub(crate) fn stop(&mut self) {
         if let (Some(running), Some(runtime)) = (self.running.take(), self.runtime.take()) {
             runtime.block_on(running.stop()).unwrap();
@@ -116,6 +123,19 @@ impl Drop for TestBroker {
     }
 }
 
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
 async fn run(dir: &Path, settings: &[(String, String)]) -> Running {
     let mut pairs = vec![
         ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned()),
@@ -127,7 +147,11 @@ async fn run(dir: &Path, settings: &[(String, String)]) -> Running {
     ];
     pairs.extend_from_slice(settings);
     let config = BrokerConfig::from_pairs(&pairs).unwrap();
-    let engine = LocalEngine::open(dir, LocalOptions::default()).unwrap();
+    let options = LocalOptions {
+        compaction_policy: catchword_broker::compaction_policy(&config),
+        ..LocalOptions::default()
+    };
+    let engine = LocalEngine::open(dir, options).unwrap();
     let identity = Identity::load(dir, &config).unwrap();
     catchword_broker::start(config, Arc::new(engine), identity)
         .await

@@ -39,7 +39,7 @@ fn commit_request(group: &str, topic: &str, offsets: &[(i32, i64)]) -> OffsetCom
     }
 }
 
-fn commit(
+pub(crate) fn commit(
     client: &mut Client,
     group: &str,
     topic: &str,
@@ -59,7 +59,7 @@ fn commit(
     codes
 }
 
-fn fetch_offset(client: &mut Client, group: &str, topic: &str, partition: i32) -> i64 {
+pub(crate) fn fetch_offset(client: &mut Client, group: &str, topic: &str, partition: i32) -> i64 {
     let request = OffsetFetchRequest {
         groups: vec![OffsetFetchRequestGroup {
             group_id: Str::copy(group),

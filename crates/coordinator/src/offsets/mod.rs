@@ -7,6 +7,7 @@ mod commit;
 mod delete;
 mod expire;
 mod fetch;
+pub(crate) mod history;
 
 use catchword_wire::records::OffsetCommitValue;
 use catchword_wire::{Str, Uuid};

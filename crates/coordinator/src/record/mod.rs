@@ -7,6 +7,7 @@
 mod group_metadata;
 pub mod headers;
 mod offset_commit;
+pub(crate) mod quick;
 
 use bytes::Bytes;
 use catchword_wire::records::{GroupMetadataValue, OffsetCommitValue};
@@ -88,6 +89,15 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Record, ReplayE
         }
         unknown => Err(ReplayError::UnknownKeyType(unknown)),
     }
+}
+
+/// Whether a key is that of a committed offset.
+pub(crate) fn is_offset_key(key: &[u8]) -> bool {
+    let key_type = key.first_chunk().map(|bytes| i16::from_be_bytes(*bytes));
+    matches!(
+        key_type,
+        Some(key_type::LEGACY_OFFSET_COMMIT | key_type::OFFSET_COMMIT)
+    )
 }
 
 fn decoder(bytes: &[u8]) -> Decoder {

@@ -1,13 +1,13 @@
 //! The shard and its log: state out of records, on load and when it ends.
 
 use bytes::Bytes;
-use catchword_wire::{ErrorCode, Str};
+use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
 use crate::effect::{CoordinatorRecord, Headers, Output};
 use crate::group::{ClassicGroup, Group, GroupKind, Scope};
 use crate::offsets::Bookmark;
-use crate::record::{self, Record, ReplayError};
+use crate::record::{self, Record, ReplayError, quick};
 
 impl GroupShard {
     /// Applies a record of the log, on load.
@@ -22,6 +22,13 @@ impl GroupShard {
         value: Option<&[u8]>,
         _headers: &[catchword_wire::batch::Header],
     ) -> Result<(), ReplayError> {
+        if let Some(key) = quick::offset_key(key)
+            && let Some(bookmark) = value.and_then(quick::bookmark)
+        {
+            let group = self.group_or_new(key.group_id);
+            group.offsets.put(key.topic, key.partition, bookmark);
+            return Ok(());
+        }
         match record::decode(key, value)? {
             Record::Offset {
                 group_id,
@@ -69,7 +76,7 @@ impl GroupShard {
         Ok(())
     }
 
-    fn group_or_new(&mut self, group_id: &Str) -> &mut Group {
+    fn group_or_new(&mut self, group_id: &str) -> &mut Group {
         if !self.groups.contains_key(group_id) {
             let group = Group::new(group_id);
             self.groups.insert(group.id.clone(), group);
@@ -119,5 +126,23 @@ impl GroupShard {
             }
         }
         out.records
+    }
+
+    /// As [`dump_records`](GroupShard::dump_records), with what a replay leaves besides: a group without a record of its
+    /// own that has lost all its bookmarks is there until the next [`expire_offsets`](GroupShard::expire_offsets). It is
+    /// made by a bookmark that is set and taken away again.
+    pub fn snapshot_records(&self) -> Vec<CoordinatorRecord> {
+        let mut out = Output::default();
+        let headers = Headers::default();
+        let nowhere = Bookmark::new(0, -1, 0, Uuid::ZERO, Str::EMPTY, None);
+        for group in self.groups.values() {
+            if group.recorded().is_none() && group.offsets.is_empty() {
+                record::offset_commit(&group.id, "", 0, &nowhere, &headers, &mut out);
+                record::offset_tombstone(&group.id, "", 0, &headers, &mut out);
+            }
+        }
+        let mut records = self.dump_records();
+        records.append(&mut out.records);
+        records
     }
 }

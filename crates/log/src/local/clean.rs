@@ -105,6 +105,9 @@ impl LocalLog {
             tracing::warn!(partition = %self.partition, "there is not enough memory to compact a single batch");
             return Ok(plan.first_dirty);
         }
+        if !pass.may_drop() {
+            return Ok(end.max(plan.first_dirty));
+        }
         let producers: HashMap<i64, i64> = {
             let writer = lock(&loaded.writer);
             let last = writer.producers.iter();

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
+use bytes::Bytes;
 use catchword_wire::Uuid;
 
 use super::append::{Stopped, Writer};
@@ -17,7 +18,7 @@ use super::engine::Core;
 use super::read::Hints;
 use super::segment::{Segment, lock};
 use super::sync::SyncState;
-use super::{append, load, read, time};
+use super::{append, load, read, side_file, time};
 use crate::api::{
     Append, Appended, Fetched, FlushCallback, Offsets, PartitionLog, ProducerView, Read, ReadLimit,
     TimestampOffset, TopicPartition,
@@ -235,6 +236,18 @@ impl PartitionLog for LocalLog {
     fn latest_epoch(&self) -> i32 {
         self.loaded()
             .map_or(-1, |loaded| lock(&loaded.writer).epochs.latest())
+    }
+
+    fn put_side_file(&self, name: &str, offset: i64, content: &[u8]) -> Result<(), LogError> {
+        side_file::put(self, name, offset, content)
+    }
+
+    fn side_files(&self, name: &str) -> Result<Vec<i64>, LogError> {
+        side_file::offsets(self, name)
+    }
+
+    fn read_side_file(&self, name: &str, offset: i64) -> Result<Bytes, LogError> {
+        side_file::read(self, name, offset)
     }
 
     fn producers(&self) -> Vec<ProducerView> {

@@ -143,7 +143,9 @@ fn sweep(engine: &LocalEngine, state: &mut Maintenance, now_ms: i64) {
         }
         state.count(engine);
         state.cursor = Some(log.partition.clone());
+        // A start is no reason to go through every log again.
         let last_pass_ms = state.compacted_ms.get(&log.partition).copied();
+        let last_pass_ms = last_pass_ms.or(state.first_step_ms);
         if let Some(plan) = compaction_of(engine, &log, last_pass_ms, now_ms)
             && dirtiest
                 .as_ref()

@@ -22,6 +22,7 @@ mod read;
 mod recover;
 mod retention;
 mod segment;
+mod side_file;
 mod sync;
 mod tidy;
 mod time;

@@ -24,6 +24,8 @@ pub(crate) const CLEANED: &str = ".cleaned";
 pub(crate) const SWAP: &str = ".swap";
 /// Bytes that recovery cut off though whole batches were among them. Kafka does not look at these.
 pub(crate) const CUT: &str = ".cut";
+/// What the extension of a side file begins with; after it stands what its owner calls it. Kafka does not look at these.
+pub(crate) const SIDE_FILE: &str = "cw-";
 /// What the directory of a deleted partition ends with.
 pub(crate) const DELETE_DIR: &str = "-delete";
 
@@ -50,6 +52,11 @@ pub(crate) fn parse_file_name(name: &str) -> Option<(i64, &str)> {
         return None;
     }
     Some((digits.parse().ok()?, extension))
+}
+
+/// Whether this is the name of a side file, or of one that is being written.
+pub(crate) fn is_side_file(name: &str) -> bool {
+    parse_file_name(name).is_some_and(|(_, extension)| extension.starts_with(SIDE_FILE))
 }
 
 /// The partition whose directory has this name. Directories of deleted partitions and of replicas that Kafka is moving

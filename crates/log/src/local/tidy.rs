@@ -64,7 +64,10 @@ fn finish_swaps(disk: &Disk, dir: &Path, swaps: &[String]) -> Result<(), LogErro
         tracing::info!(dir = %dir.display(), base, end, "finishing a compaction that a crash interrupted");
         for name in list(dir)? {
             let replaced = offset_of(&name).is_some_and(|offset| (base..end).contains(&offset));
-            if replaced && !name.ends_with(SWAP) && !name.ends_with(names::SNAPSHOT) {
+            let stays = name.ends_with(SWAP)
+                || name.ends_with(names::SNAPSHOT)
+                || names::is_side_file(&name);
+            if replaced && !stays {
                 disk.remove_file(&dir.join(&name))?;
             }
         }

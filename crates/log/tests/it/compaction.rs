@@ -213,9 +213,9 @@ fn a_pass_with_little_memory_does_a_part_at_a_time() {
 }
 
 /// Fails everything from the n-th change on, as if the process had died there.
-struct DiesAt {
-    at: AtomicUsize,
-    seen: AtomicUsize,
+pub(crate) struct DiesAt {
+    pub(crate) at: AtomicUsize,
+    pub(crate) seen: AtomicUsize,
 }
 
 impl DiskHook for DiesAt {

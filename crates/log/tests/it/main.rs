@@ -14,4 +14,5 @@ mod kill;
 mod power;
 mod restart;
 mod retention;
+mod side_files;
 mod support;

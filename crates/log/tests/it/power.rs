@@ -170,6 +170,13 @@ struct Known {
     durable: Vec<i64>,
     /// The largest log start that was said to be durable.
     start: i64,
+    /// The newest side file that was said to be kept, and one that may be.
+    side_file: (i64, i64),
+}
+
+/// What a side file holds that speaks of the log up to an offset.
+fn side_file(end: i64) -> String {
+    format!("up to {end}; ").repeat(150)
 }
 
 fn flush(log: &dyn PartitionLog, end: i64) -> bool {
@@ -216,6 +223,13 @@ fn work(engine: &LocalEngine, random: &mut Random, known: &mut [Known; 2]) -> Op
                 if log.truncate_prefix(new).ok()? == new {
                     known.start = new;
                 }
+            }
+            2 => {
+                let end = log.offsets().durable_end;
+                known.side_file.1 = end;
+                let content = side_file(end);
+                log.put_side_file("notes", end, content.as_bytes()).ok()?;
+                known.side_file.0 = end;
             }
             _ => {
                 let (key, value) = (format!("k{}", random.below(6)), format!("v{n}"));
@@ -277,6 +291,21 @@ fn check(dir: &Path, known: &[Known; 2], seed: u64) {
                 found.contains_key(offset) || overwritten,
                 "{context}: lost {offset}"
             );
+        }
+        let kept = log.side_files("notes").unwrap();
+        let newest = kept.first().copied().unwrap_or_default();
+        let (sure, perhaps) = known.side_file;
+        assert!(
+            newest == sure || newest == perhaps,
+            "{context}: {kept:?}, not {sure}"
+        );
+        for end in kept {
+            let content = log.read_side_file("notes", end).unwrap();
+            assert!(
+                content == side_file(end).as_bytes(),
+                "{context}: torn at {end}"
+            );
+            assert!(end <= offsets.log_end, "{context}: it is ahead of its log");
         }
         // And it goes on.
         let next = log

@@ -40,6 +40,7 @@ mod split;
 mod stamp;
 mod validate;
 mod varint;
+mod view;
 
 pub use builder::{BatchBuilder, BuildError, NewRecord};
 pub use control::{ControlRecord, end_transaction_marker};
@@ -54,3 +55,4 @@ pub use stamp::{Stamp, stamped_header, stamped_prefix};
 pub use validate::{
     DEFAULT_MAX_INFLATED_BYTES, TimestampPolicy, ValidateOptions, Validated, validate,
 };
+pub use view::{RecordView, view_records};

@@ -5,7 +5,7 @@ use std::io::Write;
 use bytes::BytesMut;
 use catchword_wire::batch::{
     Batch, BatchError, Compression, HEADER_LEN, InvalidBatch, ValidateOptions, code, records,
-    split, validate,
+    split, validate, view_records,
 };
 
 use crate::{CODECS, parse, sample, with_crc, with_payload};
@@ -13,11 +13,19 @@ use crate::{CODECS, parse, sample, with_crc, with_payload};
 /// Validates and reads the batch; what validates must read in full.
 fn exercise(batch: &Batch) {
     let valid = validate(batch, &ValidateOptions::default());
+    let mut viewed = 0;
+    let all_viewed = view_records(batch, |_| {
+        viewed += 1;
+        Ok::<(), BatchError>(())
+    });
     let Ok(read) = records(batch) else {
-        assert!(valid.is_err());
+        assert!(valid.is_err() && all_viewed.is_err());
         return;
     };
     let read: Vec<_> = read.collect();
+    assert_eq!(all_viewed.is_ok(), read.iter().all(Result::is_ok));
+    // What ends after the last record is told apart from the record in place, and together with it otherwise.
+    assert!(viewed >= read.iter().filter(|r| r.is_ok()).count());
     if let Ok(valid) = valid {
         assert_eq!(read.len(), valid.records_count as usize);
         for (index, record) in read.into_iter().enumerate() {

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use catchword_wire::batch::{
-    Batch, BatchBuilder, BatchHeader, Header, NewRecord, Record, ValidateOptions, records, validate,
+    Batch, BatchBuilder, BatchError, BatchHeader, Header, NewRecord, Record, RecordView,
+    ValidateOptions, records, validate, view_records,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -45,7 +46,23 @@ fn new(record: &Record) -> NewRecord<'_> {
 }
 
 fn read(batch: &Batch) -> Vec<Record> {
-    records(batch).unwrap().map(Result::unwrap).collect()
+    let all: Vec<Record> = records(batch).unwrap().map(Result::unwrap).collect();
+    // Looked at in place they are the same.
+    let mut next = all.iter();
+    view_records(batch, |view| {
+        let record = next.next().expect("no more records than there are");
+        let expected = RecordView {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+        };
+        assert_eq!(view, expected);
+        Ok::<(), BatchError>(())
+    })
+    .unwrap();
+    assert!(next.next().is_none());
+    all
 }
 
 proptest! {

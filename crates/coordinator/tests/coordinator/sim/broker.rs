@@ -53,6 +53,8 @@ pub(crate) struct Broker {
     shadow: GroupShard,
     pub(crate) incarnation: u64,
     durable: Vec<(i64, CoordinatorRecord)>,
+    /// How much of the durable log it speaks of, and its records.
+    snapshot: (usize, Vec<(i64, CoordinatorRecord)>),
     in_flight: VecDeque<Batch>,
     waiting: BTreeMap<ReplyTo, Caller>,
     next_to: u64,
@@ -60,6 +62,15 @@ pub(crate) struct Broker {
     /// Timers that were set and that the world has not heard of.
     pub(crate) new_timers: Vec<(TimerKey, i64)>,
     steps: u64,
+}
+
+fn replay(shard: &mut GroupShard, records: &[(i64, CoordinatorRecord)]) {
+    for (timestamp_ms, record) in records {
+        let value = record.value.as_deref();
+        shard
+            .replay(*timestamp_ms, &record.key, value, &record.headers)
+            .unwrap();
+    }
 }
 
 impl Broker {
@@ -71,6 +82,7 @@ impl Broker {
             shard: None,
             incarnation: 0,
             durable: Vec::new(),
+            snapshot: (0, Vec::new()),
             in_flight: VecDeque::new(),
             waiting: BTreeMap::new(),
             next_to: 0,
@@ -102,17 +114,36 @@ impl Broker {
         let seed = u128::from(self.incarnation) << 64 | 7;
         let mut shard = GroupShard::new(self.config.clone(), seed);
         self.shadow = GroupShard::new(self.config.clone(), 0);
-        for (timestamp_ms, record) in &self.durable {
-            let value = record.value.as_deref();
-            shard
-                .replay(*timestamp_ms, &record.key, value, &record.headers)
-                .unwrap();
-            self.shadow
-                .replay(*timestamp_ms, &record.key, value, &record.headers)
-                .unwrap();
+        replay(&mut self.shadow, &self.durable);
+        let (snapshot_end, snapshot) = &self.snapshot;
+        // A log that lost what was durable is one that no snapshot fits.
+        let tail = self.durable.get(*snapshot_end..);
+        replay(&mut shard, tail.map_or(&[], |_| snapshot));
+        replay(&mut shard, tail.unwrap_or(&self.durable));
+        let state = |shard: &GroupShard| (shard.snapshot_records(), shard.counts());
+        if state(&shard) != state(&self.shadow) {
+            return Err(Violation(
+                "a snapshot and what came since give another state than the whole log".into(),
+            ));
         }
         self.shard = Some(shard);
         self.act(checker, |shard, out| shard.loaded(now_ms, out))
+    }
+
+    /// Now and then notes the state at some place in the durable log that is not before the last snapshot's: made of
+    /// that snapshot and the log alone, as the broker does it, while the shard goes on.
+    fn take_snapshot(&mut self) {
+        let (from, snapshot) = &self.snapshot;
+        let more = self.durable.len().saturating_sub(*from);
+        if more == 0 || !self.steps.is_multiple_of(5) {
+            return;
+        }
+        let end = from + 1 + (self.steps as usize * 31) % more;
+        let mut shard = GroupShard::new(self.config.clone(), 0);
+        replay(&mut shard, snapshot);
+        replay(&mut shard, &self.durable[*from..end]);
+        let records = shard.snapshot_records().into_iter();
+        self.snapshot = (end, records.map(|record| (0, record)).collect());
     }
 
     /// A call arrives. While it is down nobody answers.
@@ -212,6 +243,7 @@ impl Broker {
                 .extend(batch.records.into_iter().map(|record| (now_ms, record)));
             answers.extend(self.perform(batch.effects, checker)?);
         }
+        self.take_snapshot();
         Ok(answers)
     }
 

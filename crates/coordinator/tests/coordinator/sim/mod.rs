@@ -6,7 +6,7 @@
 //!   goes back unasked);
 //! - in one generation a partition has one owner, and only the present generation moves bookmarks;
 //! - no answer is sent before what it depends on is durable, and none twice;
-//! - the log alone gives the very state that the coordinator holds;
+//! - the log alone gives the very state that the coordinator holds, and so do a snapshot and what the log holds since;
 //! - when faults stop, every group becomes stable.
 //!
 //! `SIM_SEED=17 cargo test -p catchword-coordinator sim` runs one seed; `SIM_SECONDS=600` lets fresh seeds run longer.
