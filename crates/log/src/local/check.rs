@@ -14,7 +14,7 @@ use super::names::{self, CLEANED, CUT, DELETED, SWAP};
 use super::recover::holds_whole_batch;
 use super::segment::file_len;
 use super::walk::{Located, Walk, read_batch};
-use super::{checkpoint, tidy};
+use super::{checkpoint, format, tidy};
 use crate::api::TopicPartition;
 use crate::epochs::LeaderEpochs;
 use crate::{LogError, producer_snapshot};
@@ -80,6 +80,7 @@ pub fn check_dir(
         true => Some(acquire(path)?),
         false => None,
     };
+    format::check(path)?;
     let mut check = Check {
         dir: path.to_owned(),
         partition: None,

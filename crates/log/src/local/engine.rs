@@ -19,7 +19,7 @@ use super::disk::{Disk, DiskHook};
 use super::log::LocalLog;
 use super::maintain::Maintenance;
 use super::segment::lock;
-use super::{checkpoint, names, tidy};
+use super::{checkpoint, format, names, tidy};
 use crate::api::{Engine, PartitionLog, StorageInfo, TopicPartition};
 use crate::{CompactionPolicy, LatestValue, LogConfig, LogError};
 
@@ -159,6 +159,7 @@ impl LocalEngine {
         let disk = Disk::new(options.disk_hook.clone());
         disk.create_dir(dir)?;
         let lock_file = acquire(dir)?;
+        format::enter(&disk, dir)?;
         let marker = dir.join(names::CLEAN_SHUTDOWN);
         let was_clean = marker.exists();
         if was_clean {
@@ -471,7 +472,7 @@ pub(crate) fn read_offsets(
 }
 
 /// The topic's id as the directory says it; zero if it does not.
-fn stored_topic_id(dir: &Path) -> Uuid {
+pub(crate) fn stored_topic_id(dir: &Path) -> Uuid {
     let text = fs::read_to_string(dir.join(names::PARTITION_METADATA)).unwrap_or_default();
     names::parse_partition_metadata(&text).unwrap_or(Uuid::ZERO)
 }

@@ -11,6 +11,7 @@ mod clean;
 mod committer;
 mod disk;
 mod engine;
+mod format;
 mod index;
 mod load;
 mod log;
@@ -20,6 +21,7 @@ mod read;
 mod recover;
 mod retention;
 mod segment;
+mod stopped;
 mod sync;
 mod tidy;
 mod time;
@@ -28,3 +30,7 @@ mod walk;
 pub use check::{CheckSummary, Finding, Severity, check_dir};
 pub use disk::{DiskHook, DiskOperation};
 pub use engine::{LocalEngine, LocalOptions, PolicyOfTopic};
+pub use stopped::{
+    Checkpoint, StoppedDir, StoppedPartition, bytes_of_records, oldest_message_format,
+    read_batch_file, read_stopped_log,
+};
