@@ -5,6 +5,8 @@ use catchword_log::{LogError, PartitionLog, Read, ReadLimit};
 use catchword_wire::batch::{records, split};
 use tracing::warn;
 
+use super::transactional::Transactional;
+
 /// Bytes read at once.
 const CHUNK: usize = 4 << 20;
 
@@ -16,6 +18,7 @@ pub(super) fn replay(log: &dyn PartitionLog, machine: &mut GroupShard) -> Result
         Err(error) => return Err(error.to_string()),
     }
     let mut offset = log.offsets().log_start;
+    let mut transactional = Transactional::default();
     while offset < log.offsets().log_end {
         let Read::Now(read) = log.read(offset, CHUNK, ReadLimit::LogEnd, true) else {
             return Err("the log cannot be read at once".into());
@@ -32,11 +35,16 @@ pub(super) fn replay(log: &dyn PartitionLog, machine: &mut GroupShard) -> Result
         }
         for batch in split(bytes) {
             let batch = batch.map_err(|e| format!("offset {offset}: {e}"))?;
-            if !batch.header.is_control() {
+            offset = batch.header.next_offset();
+            let counted = transactional.pass(batch);
+            for batch in counted.map_err(|e| format!("below offset {offset}: {e}"))? {
                 apply(&batch, machine)?;
             }
-            offset = batch.header.next_offset();
         }
+    }
+    if transactional.unfinished() > 0 {
+        let count = transactional.unfinished();
+        warn!("commits of {count} transactions that never ended are skipped");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod load;
 mod shard;
 mod timers;
+mod transactional;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
