@@ -121,6 +121,12 @@ fn missing(
     let ends = stopped
         .checkpoint(Checkpoint::HighWatermarks)
         .unwrap_or_default();
+    // Where a deleted topic's directory has the name, the end was that one's.
+    let strays: Vec<_> = directories
+        .strays
+        .iter()
+        .filter_map(|dir| Some(dir.file_name()?.to_string_lossy()))
+        .collect();
     let (mut elsewhere, mut lost, mut unmade) = (Vec::new(), Vec::new(), Vec::new());
     for topic in metadata.topics.values() {
         for (index, partition) in &topic.partitions {
@@ -133,7 +139,9 @@ fn missing(
             let other = |id: &Uuid| !reserved(id) && own_id.is_some_and(|own| own != *id);
             if partition.directories.iter().any(other) {
                 elsewhere.push(name);
-            } else if ends.get(&name).is_some_and(|end| *end > 0) {
+            } else if ends.get(&name).is_some_and(|end| *end > 0)
+                && !strays.iter().any(|stray| **stray == *name.to_string())
+            {
                 lost.push(name);
             } else {
                 unmade.push(name);

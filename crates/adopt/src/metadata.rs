@@ -58,10 +58,13 @@ pub(crate) struct KafkaMetadata {
 }
 
 impl KafkaMetadata {
-    /// Applies a batch of the log or of a snapshot.
-    pub(crate) fn apply_batch(&mut self, batch: &Batch) -> Result<(), String> {
+    /// Applies a batch of the log or of a snapshot, from the offset `from` on.
+    pub(crate) fn apply_batch(&mut self, batch: &Batch, from: i64) -> Result<(), String> {
         for record in records(batch).map_err(|error| error.to_string())? {
             let record = record.map_err(|error| error.to_string())?;
+            if record.offset < from {
+                continue;
+            }
             let applied = match batch.header.is_control() {
                 true => self.control(&record),
                 false => self.frame(record.value.clone().unwrap_or_default()),

@@ -48,8 +48,8 @@ fn apply(
     let (mut first, mut outcome) = (None, Ok(()));
     read(&mut |batch| {
         first.get_or_insert(batch.header.base_offset);
-        if outcome.is_ok() && batch.header.base_offset >= from {
-            outcome = metadata.apply_batch(batch);
+        if outcome.is_ok() && batch.header.last_offset() >= from {
+            outcome = metadata.apply_batch(batch, from);
         }
     })?;
     outcome.map_err(AdoptError::Metadata)?;
