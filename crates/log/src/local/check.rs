@@ -6,14 +6,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use catchword_wire::batch::{Batch, records};
+use catchword_wire::batch::{BatchError, records};
 
+use super::check_index::{Offsets, Times};
 use super::engine::{acquire, read_offsets};
-use super::index::{OffsetEntry, TimeEntry, read_offset_entries, read_time_entries};
-use super::names::{self, CLEANED, CUT, DELETED, SWAP};
-use super::recover::holds_whole_batch;
+use super::names::{self, CLEANED, CUT, DAMAGED, DELETED, SWAP};
+use super::recover::find_whole_batch;
+use super::repair::Mend;
 use super::segment::file_len;
-use super::walk::{Located, Walk, read_batch};
+use super::walk::{Located, Walk, WalkError, read_batch};
 use super::{checkpoint, format, tidy};
 use crate::api::TopicPartition;
 use crate::epochs::LeaderEpochs;
@@ -43,6 +44,8 @@ pub struct Finding {
     pub what: String,
     /// What to do, or what happens by itself.
     pub advice: String,
+    /// What [`repair_dir`](crate::repair_dir) does about it, if it can do something.
+    pub mend: Option<Mend>,
 }
 
 /// What was read.
@@ -74,20 +77,31 @@ pub fn check_dir(
     path: &Path,
     on_finding: &mut dyn FnMut(&Finding),
 ) -> Result<CheckSummary, LogError> {
-    let all = tidy::list(path)?;
+    tidy::list(path)?;
     // A directory that was never opened is not made to look as if it had been.
     let _lock = match path.join(names::LOCK).exists() {
         true => Some(acquire(path)?),
         false => None,
     };
+    check_locked(path, on_finding)
+}
+
+/// As [`check_dir`], for whoever has the lock.
+pub(crate) fn check_locked(
+    path: &Path,
+    on_finding: &mut dyn FnMut(&Finding),
+) -> Result<CheckSummary, LogError> {
     format::check(path)?;
+    let all = tidy::list(path)?;
     let mut check = Check {
         dir: path.to_owned(),
+        clean: path.join(names::CLEAN_SHUTDOWN).exists(),
         partition: None,
+        durable: 0,
         summary: CheckSummary::default(),
         on_finding,
     };
-    if !path.join(names::CLEAN_SHUTDOWN).exists() {
+    if !check.clean {
         check.note(
             path,
             "the broker was not stopped cleanly",
@@ -108,6 +122,7 @@ pub fn check_dir(
             && dir.is_dir()
         {
             check.partition = Some(partition.clone());
+            check.durable = recovery_points.get(&partition).copied().unwrap_or(0);
             let end = check.partition_dir(&dir)?;
             check.end(
                 &dir,
@@ -129,13 +144,23 @@ pub fn check_dir(
 
 struct Check<'a> {
     dir: PathBuf,
+    clean: bool,
     partition: Option<TopicPartition>,
+    /// Up to where the partition's records were on stable storage.
+    durable: i64,
     summary: CheckSummary,
     on_finding: &'a mut dyn FnMut(&Finding),
 }
 
 impl Check<'_> {
-    fn find(&mut self, severity: Severity, path: &Path, what: impl Into<String>, advice: &str) {
+    fn find(
+        &mut self,
+        severity: Severity,
+        path: &Path,
+        what: impl Into<String>,
+        advice: &str,
+        mend: Option<Mend>,
+    ) {
         match severity {
             Severity::Note => self.summary.notes += 1,
             Severity::Mends => self.summary.mends += 1,
@@ -147,11 +172,12 @@ impl Check<'_> {
             path: path.to_owned(),
             what: what.into(),
             advice: advice.to_owned(),
+            mend,
         });
     }
 
     fn note(&mut self, path: &Path, what: impl Into<String>, advice: &str) {
-        self.find(Severity::Note, path, what, advice);
+        self.find(Severity::Note, path, what, advice, None);
     }
 
     fn offsets(&mut self, name: &str) -> std::collections::BTreeMap<TopicPartition, i64> {
@@ -162,6 +188,7 @@ impl Check<'_> {
                 &path,
                 error.to_string(),
                 "the broker does not start with it: restore it from a backup, or remove it; then every log is checked whole, and records deleted by DeleteRecords may come back",
+                Some(Mend::SetAside),
             );
             Default::default()
         })
@@ -175,6 +202,7 @@ impl Check<'_> {
                 dir,
                 what,
                 "records are missing at its end: look for files that end with .cut, or restore a backup",
+                None,
             );
         }
     }
@@ -188,7 +216,7 @@ impl Check<'_> {
             let path = dir.join(name);
             match names::parse_file_name(name) {
                 Some((base, names::LOG)) => bases.push(base),
-                Some((_, names::SNAPSHOT)) => self.snapshot(&path),
+                Some((at, names::SNAPSHOT)) => self.snapshot(&path, at),
                 _ => self.leftover(&path, name),
             }
         }
@@ -204,9 +232,12 @@ impl Check<'_> {
                     &path,
                     what,
                     "two segments overlap: restore a backup",
+                    None,
                 );
             }
-            end = self.segment(dir, *base, at + 1 == bases.len())?.max(*base);
+            end = self
+                .segment(dir, *base, bases.get(at + 1).copied())?
+                .max(*base);
         }
         Ok(end)
     }
@@ -218,6 +249,12 @@ impl Check<'_> {
                 "bytes that a recovery cut off because something before them was damaged",
                 "whole batches are among them: keep the file if you miss records, or remove it",
             );
+        } else if name.ends_with(DAMAGED) {
+            self.note(
+                path,
+                "a copy from before a repair",
+                "keep it as long as you may want to look at what was given up, then remove it",
+            );
         } else if name.ends_with(SWAP) {
             let advice = "the next start finishes it";
             self.find(
@@ -225,6 +262,7 @@ impl Check<'_> {
                 path,
                 "a compaction was interrupted",
                 advice,
+                Some(Mend::Tidy),
             );
         } else if name.ends_with(CLEANED) || name.ends_with(DELETED) {
             let advice = "the next start removes it";
@@ -233,6 +271,7 @@ impl Check<'_> {
                 path,
                 "a compaction or deletion was interrupted",
                 advice,
+                Some(Mend::Tidy),
             );
         }
     }
@@ -247,6 +286,7 @@ impl Check<'_> {
                 &path,
                 what,
                 "the next start writes it again",
+                None,
             );
         }
     }
@@ -263,21 +303,33 @@ impl Check<'_> {
         };
         if let Some(what) = wrong {
             let advice = "the next start reads the leader epochs from the log";
-            self.find(Severity::Mends, &path, what, advice);
+            self.find(
+                Severity::Mends,
+                &path,
+                what,
+                advice,
+                Some(Mend::RebuildEpochs),
+            );
         }
     }
 
-    fn snapshot(&mut self, path: &Path) {
+    fn snapshot(&mut self, path: &Path, at: i64) {
         let bytes = fs::read(path).unwrap_or_default();
         if let Err(detail) = producer_snapshot::decode(&bytes) {
             let what = format!("the producer snapshot is damaged: {detail}");
             let advice = "the next start reads the producers from an older one and the log";
-            self.find(Severity::Mends, path, what, advice);
+            self.find(
+                Severity::Mends,
+                path,
+                what,
+                advice,
+                Some(Mend::RebuildSnapshot { at }),
+            );
         }
     }
 
-    /// Checks a segment; returns the offset after its last sound batch.
-    fn segment(&mut self, dir: &Path, base: i64, is_last: bool) -> Result<i64, LogError> {
+    /// Checks a segment; returns the offset after its last sound batch. `next_base` is where the next segment begins.
+    fn segment(&mut self, dir: &Path, base: i64, next_base: Option<i64>) -> Result<i64, LogError> {
         let path = dir.join(names::file_name(base, names::LOG));
         let len = file_len(&path)?;
         self.summary.segments += 1;
@@ -287,194 +339,170 @@ impl Check<'_> {
         let file = fs::File::open(&path).map_err(|error| LogError::io("open", &path, error))?;
         let mut walk = Walk::new(&file, 0, len);
         let (mut position, mut next) = (0, base);
-        let damage = loop {
-            let located = match walk.step() {
-                Ok(Some(located)) => located,
-                Ok(None) => break None,
-                Err(error) => break Some(error.to_string()),
+        let mut damages = Vec::new();
+        loop {
+            let why = match self.step(&file, &mut walk, next) {
+                Ok(None) => break,
+                Ok(Some(located)) => {
+                    offsets.pass(&located);
+                    times.pass(&located);
+                    position = located.end();
+                    next = located.header.next_offset();
+                    continue;
+                }
+                Err(Fault::Unreadable(error)) => {
+                    let what = format!("cannot be read from byte {position} on: {error}");
+                    let advice = "check the disk (dmesg), and restore the file from a backup";
+                    self.find(Severity::Damage, &path, what, advice, None);
+                    return Ok(next);
+                }
+                Err(Fault::Damaged(why)) => format!("at byte {position}: {why}"),
             };
-            if located.header.base_offset < next {
-                break Some(format!(
-                    "at byte {position}: offset {} follows {}",
-                    located.header.base_offset,
-                    next - 1
-                ));
+            let sound = find_whole_batch(&file, position + 1, len, next);
+            if sound.is_none() && next_base.is_none() && next >= self.durable {
+                self.torn(&path, position, len, &why);
+                break;
             }
-            let batch = match read_batch(&file, &located) {
-                Ok(batch) => batch,
-                Err(error) => break Some(error.to_string()),
-            };
-            if let Err(error) = self.batch(&batch) {
-                break Some(format!("at byte {position}: {error}"));
-            }
-            offsets.pass(&located);
-            times.pass(&located);
-            position = located.end();
-            next = located.header.next_offset();
-        };
-        match damage {
-            Some(damage) => self.damage(&path, &file, position, len, next, is_last, &damage),
-            None => {
-                self.index(
-                    offsets.finish(),
-                    &dir.join(names::file_name(base, names::INDEX)),
-                );
-                self.index(
-                    times.finish(),
-                    &dir.join(names::file_name(base, names::TIME_INDEX)),
-                );
+            let until = sound.map_or(len, |(at, _)| at);
+            let end = sound.map(|(_, first)| first).or(next_base);
+            let last = end.unwrap_or(self.durable) - 1;
+            damages.push(Damaged {
+                bytes: (position, until),
+                offsets: (next, last),
+                why,
+            });
+            (position, next) = (until, last + 1);
+            walk = Walk::new(&file, position, len);
+        }
+        match damages.is_empty() {
+            false => self.damage(&path, damages),
+            true => {
+                let may_be_missing = len == 0 || (next_base.is_none() && !self.clean);
+                self.index(offsets.finish(may_be_missing), dir, base, names::INDEX);
+                self.index(times.finish(may_be_missing), dir, base, names::TIME_INDEX);
             }
         }
         Ok(next)
     }
 
-    fn batch(&mut self, batch: &Batch) -> Result<(), catchword_wire::batch::BatchError> {
-        batch.verify_crc()?;
-        for record in records(batch)? {
-            record?;
-            self.summary.records += 1;
+    /// The next batch, if all is well with it.
+    fn step(
+        &mut self,
+        file: &fs::File,
+        walk: &mut Walk<'_>,
+        next: i64,
+    ) -> Result<Option<Located>, Fault> {
+        let Some(located) = walk.step()? else {
+            return Ok(None);
+        };
+        let first = located.header.base_offset;
+        if first < next {
+            return Err(Fault::Damaged(format!(
+                "offset {first} follows {}",
+                next - 1
+            )));
         }
+        let batch = read_batch(file, &located)?;
+        batch.verify_crc()?;
+        let mut count = 0;
+        for record in records(&batch)? {
+            record?;
+            count += 1;
+        }
+        self.summary.records += count;
         self.summary.batches += 1;
-        Ok(())
+        Ok(Some(located))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn damage(
-        &mut self,
-        path: &Path,
-        file: &fs::File,
-        position: u64,
-        len: u64,
-        next: i64,
-        is_last: bool,
-        damage: &str,
-    ) {
-        if is_last && !holds_whole_batch(file, position + 1, len, next) {
-            let what = format!("{} bytes of an unfinished write ({damage})", len - position);
-            self.find(Severity::Mends, path, what, "the next start cuts them off");
-            return;
-        }
-        let what = format!("damaged from offset {next} on ({damage})");
+    fn torn(&mut self, path: &Path, position: u64, len: u64, why: &str) {
+        let what = format!("{} bytes of an unfinished write ({why})", len - position);
+        let mend = Mend::CutTail { at: position };
+        self.find(
+            Severity::Mends,
+            path,
+            what,
+            "the next start cuts them off",
+            Some(mend),
+        );
+    }
+
+    fn damage(&mut self, path: &Path, damages: Vec<Damaged>) {
+        let lost: Vec<String> = damages.iter().map(Damaged::lost).collect();
+        let what = format!(
+            "damaged from offset {} on ({}): {} cannot be read; what comes after can",
+            damages[0].offsets.0,
+            damages[0].why,
+            lost.join(", ")
+        );
+        let mend = Mend::DropDamaged {
+            bytes: damages.iter().map(|damaged| damaged.bytes).collect(),
+            lost: lost.join(", "),
+        };
         self.find(
             Severity::Damage,
             path,
             what,
-            "restore the file from a backup. If it is not past the recovery point reads of what is damaged fail; else the next start cuts the log there and keeps the rest in a file that ends with .cut",
+            "restore the file from a backup; without one `--repair --drop-damaged` gives these records up and keeps the others. Left as it is reads fail there; past the recovery point the next start cuts the log there and keeps the rest in a file that ends with .cut",
+            Some(mend),
         );
     }
 
-    fn index(&mut self, wrong: Option<String>, path: &Path) {
+    fn index(&mut self, wrong: Option<String>, dir: &Path, base: i64, extension: &str) {
         if let Some(what) = wrong {
-            let advice = "remove the file: it is built again when it is needed";
-            self.find(Severity::Mends, path, what, advice);
+            let path = dir.join(names::file_name(base, extension));
+            let advice = "it is built again when it is needed";
+            self.find(
+                Severity::Mends,
+                &path,
+                what,
+                advice,
+                Some(Mend::RebuildIndexes { base }),
+            );
         }
     }
 }
 
-/// An offset index held against the batches that pass by.
-struct Offsets {
-    entries: std::vec::IntoIter<OffsetEntry>,
-    due: Option<OffsetEntry>,
-    wrong: Option<String>,
+/// Why there is no batch where there should be one.
+enum Fault {
+    /// The disk does not give it.
+    Unreadable(std::io::Error),
+    /// What is there is none, or not a sound one.
+    Damaged(String),
 }
 
-impl Offsets {
-    fn new(dir: &Path, base: i64) -> Offsets {
-        let read = read_offset_entries(&dir.join(names::file_name(base, names::INDEX)), base);
-        let (entries, wrong) = match read {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Vec::new(), None),
-            Err(error) => (
-                Vec::new(),
-                Some(format!("the offset index cannot be read: {error}")),
-            ),
-            Ok((entries, false)) => (entries, None),
-            Ok((entries, true)) => {
-                let what = format!("the offset index is torn after {} entries", entries.len());
-                (entries, Some(what))
+impl From<WalkError> for Fault {
+    fn from(error: WalkError) -> Fault {
+        match error {
+            WalkError::Io(error) => Fault::Unreadable(error),
+            WalkError::NotABatch { error, .. } => Fault::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<BatchError> for Fault {
+    fn from(error: BatchError) -> Fault {
+        Fault::Damaged(error.to_string())
+    }
+}
+
+/// Part of a segment that holds no sound batch.
+struct Damaged {
+    bytes: (u64, u64),
+    offsets: (i64, i64),
+    why: String,
+}
+
+impl Damaged {
+    fn lost(&self) -> String {
+        match self.offsets {
+            (first, last) if first == last => format!("offset {first}"),
+            (first, last) if first > last => {
+                format!(
+                    "{} bytes that belong to no offset",
+                    self.bytes.1 - self.bytes.0
+                )
             }
-        };
-        let mut entries = entries.into_iter();
-        Offsets {
-            due: entries.next(),
-            entries,
-            wrong,
+            (first, last) => format!("offsets {first} to {last}"),
         }
-    }
-
-    fn pass(&mut self, located: &Located) {
-        if self.due.is_some_and(|due| due.position == located.position) {
-            if self
-                .due
-                .is_some_and(|due| due.offset == located.header.last_offset())
-            {
-                self.due = self.entries.next();
-            } else {
-                self.wrong.get_or_insert(self.mismatch());
-            }
-        }
-    }
-
-    fn mismatch(&self) -> String {
-        let due = self.due.map_or((0, 0), |due| (due.offset, due.position));
-        format!(
-            "the offset index says offset {} ends the batch at byte {}; it does not",
-            due.0, due.1
-        )
-    }
-
-    fn finish(self) -> Option<String> {
-        let left = self.due.map(|_| self.mismatch());
-        self.wrong.or(left)
-    }
-}
-
-/// A time index held against the batches that pass by: no record up to an entry's offset may be newer than the entry.
-struct Times {
-    entries: std::vec::IntoIter<TimeEntry>,
-    due: Option<TimeEntry>,
-    wrong: Option<String>,
-}
-
-impl Times {
-    fn new(dir: &Path, base: i64) -> Times {
-        let read = read_time_entries(&dir.join(names::file_name(base, names::TIME_INDEX)), base);
-        let (entries, wrong) = match read {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Vec::new(), None),
-            Err(error) => (
-                Vec::new(),
-                Some(format!("the time index cannot be read: {error}")),
-            ),
-            Ok((entries, false)) => (entries, None),
-            Ok((entries, true)) => {
-                let what = format!("the time index is torn after {} entries", entries.len());
-                (entries, Some(what))
-            }
-        };
-        let mut entries = entries.into_iter();
-        Times {
-            due: entries.next(),
-            entries,
-            wrong,
-        }
-    }
-
-    fn pass(&mut self, located: &Located) {
-        while self
-            .due
-            .is_some_and(|due| due.offset < located.header.last_offset())
-        {
-            self.due = self.entries.next();
-        }
-        let newest = located.header.max_timestamp;
-        if let Some(due) = self.due.filter(|due| newest > due.timestamp) {
-            self.wrong.get_or_insert(format!(
-                "the time index says nothing up to offset {} is newer than {}; a record of {newest} is",
-                due.offset, due.timestamp
-            ));
-        }
-    }
-
-    fn finish(self) -> Option<String> {
-        self.wrong
     }
 }

@@ -6,6 +6,7 @@
 
 mod append;
 mod check;
+mod check_index;
 mod checkpoint;
 mod clean;
 mod committer;
@@ -19,6 +20,7 @@ mod maintain;
 mod names;
 mod read;
 mod recover;
+mod repair;
 mod retention;
 mod segment;
 mod stopped;
@@ -30,6 +32,7 @@ mod walk;
 pub use check::{CheckSummary, Finding, Severity, check_dir};
 pub use disk::{DiskHook, DiskOperation};
 pub use engine::{LocalEngine, LocalOptions, PolicyOfTopic};
+pub use repair::{Mend, RepairOptions, repair_dir};
 pub use stopped::{
     Checkpoint, StoppedDir, StoppedPartition, bytes_of_records, oldest_message_format,
     read_batch_file, read_stopped_log,

@@ -24,6 +24,8 @@ pub(crate) const CLEANED: &str = ".cleaned";
 pub(crate) const SWAP: &str = ".swap";
 /// Bytes that recovery cut off though whole batches were among them. Kafka does not look at these.
 pub(crate) const CUT: &str = ".cut";
+/// What a repair replaced or set aside, as it was. Kafka does not look at these.
+pub(crate) const DAMAGED: &str = ".damaged";
 /// What the directory of a deleted partition ends with.
 pub(crate) const DELETE_DIR: &str = "-delete";
 

@@ -9,7 +9,7 @@ use catchword_log::{Engine, Finding, LogConfig, LogError, Severity, check_dir};
 
 use crate::support::{copy, files, log_of, numbered, open};
 
-fn stopped_log() -> tempfile::TempDir {
+pub(crate) fn stopped_log() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     let config = LogConfig {
@@ -27,7 +27,7 @@ fn stopped_log() -> tempfile::TempDir {
     dir
 }
 
-fn findings(dir: &Path) -> Vec<Finding> {
+pub(crate) fn findings(dir: &Path) -> Vec<Finding> {
     let mut found = Vec::new();
     let before = tree(dir);
     check_dir(dir, &mut |finding| found.push(finding.clone())).unwrap();
@@ -35,7 +35,7 @@ fn findings(dir: &Path) -> Vec<Finding> {
     found
 }
 
-fn tree(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+pub(crate) fn tree(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

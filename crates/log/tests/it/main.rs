@@ -11,6 +11,7 @@ mod dump_log;
 mod faults;
 mod kill;
 mod power;
+mod repair;
 mod restart;
 mod retention;
 mod support;
