@@ -12,6 +12,7 @@ from .observer import Observer
 from .report import Failure
 
 PARTITIONS = 4
+SNAPSHOTS = "metadata.log.max.record.bytes.between.snapshots"
 CONFIGS = ("retention.ms=86400000", "max.message.bytes=200000")
 COMPACTED = ("cleanup.policy=compact", "min.cleanable.dirty.ratio=0.3", "compression.type=zstd")
 
@@ -21,7 +22,8 @@ def run(java, kafka_command, ours, logs, report):
     for name, clean in (("adopt-stopped", True), ("adopt-killed", False)):
         directory = logs / name
         directory.mkdir(parents=True, exist_ok=True)
-        broker = Broker(kafka_command, directory)
+        # A Kafka that writes snapshots of its metadata all the time, and one that has not come to its first.
+        broker = Broker(kafka_command + ("" if clean else f" {SNAPSHOTS}=1000"), directory)
         story = Moving(name, clean, java, broker, ours, report)
         try:
             story.run()
@@ -123,6 +125,8 @@ class Moving:
         self.main.send_for(self.producer, 0.3)
 
     def step_the_preview_tells_what_comes_along_and_changes_nothing(self):
+        if any(self.kafka_dir.glob("__cluster_metadata-0/*.checkpoint")) == self.clean:
+            raise Failure("there should be a snapshot of the metadata exactly if it was asked for")
         before = snapshot(self.kafka_dir)
         report = self.adopt()
         if (left := snapshot(self.kafka_dir)) != before:
@@ -153,7 +157,7 @@ class Moving:
     def step_kafka_refuses_what_is_adopted(self):
         before = snapshot(self.data)
         command = self.kafka_command
-        if self.clean:
+        if self.clean:  # it is told to open the copy
             command += f" log.dirs={self.data}"
         self.refuses_to_start(command, "ended with 1")  # it says why only where SLF4J has somebody to tell
         if snapshot(self.data) != before:
