@@ -84,8 +84,11 @@ pub(super) fn controller(id: i32) -> Vec<u8> {
     frame(27, 0, &record)
 }
 
-/// A batch of records with these keys and values.
-pub(super) fn batch(base: i64, records: &[(Option<&[u8]>, Option<&[u8]>)]) -> Bytes {
+/// A record's key and value.
+pub(super) type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// A batch of these records.
+pub(super) fn batch(base: i64, records: &[Pair<'_>]) -> Bytes {
     let mut builder = BatchBuilder::new(base);
     for (key, value) in records {
         let record = NewRecord {

@@ -11,8 +11,8 @@ use catchword_wire::records::{
 use catchword_wire::{Encoder, Message, Uuid};
 
 use super::kafka_dir::{
-    KafkaDir, OFFSETS, ORDERS, OWN_DIRECTORY, batch, broker, config, controller, feature, frame,
-    group_key, partition, topic, tree,
+    KafkaDir, OFFSETS, ORDERS, OWN_DIRECTORY, Pair, batch, broker, config, controller, feature,
+    frame, group_key, partition, topic, tree,
 };
 use crate::{AdoptError, Remark, State, Survey, Weight, adopt_in_place};
 
@@ -264,7 +264,7 @@ fn groups_of_other_kinds_are_named_as_long_as_they_stand() {
     ] {
         let dir = KafkaDir::new();
         let (mine, gone) = (group_key(kind, "mine"), group_key(kind, "gone"));
-        let records: [(Option<&[u8]>, Option<&[u8]>); 3] = [
+        let records: [Pair<'_>; 3] = [
             (Some(&mine), Some(b"\0\0")),
             (Some(&gone), Some(b"\0\0")),
             (Some(&gone), None),

@@ -7,6 +7,7 @@
 mod append;
 mod check;
 mod check_index;
+mod check_segment;
 mod checkpoint;
 mod clean;
 mod committer;
