@@ -1,44 +1,82 @@
 //! A segment's index files held against its batches: part of the check of a stopped directory.
 
+use std::io;
 use std::path::Path;
 
-use super::index::{OffsetEntry, TimeEntry, read_offset_entries, read_time_entries};
+use super::index::{
+    OFFSET_ENTRY_LEN, OffsetEntry, TIME_ENTRY_LEN, TimeEntry, read_offset_entries,
+    read_time_entries,
+};
 use super::names;
 use super::walk::Located;
+
+/// The entries of an index file, and what else there is to say of it.
+struct Read<E> {
+    entries: Vec<E>,
+    wrong: Option<String>,
+    /// What is no fault while the segment is being written: the file is not there yet, or Kafka has it at its full size,
+    /// the rest of it zeros.
+    unfinished: Option<String>,
+}
+
+impl<E> Read<E> {
+    fn of(which: &str, path: &Path, entry_len: u64, read: io::Result<(Vec<E>, bool)>) -> Read<E> {
+        let mut found = Read {
+            entries: Vec::new(),
+            wrong: None,
+            unfinished: None,
+        };
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                found.unfinished = Some(format!("the {which} index is missing"));
+            }
+            Err(error) => found.wrong = Some(format!("the {which} index cannot be read: {error}")),
+            Ok((entries, torn)) => {
+                let used = entries.len() as u64 * entry_len;
+                let what = format!("the {which} index is torn after {} entries", entries.len());
+                match torn {
+                    true if only_zeros(path, used) => found.unfinished = Some(what),
+                    true => found.wrong = Some(what),
+                    false => {}
+                }
+                found.entries = entries;
+            }
+        }
+        found
+    }
+}
+
+fn only_zeros(path: &Path, from: u64) -> bool {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let rest = usize::try_from(from)
+        .ok()
+        .and_then(|from| bytes.get(from..));
+    rest.is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
+}
 
 /// An offset index held against the batches that pass by.
 pub(super) struct Offsets {
     entries: std::vec::IntoIter<OffsetEntry>,
     due: Option<OffsetEntry>,
     wrong: Option<String>,
-    missing: bool,
+    unfinished: Option<String>,
 }
 
 impl Offsets {
     pub(super) fn new(dir: &Path, base: i64) -> Offsets {
-        let mut missing = false;
-        let read = read_offset_entries(&dir.join(names::file_name(base, names::INDEX)), base);
-        let (entries, wrong) = match read {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                missing = true;
-                (Vec::new(), None)
-            }
-            Err(error) => (
-                Vec::new(),
-                Some(format!("the offset index cannot be read: {error}")),
-            ),
-            Ok((entries, false)) => (entries, None),
-            Ok((entries, true)) => {
-                let what = format!("the offset index is torn after {} entries", entries.len());
-                (entries, Some(what))
-            }
-        };
-        let mut entries = entries.into_iter();
+        let path = dir.join(names::file_name(base, names::INDEX));
+        let read = Read::of(
+            "offset",
+            &path,
+            OFFSET_ENTRY_LEN,
+            read_offset_entries(&path, base),
+        );
+        let mut entries = read.entries.into_iter();
         Offsets {
             due: entries.next(),
             entries,
-            wrong,
-            missing,
+            wrong: read.wrong,
+            unfinished: read.unfinished,
         }
     }
 
@@ -64,12 +102,10 @@ impl Offsets {
     }
 
     /// What is wrong with it, if anything.
-    pub(super) fn finish(self, may_be_missing: bool) -> Option<String> {
-        if self.missing && !may_be_missing {
-            return Some("the offset index is missing".to_owned());
-        }
+    pub(super) fn finish(self, may_be_unfinished: bool) -> Option<String> {
         let left = self.due.map(|_| self.mismatch());
-        self.wrong.or(left)
+        let unfinished = self.unfinished.filter(|_| !may_be_unfinished);
+        unfinished.or(self.wrong).or(left)
     }
 }
 
@@ -78,34 +114,24 @@ pub(super) struct Times {
     entries: std::vec::IntoIter<TimeEntry>,
     due: Option<TimeEntry>,
     wrong: Option<String>,
-    missing: bool,
+    unfinished: Option<String>,
 }
 
 impl Times {
     pub(super) fn new(dir: &Path, base: i64) -> Times {
-        let mut missing = false;
-        let read = read_time_entries(&dir.join(names::file_name(base, names::TIME_INDEX)), base);
-        let (entries, wrong) = match read {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                missing = true;
-                (Vec::new(), None)
-            }
-            Err(error) => (
-                Vec::new(),
-                Some(format!("the time index cannot be read: {error}")),
-            ),
-            Ok((entries, false)) => (entries, None),
-            Ok((entries, true)) => {
-                let what = format!("the time index is torn after {} entries", entries.len());
-                (entries, Some(what))
-            }
-        };
-        let mut entries = entries.into_iter();
+        let path = dir.join(names::file_name(base, names::TIME_INDEX));
+        let read = Read::of(
+            "time",
+            &path,
+            TIME_ENTRY_LEN,
+            read_time_entries(&path, base),
+        );
+        let mut entries = read.entries.into_iter();
         Times {
             due: entries.next(),
             entries,
-            wrong,
-            missing,
+            wrong: read.wrong,
+            unfinished: read.unfinished,
         }
     }
 
@@ -126,10 +152,8 @@ impl Times {
     }
 
     /// What is wrong with it, if anything.
-    pub(super) fn finish(self, may_be_missing: bool) -> Option<String> {
-        if self.missing && !may_be_missing {
-            return Some("the time index is missing".to_owned());
-        }
-        self.wrong
+    pub(super) fn finish(self, may_be_unfinished: bool) -> Option<String> {
+        let unfinished = self.unfinished.filter(|_| !may_be_unfinished);
+        unfinished.or(self.wrong)
     }
 }

@@ -69,9 +69,14 @@ impl Check<'_> {
         match damages.is_empty() {
             false => self.damage(&path, damages),
             true => {
-                let may_be_missing = len == 0 || (next_base.is_none() && !self.clean);
-                self.index(offsets.finish(may_be_missing), dir, base, names::INDEX);
-                self.index(times.finish(may_be_missing), dir, base, names::TIME_INDEX);
+                let may_be_unfinished = len == 0 || (next_base.is_none() && !self.clean);
+                self.index(offsets.finish(may_be_unfinished), dir, base, names::INDEX);
+                self.index(
+                    times.finish(may_be_unfinished),
+                    dir,
+                    base,
+                    names::TIME_INDEX,
+                );
             }
         }
         Ok(next)

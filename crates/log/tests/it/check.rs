@@ -180,3 +180,31 @@ fn what_the_check_calls_mendable_is_mended_by_a_start() {
     engine.close().unwrap();
     assert_eq!(findings(dir.path()), []);
 }
+
+#[test]
+fn what_is_unfinished_only_while_a_broker_runs_is_no_fault_after_a_crash() {
+    let dir = stopped_log();
+    for extension in ["index", "timeindex"] {
+        // As Kafka keeps it while it writes.
+        let last = files(dir.path(), extension).pop().unwrap();
+        OpenOptions::new()
+            .write(true)
+            .open(last)
+            .unwrap()
+            .set_len(10_000)
+            .unwrap();
+    }
+    assert_eq!(
+        findings(dir.path()).len(),
+        2,
+        "a clean stop leaves no such thing"
+    );
+    fs::remove_file(dir.path().join(".kafka_cleanshutdown")).unwrap();
+    let found = findings(dir.path());
+    assert!(
+        found
+            .iter()
+            .all(|finding| finding.severity == Severity::Note),
+        "{found:#?}"
+    );
+}
