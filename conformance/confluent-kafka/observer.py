@@ -2,16 +2,20 @@
 """Looks at a broker from outside, with a client that takes no part in the scenario.
 
     create TOPIC PARTITIONS [KEY=VALUE...]   makes a topic
+    delete TOPIC                             deletes a topic
+    describe                                 prints `topic NAME ID PARTITIONS` and `config NAME KEY VALUE` lines
     committed GROUP TOPIC                    prints `committed TOPIC PARTITION OFFSET` lines
     members GROUP                            prints `state STATE`, then `member CLIENT-ID PARTITION,...` lines
     dump TOPIC                               prints `record PARTITION OFFSET KEY VALUE` for all that is in the topic
 """
 
+import base64
+import struct
 import sys
 import time
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, NewTopic
 
 
 NOT_YET = (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -36,6 +40,30 @@ def create(admin, topic, partitions, *config):
     # Creation is answered before every broker's metadata has it.
     while topic not in admin.list_topics(timeout=10).topics:
         time.sleep(0.1)
+
+
+def delete(admin, topic):
+    admin.delete_topics([topic], operation_timeout=30)[topic].result()
+    while topic in admin.list_topics(timeout=10).topics:
+        time.sleep(0.1)
+
+
+def describe(admin):
+    names = [name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")]
+    for name, topic in admin.describe_topics(TopicCollection(names)).items():
+        topic = topic.result()
+        print("topic", name, uuid(topic.topic_id), len(topic.partitions))
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    for resource, entries in admin.describe_configs(resources).items():
+        for entry in entries.result().values():
+            if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value:
+                print("config", resource.name, entry.name, entry.value)
+
+
+def uuid(value):
+    """As Kafka writes it: base64 for URLs, without padding."""
+    bits = [half & (2**64 - 1) for half in (value.get_most_significant_bits(), value.get_least_significant_bits())]
+    return base64.urlsafe_b64encode(struct.pack(">QQ", *bits)).decode().rstrip("=")
 
 
 def committed(admin, group, topic):
@@ -83,4 +111,4 @@ def dump(admin, topic):
 if __name__ == "__main__":
     bootstrap = sys.argv[1]
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    {"create": create, "committed": committed, "members": members, "dump": dump}[sys.argv[2]](admin, *sys.argv[3:])
+    {"create": create, "delete": delete, "describe": describe, "committed": committed, "members": members, "dump": dump}[sys.argv[2]](admin, *sys.argv[3:])

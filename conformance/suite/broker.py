@@ -48,6 +48,14 @@ class Broker:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def shut_down(self, seconds=30):
+        """SIGTERM, and the end in order."""
+        self.process.terminate()
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"the broker does not end within {seconds} s:\n{self.last_words()}") from None
+
     def stop(self):
         """Ends the broker, however it fares."""
         if self.process and self.process.poll() is None:

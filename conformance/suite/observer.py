@@ -22,6 +22,19 @@ class Observer:
     def create(self, topic, partitions, *config):
         self._ask("create", topic, str(partitions), *config)
 
+    def delete(self, topic):
+        self._ask("delete", topic)
+
+    def describe(self):
+        """{topic: (id, partitions, {key: value} of what is set on it)} of all topics that are not internal."""
+        topics = {}
+        for what, topic, *words in self._ask("describe"):
+            if what == "topic":
+                topics[topic] = (words[0], int(words[1]), {})
+            else:
+                topics[topic][2][words[0]] = words[1]
+        return topics
+
     def committed(self, group, topic):
         """{partition: committed offset}"""
         return {int(partition): int(offset) for _, _, partition, offset in self._ask("committed", group, topic)}

@@ -70,6 +70,20 @@ const RECORDS: &[&str] = &[
     "FeatureLevelRecord",
     "NoOpRecord",
     "RegisterBrokerRecord",
+    "UnregisterBrokerRecord",
+    "RegisterControllerRecord",
+    "PartitionChangeRecord",
+    "AccessControlEntryRecord",
+    "RemoveAccessControlEntryRecord",
+    "UserScramCredentialRecord",
+    "RemoveUserScramCredentialRecord",
+    "ClientQuotaRecord",
+    "DelegationTokenRecord",
+    "RemoveDelegationTokenRecord",
+    "LeaderChangeMessage",
+    "VotersRecord",
+    "TransactionLogKey",
+    "TransactionLogValue",
 ];
 
 fn main() {

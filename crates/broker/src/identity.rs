@@ -1,12 +1,12 @@
 //! Which cluster and node a data directory belongs to: `meta.properties`, in Kafka's form.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
 use catchword_config::BrokerConfig;
 use catchword_wire::{Str, Uuid};
 
+use crate::foreign::MetaProperties;
 use crate::random;
 use crate::start::StartError;
 
@@ -49,20 +49,16 @@ impl Identity {
     }
 
     fn check(path: &Path, text: &str, config: &BrokerConfig) -> Result<Identity, StartError> {
-        let lines = text.lines().filter(|l| !l.trim_start().starts_with('#'));
-        let entries: BTreeMap<&str, &str> = lines
-            .filter_map(|l| l.split_once('='))
-            .map(|(k, v)| (k.trim(), v.trim()))
-            .collect();
+        let entries = MetaProperties::parse(text);
         let wrong = |why: String| Err(StartError::Identity(format!("{}: {why}", path.display())));
-        let Some(cluster_id) = entries.get("cluster.id").filter(|id| !id.is_empty()) else {
+        let Some(cluster_id) = entries.get("cluster.id") else {
             return wrong(
                 "there is no cluster.id in it; restore the file, or move the directory away".into(),
             );
         };
         if let Some(node) = entries
             .get("node.id")
-            .filter(|node| **node != config.node_id.to_string())
+            .filter(|node| *node != config.node_id.to_string())
         {
             return wrong(format!(
                 "the data is of node {node}, but node.id is {}; start with --set node.id={node}",
@@ -72,7 +68,7 @@ impl Identity {
         if let Some(wanted) = config
             .cluster_id
             .as_deref()
-            .filter(|wanted| wanted != cluster_id)
+            .filter(|wanted| *wanted != cluster_id)
         {
             return wrong(format!(
                 "the data is of cluster {cluster_id}, but cluster.id is {wanted}"

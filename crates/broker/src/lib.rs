@@ -12,6 +12,7 @@ mod connection;
 mod dispatch;
 mod fetch;
 mod flush;
+mod foreign;
 mod groups;
 mod identity;
 mod lookup;
@@ -21,7 +22,8 @@ mod random;
 mod settings;
 mod start;
 
-pub use catalog::CatalogError;
+pub use catalog::{CatalogError, Import, ImportedTopic, import_catalog};
+pub use foreign::{ADOPTED_VERSION, METADATA_DIR, MetaProperties, QUORUM_STATE, refuse_foreign};
 pub use groups::compaction_policy;
 pub use identity::Identity;
 pub use start::{Running, StartError, start};

@@ -6,7 +6,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    completions, consume, doctor, groups, produce, rewind, serve, show, topics, tour,
+    adopt, completions, consume, doctor, groups, produce, rewind, serve, show, topics, tour,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -28,7 +28,7 @@ First steps:
   catchword consume letters --group g --max 2
   catchword show g                       where the group is, and how far behind
 
-All commands but serve, tour and doctor work with Apache Kafka as well: --bootstrap HOST:PORT.
+All commands but serve, tour, adopt and doctor work with Apache Kafka as well: --bootstrap HOST:PORT.
 Exit codes: 0 done, 1 failed, 2 asked wrongly."
 )]
 pub(crate) struct Args {
@@ -47,7 +47,7 @@ pub(crate) struct Args {
 }
 
 /// Commands that talk to no cluster: `--bootstrap` is not among their options, and is refused before them.
-const WITHOUT_CLUSTER: [&str; 4] = ["serve", "tour", "doctor", "completions"];
+const WITHOUT_CLUSTER: [&str; 5] = ["adopt", "serve", "tour", "doctor", "completions"];
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -67,6 +67,8 @@ enum Command {
     Show(show::Args),
     /// Move a group's committed offsets; shows what would happen unless told --yes.
     Rewind(rewind::Args),
+    /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
+    Adopt(adopt::Args),
     /// Check a data directory.
     Doctor(doctor::Args),
     /// Print a completion script for a shell.
@@ -160,6 +162,7 @@ impl Args {
             Command::Groups(args) => groups::run(&args, ui),
             Command::Show(args) => show::run(&args, ui),
             Command::Rewind(args) => rewind::run(&args, ui),
+            Command::Adopt(args) => adopt::run(&args, ui),
             Command::Doctor(args) => doctor::run(&args, ui),
             Command::Completions(args) => completions::run(&args),
         }

@@ -29,6 +29,7 @@ async fn serve(config: BrokerConfig) -> Result<(), Failure> {
     let dir = config.data_dir.clone();
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| failed(&e))?;
+    catchword_broker::refuse_foreign(&dir).map_err(|e| failed(&e))?;
     let engine = LocalEngine::open(&dir, options(&config)).map_err(|e| cannot_open(&dir, &e))?;
     let identity = Identity::load(&dir, &config).map_err(|e| failed(&e))?;
     let running = catchword_broker::start(config, Arc::new(engine), identity)

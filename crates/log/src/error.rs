@@ -41,6 +41,19 @@ pub enum LogError {
         /// The data directory.
         path: PathBuf,
     },
+    /// A newer version has written the directory, and may keep things in it that this one would harm.
+    #[error(
+        "{} has layout {found} of a newer Catchword; this one knows layouts up to {known}: start it with that newer version, or restore a backup from before the upgrade",
+        path.display()
+    )]
+    NewerFormat {
+        /// The data directory.
+        path: PathBuf,
+        /// Its layout.
+        found: u32,
+        /// The newest known layout.
+        known: u32,
+    },
     /// A file does not hold what it must.
     #[error("{} is damaged: {detail}", path.display())]
     Corrupt {

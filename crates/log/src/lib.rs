@@ -25,7 +25,8 @@ pub use compaction::{CompactionPass, CompactionPolicy, LatestValue};
 pub use config::{CleanupPolicy, LogConfig, TimestampType};
 pub use error::{AppendError, FlushError, LogError, ReadError};
 pub use local::{
-    CheckSummary, DiskHook, DiskOperation, Finding, LocalEngine, LocalOptions, PolicyOfTopic,
-    Severity, check_dir,
+    CheckSummary, Checkpoint, DiskHook, DiskOperation, Finding, LocalEngine, LocalOptions, Mend,
+    PolicyOfTopic, RepairOptions, Severity, StoppedDir, StoppedPartition, bytes_of_records,
+    check_dir, oldest_message_format, read_batch_file, read_stopped_log, repair_dir,
 };
 pub use memory::MemoryEngine;

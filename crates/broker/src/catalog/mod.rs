@@ -6,6 +6,7 @@
 //! Reads take a short lock on the image. Changes go one at a time and block; call them off the connections' threads.
 
 mod create;
+mod import;
 mod record;
 mod state;
 
@@ -29,6 +30,7 @@ use crate::clock;
 use crate::partition::Partition;
 use crate::settings::log_config;
 pub(crate) use create::{NewTopic, TopicError, check_name};
+pub use import::{Import, ImportedTopic, import_catalog};
 use record::CatalogRecord;
 use state::CatalogState;
 pub(crate) use state::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC};
@@ -130,21 +132,7 @@ impl Catalog {
         engine: Arc<dyn Engine>,
         base: BrokerConfig,
     ) -> Result<Catalog, CatalogError> {
-        let tp = TopicPartition::new(METADATA_TOPIC, 0);
-        let keep_all = LogConfig {
-            retention_ms: -1,
-            retention_bytes: -1,
-            ..LogConfig::default()
-        };
-        let log = engine.create(&tp, METADATA_TOPIC_ID, keep_all)?;
-        let mut state = CatalogState::default();
-        replay(&*log, &mut state)?;
-        let mut writer = Writer {
-            state,
-            log,
-            next_producer_id: 0,
-        };
-        writer.next_producer_id = writer.state.next_producer_id();
+        let mut writer = Writer::open(&*engine)?;
         let start = RegisterBrokerRecord {
             broker_id: base.node_id,
             broker_epoch: i64::from(writer.state.starts()) + 1,
@@ -419,6 +407,24 @@ impl Catalog {
 }
 
 impl Writer {
+    /// Opens the metadata log, made if it is not there, and reads it.
+    fn open(engine: &dyn Engine) -> Result<Writer, CatalogError> {
+        let tp = TopicPartition::new(METADATA_TOPIC, 0);
+        let keep_all = LogConfig {
+            retention_ms: -1,
+            retention_bytes: -1,
+            ..LogConfig::default()
+        };
+        let log = engine.create(&tp, METADATA_TOPIC_ID, keep_all)?;
+        let mut state = CatalogState::default();
+        replay(&*log, &mut state)?;
+        Ok(Writer {
+            next_producer_id: state.next_producer_id(),
+            state,
+            log,
+        })
+    }
+
     /// Appends records in one batch and applies them; waits until they are durable if asked to.
     fn append(&mut self, records: &[CatalogRecord], durable: bool) -> Result<(), CatalogError> {
         let corrupt = |why: String| CatalogError::Corrupt { offset: -1, why };

@@ -20,6 +20,8 @@ pub(crate) struct TopicState {
     pub(crate) partitions: i32,
     /// How many starts of the broker the log had seen when the topic was created.
     created_at_start: i32,
+    /// The leader epoch that it came with, if it was taken over from elsewhere; else 0.
+    first_epoch: i32,
 }
 
 /// The whole catalog.
@@ -43,6 +45,7 @@ impl CatalogState {
                     id: r.topic_id,
                     partitions: 0,
                     created_at_start: self.starts,
+                    first_epoch: 0,
                 };
                 self.topics.insert(r.name.detached(), topic);
                 self.names.insert(r.topic_id, r.name.detached());
@@ -51,6 +54,7 @@ impl CatalogState {
                 let name = self.names.get(&r.topic_id);
                 if let Some(topic) = name.and_then(|name| self.topics.get_mut(name)) {
                     topic.partitions = topic.partitions.max(r.partition_id + 1);
+                    topic.first_epoch = topic.first_epoch.max(r.leader_epoch);
                 }
             }
             CatalogRecord::Config(r) => {
@@ -102,9 +106,10 @@ impl CatalogState {
     }
 
     /// A topic's leader epoch: how often the broker has started since the topic was created. So it never goes back, and
-    /// records that a crash took with it can be told from those written later (KIP-101, KIP-320).
+    /// records that a crash took with it can be told from those written later (KIP-101, KIP-320). A topic that was taken
+    /// over counts on from the epoch that it came with.
     pub(crate) fn leader_epoch(&self, topic: &TopicState) -> i32 {
-        self.starts - topic.created_at_start
+        topic.first_epoch + self.starts - topic.created_at_start
     }
 
     /// The number of this start, from 1.
@@ -170,6 +175,19 @@ mod tests {
         assert_eq!(state.leader_epoch(state.topic("a").unwrap()), 0);
         state.apply(&start());
         assert_eq!(state.leader_epoch(state.topic("a").unwrap()), 1);
+    }
+
+    #[test]
+    fn the_epoch_of_a_topic_that_was_taken_over_goes_on_above_the_one_it_came_with() {
+        let came_with = |epoch| {
+            CatalogRecord::Partition(PartitionRecord {
+                topic_id: id(1),
+                leader_epoch: epoch,
+                ..PartitionRecord::default()
+            })
+        };
+        let state = replayed(&[topic("a", 1), came_with(7), came_with(5), start()]);
+        assert_eq!(state.leader_epoch(state.topic("a").unwrap()), 8);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use catchword_wire::batch::{Batch, BatchError, RecordView, split, view_records};
 use tracing::warn;
 
 use super::snapshot::{self, Of, Snapshot};
+use super::transactional::Transactional;
 
 /// Bytes read at once: little enough to stay in the processor's cache.
 const CHUNK: usize = 1 << 20;
@@ -152,6 +153,7 @@ fn replay_log(
     loaded: &mut Loaded,
 ) -> Result<(), String> {
     let mut offset = loaded.end;
+    let mut transactional = Transactional::default();
     while offset < log.offsets().log_end.min(upto) {
         let Read::Now(read) = log.read(offset, CHUNK, ReadLimit::LogEnd, true) else {
             return Err("the log cannot be read at once".into());
@@ -168,19 +170,28 @@ fn replay_log(
         }
         for batch in split(bytes) {
             let batch = batch.map_err(|e| format!("offset {offset}: {e}"))?;
-            let next = batch.header.next_offset();
+            let (from, next) = (offset, batch.header.next_offset());
             if next > upto {
                 return Ok(());
-            }
-            if !batch.header.is_control() {
-                apply(&batch, offset, machine)?;
             }
             offset = next;
             loaded.end = next;
             loaded.leader_epoch = batch.header.partition_leader_epoch;
             loaded.tail.records += batch.header.records_count.unsigned_abs() as u64;
             loaded.tail.bytes += batch.bytes.len() as u64;
+            if !batch.header.has_producer_id() {
+                apply(&batch, from, machine)?;
+                continue;
+            }
+            let counted = transactional.pass(batch);
+            for batch in counted.map_err(|e| format!("below offset {offset}: {e}"))? {
+                apply(&batch, i64::MIN, machine)?;
+            }
         }
+    }
+    if transactional.unfinished() > 0 {
+        let count = transactional.unfinished();
+        warn!("commits of {count} transactions that never ended are skipped");
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod loading;
 mod shard;
 mod snapshot;
 mod timers;
+mod transactional;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -1,5 +1,6 @@
 //! The commands, a file each: its arguments, its help, what it does.
 
+pub(crate) mod adopt;
 pub(crate) mod completions;
 pub(crate) mod consume;
 pub(crate) mod doctor;

@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, reason = "tests say what they check by their names")]
 
+mod adopt;
 mod consume;
 mod doctor;
 mod harness;

@@ -6,15 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use catchword_wire::batch::{Batch, records};
-
 use super::engine::{acquire, read_offsets};
-use super::index::{OffsetEntry, TimeEntry, read_offset_entries, read_time_entries};
-use super::names::{self, CLEANED, CUT, DELETED, SWAP};
-use super::recover::holds_whole_batch;
-use super::segment::file_len;
-use super::walk::{Located, Walk, read_batch};
-use super::{checkpoint, tidy};
+use super::names::{self, CLEANED, CUT, DAMAGED, DELETED, SWAP};
+use super::repair::Mend;
+use super::{checkpoint, format, tidy};
 use crate::api::TopicPartition;
 use crate::epochs::LeaderEpochs;
 use crate::{LogError, producer_snapshot};
@@ -43,6 +38,8 @@ pub struct Finding {
     pub what: String,
     /// What to do, or what happens by itself.
     pub advice: String,
+    /// What [`repair_dir`](crate::repair_dir) does about it, if it can do something.
+    pub mend: Option<Mend>,
 }
 
 /// What was read.
@@ -74,23 +71,45 @@ pub fn check_dir(
     path: &Path,
     on_finding: &mut dyn FnMut(&Finding),
 ) -> Result<CheckSummary, LogError> {
-    let all = tidy::list(path)?;
+    tidy::list(path)?;
     // A directory that was never opened is not made to look as if it had been.
     let _lock = match path.join(names::LOCK).exists() {
         true => Some(acquire(path)?),
         false => None,
     };
+    check_locked(path, on_finding)
+}
+
+/// As [`check_dir`], for whoever has the lock.
+pub(crate) fn check_locked(
+    path: &Path,
+    on_finding: &mut dyn FnMut(&Finding),
+) -> Result<CheckSummary, LogError> {
+    format::check(path)?;
+    let all = tidy::list(path)?;
     let mut check = Check {
         dir: path.to_owned(),
+        clean: path.join(names::CLEAN_SHUTDOWN).exists(),
         partition: None,
+        durable: 0,
         summary: CheckSummary::default(),
         on_finding,
     };
-    if !path.join(names::CLEAN_SHUTDOWN).exists() {
+    if !check.clean {
         check.note(
             path,
             "the broker was not stopped cleanly",
             "the next start checks what was written last",
+        );
+    }
+    let journal = path.join(names::JOURNAL);
+    if !check.clean && journal.exists() {
+        check.find(
+            Severity::Mends,
+            &journal,
+            "what was acknowledged last may be here alone",
+            "the next start puts it into the logs; whatever is said below of their ends may come of that",
+            Some(Mend::Journal),
         );
     }
     let recovery_points = check.offsets(names::RECOVERY_POINTS);
@@ -107,6 +126,7 @@ pub fn check_dir(
             && dir.is_dir()
         {
             check.partition = Some(partition.clone());
+            check.durable = recovery_points.get(&partition).copied().unwrap_or(0);
             let end = check.partition_dir(&dir)?;
             check.end(
                 &dir,
@@ -126,15 +146,26 @@ pub fn check_dir(
     Ok(check.summary)
 }
 
-struct Check<'a> {
+/// A check under way.
+pub(super) struct Check<'a> {
     dir: PathBuf,
+    pub(super) clean: bool,
     partition: Option<TopicPartition>,
-    summary: CheckSummary,
+    /// Up to where the partition's records were on stable storage.
+    pub(super) durable: i64,
+    pub(super) summary: CheckSummary,
     on_finding: &'a mut dyn FnMut(&Finding),
 }
 
 impl Check<'_> {
-    fn find(&mut self, severity: Severity, path: &Path, what: impl Into<String>, advice: &str) {
+    pub(super) fn find(
+        &mut self,
+        severity: Severity,
+        path: &Path,
+        what: impl Into<String>,
+        advice: &str,
+        mend: Option<Mend>,
+    ) {
         match severity {
             Severity::Note => self.summary.notes += 1,
             Severity::Mends => self.summary.mends += 1,
@@ -146,11 +177,12 @@ impl Check<'_> {
             path: path.to_owned(),
             what: what.into(),
             advice: advice.to_owned(),
+            mend,
         });
     }
 
     fn note(&mut self, path: &Path, what: impl Into<String>, advice: &str) {
-        self.find(Severity::Note, path, what, advice);
+        self.find(Severity::Note, path, what, advice, None);
     }
 
     fn offsets(&mut self, name: &str) -> std::collections::BTreeMap<TopicPartition, i64> {
@@ -161,6 +193,7 @@ impl Check<'_> {
                 &path,
                 error.to_string(),
                 "the broker does not start with it: restore it from a backup, or remove it; then every log is checked whole, and records deleted by DeleteRecords may come back",
+                Some(Mend::SetAside),
             );
             Default::default()
         })
@@ -174,6 +207,7 @@ impl Check<'_> {
                 dir,
                 what,
                 "records are missing at its end: look for files that end with .cut, or restore a backup",
+                None,
             );
         }
     }
@@ -187,7 +221,7 @@ impl Check<'_> {
             let path = dir.join(name);
             match names::parse_file_name(name) {
                 Some((base, names::LOG)) => bases.push(base),
-                Some((_, names::SNAPSHOT)) => self.snapshot(&path),
+                Some((at, names::SNAPSHOT)) => self.snapshot(&path, at),
                 _ => self.leftover(&path, name),
             }
         }
@@ -203,9 +237,12 @@ impl Check<'_> {
                     &path,
                     what,
                     "two segments overlap: restore a backup",
+                    None,
                 );
             }
-            end = self.segment(dir, *base, at + 1 == bases.len())?.max(*base);
+            end = self
+                .segment(dir, *base, bases.get(at + 1).copied())?
+                .max(*base);
         }
         Ok(end)
     }
@@ -217,6 +254,12 @@ impl Check<'_> {
                 "bytes that a recovery cut off because something before them was damaged",
                 "whole batches are among them: keep the file if you miss records, or remove it",
             );
+        } else if name.ends_with(DAMAGED) {
+            self.note(
+                path,
+                "a copy from before a repair",
+                "keep it as long as you may want to look at what was given up, then remove it",
+            );
         } else if name.ends_with(SWAP) {
             let advice = "the next start finishes it";
             self.find(
@@ -224,6 +267,7 @@ impl Check<'_> {
                 path,
                 "a compaction was interrupted",
                 advice,
+                Some(Mend::Tidy),
             );
         } else if name.ends_with(CLEANED) || name.ends_with(DELETED) {
             let advice = "the next start removes it";
@@ -232,6 +276,7 @@ impl Check<'_> {
                 path,
                 "a compaction or deletion was interrupted",
                 advice,
+                Some(Mend::Tidy),
             );
         }
     }
@@ -246,6 +291,7 @@ impl Check<'_> {
                 &path,
                 what,
                 "the next start writes it again",
+                None,
             );
         }
     }
@@ -262,218 +308,28 @@ impl Check<'_> {
         };
         if let Some(what) = wrong {
             let advice = "the next start reads the leader epochs from the log";
-            self.find(Severity::Mends, &path, what, advice);
+            self.find(
+                Severity::Mends,
+                &path,
+                what,
+                advice,
+                Some(Mend::RebuildEpochs),
+            );
         }
     }
 
-    fn snapshot(&mut self, path: &Path) {
+    fn snapshot(&mut self, path: &Path, at: i64) {
         let bytes = fs::read(path).unwrap_or_default();
         if let Err(detail) = producer_snapshot::decode(&bytes) {
             let what = format!("the producer snapshot is damaged: {detail}");
             let advice = "the next start reads the producers from an older one and the log";
-            self.find(Severity::Mends, path, what, advice);
+            self.find(
+                Severity::Mends,
+                path,
+                what,
+                advice,
+                Some(Mend::RebuildSnapshot { at }),
+            );
         }
-    }
-
-    /// Checks a segment; returns the offset after its last sound batch.
-    fn segment(&mut self, dir: &Path, base: i64, is_last: bool) -> Result<i64, LogError> {
-        let path = dir.join(names::file_name(base, names::LOG));
-        let len = file_len(&path)?;
-        self.summary.segments += 1;
-        self.summary.bytes += len;
-        let mut offsets = Offsets::new(dir, base);
-        let mut times = Times::new(dir, base);
-        let file = fs::File::open(&path).map_err(|error| LogError::io("open", &path, error))?;
-        let mut walk = Walk::new(&file, 0, len);
-        let (mut position, mut next) = (0, base);
-        let damage = loop {
-            let located = match walk.step() {
-                Ok(Some(located)) => located,
-                Ok(None) => break None,
-                Err(error) => break Some(error.to_string()),
-            };
-            if located.header.base_offset < next {
-                break Some(format!(
-                    "at byte {position}: offset {} follows {}",
-                    located.header.base_offset,
-                    next - 1
-                ));
-            }
-            let batch = match read_batch(&file, &located) {
-                Ok(batch) => batch,
-                Err(error) => break Some(error.to_string()),
-            };
-            if let Err(error) = self.batch(&batch) {
-                break Some(format!("at byte {position}: {error}"));
-            }
-            offsets.pass(&located);
-            times.pass(&located);
-            position = located.end();
-            next = located.header.next_offset();
-        };
-        match damage {
-            Some(damage) => self.damage(&path, &file, position, len, next, is_last, &damage),
-            None => {
-                self.index(
-                    offsets.finish(),
-                    &dir.join(names::file_name(base, names::INDEX)),
-                );
-                self.index(
-                    times.finish(),
-                    &dir.join(names::file_name(base, names::TIME_INDEX)),
-                );
-            }
-        }
-        Ok(next)
-    }
-
-    fn batch(&mut self, batch: &Batch) -> Result<(), catchword_wire::batch::BatchError> {
-        batch.verify_crc()?;
-        for record in records(batch)? {
-            record?;
-            self.summary.records += 1;
-        }
-        self.summary.batches += 1;
-        Ok(())
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn damage(
-        &mut self,
-        path: &Path,
-        file: &fs::File,
-        position: u64,
-        len: u64,
-        next: i64,
-        is_last: bool,
-        damage: &str,
-    ) {
-        if is_last && !holds_whole_batch(file, position + 1, len, next) {
-            let what = format!("{} bytes of an unfinished write ({damage})", len - position);
-            self.find(Severity::Mends, path, what, "the next start cuts them off");
-            return;
-        }
-        let what = format!("damaged from offset {next} on ({damage})");
-        self.find(
-            Severity::Damage,
-            path,
-            what,
-            "restore the file from a backup. If it is not past the recovery point reads of what is damaged fail; else the next start cuts the log there and keeps the rest in a file that ends with .cut",
-        );
-    }
-
-    fn index(&mut self, wrong: Option<String>, path: &Path) {
-        if let Some(what) = wrong {
-            let advice = "remove the file: it is built again when it is needed";
-            self.find(Severity::Mends, path, what, advice);
-        }
-    }
-}
-
-/// An offset index held against the batches that pass by.
-struct Offsets {
-    entries: std::vec::IntoIter<OffsetEntry>,
-    due: Option<OffsetEntry>,
-    wrong: Option<String>,
-}
-
-impl Offsets {
-    fn new(dir: &Path, base: i64) -> Offsets {
-        let read = read_offset_entries(&dir.join(names::file_name(base, names::INDEX)), base);
-        let (entries, wrong) = match read {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Vec::new(), None),
-            Err(error) => (
-                Vec::new(),
-                Some(format!("the offset index cannot be read: {error}")),
-            ),
-            Ok((entries, false)) => (entries, None),
-            Ok((entries, true)) => {
-                let what = format!("the offset index is torn after {} entries", entries.len());
-                (entries, Some(what))
-            }
-        };
-        let mut entries = entries.into_iter();
-        Offsets {
-            due: entries.next(),
-            entries,
-            wrong,
-        }
-    }
-
-    fn pass(&mut self, located: &Located) {
-        if self.due.is_some_and(|due| due.position == located.position) {
-            if self
-                .due
-                .is_some_and(|due| due.offset == located.header.last_offset())
-            {
-                self.due = self.entries.next();
-            } else {
-                self.wrong.get_or_insert(self.mismatch());
-            }
-        }
-    }
-
-    fn mismatch(&self) -> String {
-        let due = self.due.map_or((0, 0), |due| (due.offset, due.position));
-        format!(
-            "the offset index says offset {} ends the batch at byte {}; it does not",
-            due.0, due.1
-        )
-    }
-
-    fn finish(self) -> Option<String> {
-        let left = self.due.map(|_| self.mismatch());
-        self.wrong.or(left)
-    }
-}
-
-/// A time index held against the batches that pass by: no record up to an entry's offset may be newer than the entry.
-struct Times {
-    entries: std::vec::IntoIter<TimeEntry>,
-    due: Option<TimeEntry>,
-    wrong: Option<String>,
-}
-
-impl Times {
-    fn new(dir: &Path, base: i64) -> Times {
-        let read = read_time_entries(&dir.join(names::file_name(base, names::TIME_INDEX)), base);
-        let (entries, wrong) = match read {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Vec::new(), None),
-            Err(error) => (
-                Vec::new(),
-                Some(format!("the time index cannot be read: {error}")),
-            ),
-            Ok((entries, false)) => (entries, None),
-            Ok((entries, true)) => {
-                let what = format!("the time index is torn after {} entries", entries.len());
-                (entries, Some(what))
-            }
-        };
-        let mut entries = entries.into_iter();
-        Times {
-            due: entries.next(),
-            entries,
-            wrong,
-        }
-    }
-
-    fn pass(&mut self, located: &Located) {
-        while self
-            .due
-            .is_some_and(|due| due.offset < located.header.last_offset())
-        {
-            self.due = self.entries.next();
-        }
-        let newest = located.header.max_timestamp;
-        if let Some(due) = self.due.filter(|due| newest > due.timestamp) {
-            self.wrong.get_or_insert(format!(
-                "the time index says nothing up to offset {} is newer than {}; a record of {newest} is",
-                due.offset, due.timestamp
-            ));
-        }
-    }
-
-    fn finish(self) -> Option<String> {
-        self.wrong
     }
 }

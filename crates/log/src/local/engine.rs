@@ -20,7 +20,7 @@ use super::journal::{self, JournalId, Replayed};
 use super::log::LocalLog;
 use super::maintain::Maintenance;
 use super::segment::lock;
-use super::{checkpoint, names, tidy};
+use super::{checkpoint, format, names, tidy};
 use crate::api::{Engine, PartitionLog, StorageInfo, TopicPartition};
 use crate::{CompactionPolicy, LatestValue, LogConfig, LogError};
 
@@ -164,6 +164,7 @@ impl LocalEngine {
         let disk = Disk::new(options.disk_hook.clone());
         disk.create_dir(dir)?;
         let lock_file = acquire(dir)?;
+        format::enter(&disk, dir)?;
         let marker = dir.join(names::CLEAN_SHUTDOWN);
         let was_clean = marker.exists();
         if was_clean {

@@ -6,11 +6,14 @@
 
 mod append;
 mod check;
+mod check_index;
+mod check_segment;
 mod checkpoint;
 mod clean;
 mod committer;
 mod disk;
 mod engine;
+mod format;
 mod index;
 mod journal;
 mod load;
@@ -20,9 +23,11 @@ mod names;
 mod pool;
 mod read;
 mod recover;
+mod repair;
 mod retention;
 mod segment;
 mod side_file;
+mod stopped;
 mod sync;
 mod tidy;
 mod time;
@@ -31,3 +36,8 @@ mod walk;
 pub use check::{CheckSummary, Finding, Severity, check_dir};
 pub use disk::{DiskHook, DiskOperation};
 pub use engine::{LocalEngine, LocalOptions, PolicyOfTopic};
+pub use repair::{Mend, RepairOptions, repair_dir};
+pub use stopped::{
+    Checkpoint, StoppedDir, StoppedPartition, bytes_of_records, oldest_message_format,
+    read_batch_file, read_stopped_log,
+};

@@ -26,6 +26,8 @@ pub(crate) const SWAP: &str = ".swap";
 pub(crate) const CUT: &str = ".cut";
 /// What the extension of a side file begins with; after it stands what its owner calls it. Kafka does not look at these.
 pub(crate) const SIDE_FILE: &str = "cw-";
+/// What a repair replaced or set aside, as it was. Kafka does not look at these.
+pub(crate) const DAMAGED: &str = ".damaged";
 /// What the directory of a deleted partition ends with.
 pub(crate) const DELETE_DIR: &str = "-delete";
 

@@ -182,26 +182,36 @@ pub(crate) fn cut(
 
 /// Whether a whole, sound batch with an offset that could be ours begins anywhere between two positions.
 pub(crate) fn holds_whole_batch(file: &File, start: u64, end: u64, next_offset: i64) -> bool {
+    find_whole_batch(file, start, end, next_offset).is_some()
+}
+
+/// Where the first whole, sound batch with an offset that could be ours begins between two positions, and its offset.
+pub(crate) fn find_whole_batch(
+    file: &File,
+    start: u64,
+    end: u64,
+    next_offset: i64,
+) -> Option<(u64, i64)> {
     const WINDOW: u64 = 64 * 1024 * 1024;
     let len = end.saturating_sub(start).min(WINDOW) as usize;
     let mut bytes = vec![0; len];
-    if file.read_exact_at(&mut bytes, start).is_err() {
-        return false;
-    }
+    file.read_exact_at(&mut bytes, start).ok()?;
     let bytes = Bytes::from(bytes);
     let plausible = |header: &BatchHeader| {
         header.base_offset >= next_offset
             && header.base_offset - next_offset <= i64::from(i32::MAX)
             && header.last_offset_delta >= 0
     };
-    (0..len.saturating_sub(HEADER_LEN)).any(|at| {
-        bytes[at + 16] == 2
-            && BatchHeader::parse(&bytes[at..]).is_ok_and(|header| plausible(&header))
-            && Batch::parse(&bytes.slice(at..)).is_ok_and(|batch| batch.verify_crc().is_ok())
+    (0..len.saturating_sub(HEADER_LEN)).find_map(|at| {
+        let header = (bytes[at + 16] == 2).then(|| BatchHeader::parse(&bytes[at..]).ok())??;
+        let sound = plausible(&header)
+            && Batch::parse(&bytes.slice(at..)).is_ok_and(|batch| batch.verify_crc().is_ok());
+        sound.then_some((start + at as u64, header.base_offset))
     })
 }
 
-fn copy_tail(
+/// Copies the bytes between two positions to a file of their own.
+pub(crate) fn copy_tail(
     disk: &Disk,
     file: &File,
     from: &Path,

@@ -9,7 +9,7 @@ use catchword_log::{Engine, Finding, LogConfig, LogError, Severity, check_dir};
 
 use crate::support::{copy, files, log_of, numbered, open};
 
-fn stopped_log() -> tempfile::TempDir {
+pub(crate) fn stopped_log() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     let config = LogConfig {
@@ -27,7 +27,7 @@ fn stopped_log() -> tempfile::TempDir {
     dir
 }
 
-fn findings(dir: &Path) -> Vec<Finding> {
+pub(crate) fn findings(dir: &Path) -> Vec<Finding> {
     let mut found = Vec::new();
     let before = tree(dir);
     check_dir(dir, &mut |finding| found.push(finding.clone())).unwrap();
@@ -35,7 +35,7 @@ fn findings(dir: &Path) -> Vec<Finding> {
     found
 }
 
-fn tree(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+pub(crate) fn tree(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -179,4 +179,32 @@ fn what_the_check_calls_mendable_is_mended_by_a_start() {
     log_of(&engine, LogConfig::default()).ready().unwrap();
     engine.close().unwrap();
     assert_eq!(findings(dir.path()), []);
+}
+
+#[test]
+fn what_is_unfinished_only_while_a_broker_runs_is_no_fault_after_a_crash() {
+    let dir = stopped_log();
+    for extension in ["index", "timeindex"] {
+        // As Kafka keeps it while it writes.
+        let last = files(dir.path(), extension).pop().unwrap();
+        OpenOptions::new()
+            .write(true)
+            .open(last)
+            .unwrap()
+            .set_len(10_000)
+            .unwrap();
+    }
+    assert_eq!(
+        findings(dir.path()).len(),
+        2,
+        "a clean stop leaves no such thing"
+    );
+    fs::remove_file(dir.path().join(".kafka_cleanshutdown")).unwrap();
+    let found = findings(dir.path());
+    assert!(
+        found
+            .iter()
+            .all(|finding| finding.severity == Severity::Note),
+        "{found:#?}"
+    );
 }

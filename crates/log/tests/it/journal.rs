@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use catchword_log::contract::{CLIENT, TOPIC_ID, append_durably, read_all};
+use catchword_log::contract::{TOPIC_ID, append_durably, read_all};
 use catchword_log::{
     CleanupPolicy, DiskHook, DiskOperation, Engine, LocalEngine, LocalOptions, LogConfig, LogError,
-    PartitionLog,
+    Mend, PartitionLog, RepairOptions, check_dir, repair_dir,
 };
 use catchword_wire::Uuid;
 
@@ -199,6 +199,40 @@ fn a_journal_of_a_newer_version_is_refused_and_left_alone() {
     assert!(matches!(refused, LogError::Corrupt { .. }), "{refused}");
     assert!(refused.to_string().contains("newer Catchword"), "{refused}");
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn doctor_tells_of_the_journal_and_a_repair_puts_it_into_the_logs_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let log = log_of(&engine, LogConfig::default());
+    let count = fill(dir.path(), &*log, 5);
+    let copied = tempfile::tempdir().unwrap();
+    copy(dir.path(), copied.path());
+    let file = files(copied.path(), "log").remove(0);
+    let one = numbered(1)[0].bytes.len() as u64;
+    let len = std::fs::metadata(&file).unwrap().len();
+    let writable = OpenOptions::new().write(true).open(&file).unwrap();
+    writable.set_len(len - one - 7).unwrap();
+    let mut found = Vec::new();
+    check_dir(copied.path(), &mut |finding| found.push(finding.clone())).unwrap();
+    assert!(
+        found
+            .iter()
+            .any(|finding| finding.mend == Some(Mend::Journal)),
+        "{found:?}"
+    );
+    let mut mended = Vec::new();
+    let options = RepairOptions::default();
+    repair_dir(copied.path(), &options, &mut |finding| {
+        mended.push(finding.clone())
+    })
+    .unwrap();
+    assert_eq!(mended.len(), 1, "{mended:?}");
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), len);
+    let engine = open(copied.path());
+    let log = engine.get(&partition()).unwrap();
+    assert_eq!(read_all(&*log, 0).unwrap(), expected(0, count));
 }
 
 /// Fails writes to the journal while it is switched on.

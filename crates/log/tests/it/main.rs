@@ -12,6 +12,7 @@ mod faults;
 mod journal;
 mod kill;
 mod power;
+mod repair;
 mod restart;
 mod retention;
 mod side_files;

@@ -10,7 +10,8 @@ import org.apache.kafka.common.record.internal.MemoryRecords;
 public class ReadMessages {
     static final String[] PLACES = {
         "org.apache.kafka.common.message.%sData", "org.apache.kafka.common.message.%s",
-        "org.apache.kafka.coordinator.group.generated.%s", "org.apache.kafka.common.metadata.%s" };
+        "org.apache.kafka.coordinator.group.generated.%s",
+        "org.apache.kafka.coordinator.transaction.generated.%s", "org.apache.kafka.common.metadata.%s" };
 
     public static void main(String[] args) throws Exception {
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));

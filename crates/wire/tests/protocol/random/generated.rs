@@ -2490,3 +2490,295 @@ mod register_broker_record {
         }
     }
 }
+mod unregister_broker_record {
+    use super::*;
+    use catchword_wire::records::unregister_broker_record::*;
+    impl Random for UnregisterBrokerRecord {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.broker_id = g.i32();
+            m.broker_epoch = g.i64();
+            m
+        }
+    }
+}
+mod register_controller_record {
+    use super::*;
+    use catchword_wire::records::register_controller_record::*;
+    impl Random for ControllerEndpoint {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.host = g.string();
+            m.port = g.u16();
+            m.security_protocol = g.i16();
+            m
+        }
+    }
+    impl Random for ControllerFeature {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.min_supported_version = g.i16();
+            m.max_supported_version = g.i16();
+            m
+        }
+    }
+    impl Random for RegisterControllerRecord {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.controller_id = g.i32();
+            m.incarnation_id = g.uuid();
+            m.zk_migration_ready = g.bool();
+            m.end_points = g.array(|g| ControllerEndpoint::random(g, version));
+            m.features = g.array(|g| ControllerFeature::random(g, version));
+            m
+        }
+    }
+}
+mod partition_change_record {
+    use super::*;
+    use catchword_wire::records::partition_change_record::*;
+    impl Random for PartitionChangeRecord {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_id = g.i32();
+            m.topic_id = g.uuid();
+            m.isr = g.nullable(true, |g| g.array(|g| g.i32()));
+            m.leader = g.i32();
+            m.replicas = g.nullable(true, |g| g.array(|g| g.i32()));
+            m.removing_replicas = g.nullable(true, |g| g.array(|g| g.i32()));
+            m.adding_replicas = g.nullable(true, |g| g.array(|g| g.i32()));
+            m.leader_recovery_state = g.i8();
+            if version >= 1 {
+                m.directories = g.nullable(version >= 1, |g| g.array(|g| g.uuid()));
+            }
+            if version >= 2 {
+                m.eligible_leader_replicas = g.nullable(version >= 2, |g| g.array(|g| g.i32()));
+            }
+            if version >= 2 {
+                m.last_known_elr = g.nullable(version >= 2, |g| g.array(|g| g.i32()));
+            }
+            m
+        }
+    }
+}
+mod access_control_entry_record {
+    use super::*;
+    use catchword_wire::records::access_control_entry_record::*;
+    impl Random for AccessControlEntryRecord {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.id = g.uuid();
+            m.resource_type = g.i8();
+            m.resource_name = g.string();
+            m.pattern_type = g.i8();
+            m.principal = g.string();
+            m.host = g.string();
+            m.operation = g.i8();
+            m.permission_type = g.i8();
+            m
+        }
+    }
+}
+mod remove_access_control_entry_record {
+    use super::*;
+    use catchword_wire::records::remove_access_control_entry_record::*;
+    impl Random for RemoveAccessControlEntryRecord {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.id = g.uuid();
+            m
+        }
+    }
+}
+mod user_scram_credential_record {
+    use super::*;
+    use catchword_wire::records::user_scram_credential_record::*;
+    impl Random for UserScramCredentialRecord {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.mechanism = g.i8();
+            m.salt = g.bytes();
+            m.stored_key = g.bytes();
+            m.server_key = g.bytes();
+            m.iterations = g.i32();
+            m
+        }
+    }
+}
+mod remove_user_scram_credential_record {
+    use super::*;
+    use catchword_wire::records::remove_user_scram_credential_record::*;
+    impl Random for RemoveUserScramCredentialRecord {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.mechanism = g.i8();
+            m
+        }
+    }
+}
+mod client_quota_record {
+    use super::*;
+    use catchword_wire::records::client_quota_record::*;
+    impl Random for ClientQuotaRecord {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.entity = g.array(|g| EntityData::random(g, version));
+            m.key = g.string();
+            m.value = g.f64();
+            m.remove = g.bool();
+            m
+        }
+    }
+    impl Random for EntityData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.entity_type = g.string();
+            m.entity_name = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+}
+mod delegation_token_record {
+    use super::*;
+    use catchword_wire::records::delegation_token_record::*;
+    impl Random for DelegationTokenRecord {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.owner = g.string();
+            m.requester = g.string();
+            m.renewers = g.array(|g| g.string());
+            m.issue_timestamp = g.i64();
+            m.max_timestamp = g.i64();
+            m.expiration_timestamp = g.i64();
+            m.token_id = g.string();
+            m
+        }
+    }
+}
+mod remove_delegation_token_record {
+    use super::*;
+    use catchword_wire::records::remove_delegation_token_record::*;
+    impl Random for RemoveDelegationTokenRecord {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.token_id = g.string();
+            m
+        }
+    }
+}
+mod leader_change_message {
+    use super::*;
+    use catchword_wire::records::leader_change_message::*;
+    impl Random for LeaderChangeMessage {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.version = g.i16();
+            m.leader_id = g.i32();
+            m.voters = g.array(|g| Voter::random(g, version));
+            m.granting_voters = g.array(|g| Voter::random(g, version));
+            m
+        }
+    }
+    impl Random for Voter {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.voter_id = g.i32();
+            if version >= 1 {
+                m.voter_directory_id = g.uuid();
+            }
+            m
+        }
+    }
+}
+mod voters_record {
+    use super::*;
+    use catchword_wire::records::voters_record::*;
+    impl Random for Endpoint {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.host = g.string();
+            m.port = g.u16();
+            m
+        }
+    }
+    impl Random for KRaftVersionFeature {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.min_supported_version = g.i16();
+            m.max_supported_version = g.i16();
+            m
+        }
+    }
+    impl Random for Voter {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.voter_id = g.i32();
+            m.voter_directory_id = g.uuid();
+            m.endpoints = g.array(|g| Endpoint::random(g, version));
+            m.k_raft_version_feature = KRaftVersionFeature::random(g, version);
+            m
+        }
+    }
+    impl Random for VotersRecord {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.version = g.i16();
+            m.voters = g.array(|g| Voter::random(g, version));
+            m
+        }
+    }
+}
+mod transaction_log_key {
+    use super::*;
+    use catchword_wire::records::transaction_log_key::*;
+    impl Random for TransactionLogKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.transactional_id = g.string();
+            m
+        }
+    }
+}
+mod transaction_log_value {
+    use super::*;
+    use catchword_wire::records::transaction_log_value::*;
+    impl Random for PartitionsSchema {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic = g.string();
+            m.partition_ids = g.array(|g| g.i32());
+            m
+        }
+    }
+    impl Random for TransactionLogValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.producer_id = g.i64();
+            if version >= 1 {
+                m.previous_producer_id = g.i64();
+            }
+            if version >= 1 {
+                m.next_producer_id = g.i64();
+            }
+            m.producer_epoch = g.i16();
+            if version >= 1 {
+                m.next_producer_epoch = g.i16();
+            }
+            m.transaction_timeout_ms = g.i32();
+            m.transaction_status = g.i8();
+            m.transaction_partitions =
+                g.nullable(true, |g| g.array(|g| PartitionsSchema::random(g, version)));
+            m.transaction_last_update_timestamp_ms = g.i64();
+            m.transaction_start_timestamp_ms = g.i64();
+            if version >= 1 {
+                m.client_transaction_version = g.i16();
+            }
+            m
+        }
+    }
+}

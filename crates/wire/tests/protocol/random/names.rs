@@ -77,20 +77,34 @@ pub(crate) use all_messages;
 macro_rules! all_records {
     ($call:ident) => {
         $call! {
+            AccessControlEntryRecord,
+            ClientQuotaRecord,
             ConfigRecord,
+            DelegationTokenRecord,
             FeatureLevelRecord,
             GroupMetadataKey,
             GroupMetadataValue,
+            LeaderChangeMessage,
             LegacyOffsetCommitKey,
             LegacyOffsetCommitValue,
             NoOpRecord,
             OffsetCommitKey,
             OffsetCommitValue,
+            PartitionChangeRecord,
             PartitionRecord,
             ProducerIdsRecord,
             RegisterBrokerRecord,
+            RegisterControllerRecord,
+            RemoveAccessControlEntryRecord,
+            RemoveDelegationTokenRecord,
             RemoveTopicRecord,
-            TopicRecord
+            RemoveUserScramCredentialRecord,
+            TopicRecord,
+            TransactionLogKey,
+            TransactionLogValue,
+            UnregisterBrokerRecord,
+            UserScramCredentialRecord,
+            VotersRecord
         }
     };
 }
