@@ -175,13 +175,22 @@ impl Groups {
     }
 }
 
+/// The least that `segment.bytes` of a topic may be (KIP-1030).
+const SMALLEST_SEGMENT_BYTES: i32 = 1 << 20;
+
 /// S1: as Kafka makes the topic.
 fn offsets_topic_configs(config: &BrokerConfig) -> BTreeMap<String, String> {
+    // The broker's own key may be smaller than a topic's.
+    let segment_bytes = if config.offsets_topic_segment_bytes < SMALLEST_SEGMENT_BYTES {
+        "internal.segment.bytes"
+    } else {
+        "segment.bytes"
+    };
     BTreeMap::from([
         ("cleanup.policy".to_owned(), "compact".to_owned()),
         ("compression.type".to_owned(), "producer".to_owned()),
         (
-            "segment.bytes".to_owned(),
+            segment_bytes.to_owned(),
             config.offsets_topic_segment_bytes.to_string(),
         ),
     ])

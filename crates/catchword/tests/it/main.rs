@@ -9,6 +9,7 @@ mod adopt;
 mod consume;
 mod doctor;
 mod harness;
+mod kill;
 mod produce;
 mod rewind;
 mod serve;

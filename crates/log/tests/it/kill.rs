@@ -87,7 +87,7 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
         .ok()
         .and_then(|n| n.parse().ok());
     let directory = tempfile::tempdir().unwrap();
-    for round in 0..rounds.unwrap_or(5) {
+    for round in 0..rounds.unwrap_or(25) {
         let mut durable: BTreeMap<i32, i64> = BTreeMap::new();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
