@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 /// Leaves the first of each key, in their order.
-pub(super) fn distinct<T, K: Eq + Hash>(items: &mut Vec<T>, key: impl Fn(&T) -> K) {
-    if items.len() > 1 {
+pub(super) fn distinct<T, K: Ord + Hash>(items: &mut Vec<T>, key: impl Fn(&T) -> K) {
+    // As most clients send them.
+    let ascending = items.is_sorted_by(|a, b| key(a) < key(b));
+    if !ascending {
         let mut seen = HashSet::with_capacity(items.len());
         items.retain(|item| seen.insert(key(item)));
     }

@@ -34,8 +34,10 @@ pub(crate) fn offset_commit(
 ) {
     let metadata = bookmark.metadata();
     // One reservation for both, so that the buffer isn't grown between them.
-    out.scratch
-        .reserve(key_len(group_id, topic) + 64 + metadata.len());
+    reserve(
+        key_len(group_id, topic) + 64 + metadata.len(),
+        &mut out.scratch,
+    );
     let key = encode_key(group_id, topic, partition, &mut out.scratch);
     let buffer = &mut out.scratch;
     match bookmark.expire_timestamp_ms() {
