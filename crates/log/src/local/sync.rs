@@ -167,16 +167,19 @@ impl LocalLog {
         let Some(loaded) = self.if_loaded() else {
             return false;
         };
-        let file_waiters = {
+        let (file_waiters, failed) = {
             let mut sync = lock(&loaded.sync);
             sync.files_wanted = false;
-            std::mem::take(&mut sync.file_waiters)
+            (std::mem::take(&mut sync.file_waiters), sync.failed.clone())
         };
         // The end before the files: a segment that is closed meanwhile is then among the closed ones.
         let (end, active, len) = loaded.end();
         let outcome = if self.is_deleted() {
             let partition = self.partition.clone();
             Err(Failure::Passing(LogError::NotFound { partition }))
+        } else if let Some(cause) = failed {
+            // While it waited for its turn, a sync of what the journal holds has failed: another would prove nothing.
+            Err(Failure::Passing(self.poisoned(&cause).0))
         } else {
             self.sync_to(loaded, end, &active)
         };

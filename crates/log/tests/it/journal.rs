@@ -4,11 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use catchword_log::contract::{TOPIC_ID, append_durably, read_all};
+use catchword_log::contract::{CLIENT, TOPIC_ID, append_durably, read_all};
 use catchword_log::{
     CleanupPolicy, DiskHook, DiskOperation, Engine, LocalEngine, LocalOptions, LogConfig, LogError,
     Mend, PartitionLog, RepairOptions, check_dir, repair_dir,
@@ -270,6 +270,69 @@ fn without_a_journal_that_works_commits_are_as_safe() {
     assert_eq!(read_all(&*log, 0).unwrap(), expected(0, count + 10));
     engine.close().unwrap();
     assert!(!dir.path().join(JOURNAL).exists());
+}
+
+/// Fails syncs of segments while it is switched on.
+struct NoSync(AtomicBool);
+
+impl DiskHook for NoSync {
+    fn before(&self, path: &Path, operation: DiskOperation<'_>) -> io::Result<()> {
+        let hit = operation == DiskOperation::Sync && path.extension().is_some_and(|e| e == "log");
+        match hit && self.0.load(Ordering::Relaxed) {
+            true => Err(io::Error::from_raw_os_error(5)),
+            false => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn a_log_whose_own_files_cannot_be_synced_promises_nothing_more_and_keeps_what_it_promised() {
+    let dir = tempfile::tempdir().unwrap();
+    let hook = Arc::new(NoSync(AtomicBool::new(false)));
+    let options = LocalOptions {
+        disk_hook: Some(hook.clone()),
+        journal_bytes: 24 << 10,
+        ..LocalOptions::default()
+    };
+    let engine = LocalEngine::open(dir.path(), options).unwrap();
+    let log = log_of(&engine, LogConfig::default());
+    let mut count = fill(dir.path(), &*log, 1);
+    hook.0.store(true, Ordering::Relaxed);
+    // Until the journal is full and its logs are to be synced.
+    loop {
+        assert!(count < 1000, "the journal is never emptied");
+        if log
+            .append(&numbered(count + 1)[count as usize..], CLIENT)
+            .is_err()
+        {
+            break;
+        }
+        let (done, waited) = mpsc::channel();
+        log.flush_to(
+            count + 1,
+            Box::new(move |result| done.send(result).unwrap()),
+        );
+        if waited.recv().unwrap().is_err() {
+            break;
+        }
+        count += 1;
+    }
+    // The kernel would not tell of the failure twice.
+    hook.0.store(false, Ordering::Relaxed);
+    let (done, waited) = mpsc::channel();
+    log.flush_to(count, Box::new(move |result| done.send(result).unwrap()));
+    assert!(waited.recv().unwrap().is_err());
+    assert!(log.ready().is_err());
+    assert!(engine.close().is_err());
+    assert!(
+        dir.path().join(JOURNAL).exists(),
+        "it holds what was promised"
+    );
+    drop((log, engine));
+    let engine = open(dir.path());
+    let log = engine.get(&partition()).unwrap();
+    let found = read_all(&*log, 0).unwrap();
+    assert_eq!(found[..count as usize], expected(0, count));
 }
 
 #[test]
