@@ -3,6 +3,8 @@
 //!
 //! `CATCHWORD_KILL_ROUNDS` says how often; `CATCHWORD_KILL_SEED` begins the waits elsewhere.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::thread;
