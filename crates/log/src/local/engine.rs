@@ -168,11 +168,12 @@ impl LocalEngine {
         let marker = dir.join(names::CLEAN_SHUTDOWN);
         let was_clean = marker.exists();
         if was_clean {
+            // Whoever had the directory last has closed it: a journal from before that is worth nothing. It goes before the
+            // mark, else a crash in between would have it replayed.
+            journal::remove(&disk, dir)?;
             // Before the first write, and durably: a crash from now on is a crash.
             disk.remove_file(&marker)?;
             disk.sync_dir(dir)?;
-            // Whoever had the directory last has closed it: a journal from before that is worth nothing.
-            journal::remove(&disk, dir)?;
         } else {
             replay(&disk, dir)?;
         }
@@ -264,6 +265,10 @@ impl LocalEngine {
             if found.is_zero() && !topic_id.is_zero() {
                 // Its metadata were lost with the power, or are older than topic ids.
                 self.store_topic_id(&log.dir, topic_id)?;
+                let path = log.dir.join(names::PARTITION_METADATA);
+                let file = File::open(&path).map_err(|error| LogError::io("open", &path, error))?;
+                self.core.disk.sync(&file, &path)?;
+                self.core.disk.sync_dir(&log.dir)?;
                 *found = topic_id;
             } else if *found != topic_id {
                 return Err(LogError::TopicIdMismatch {

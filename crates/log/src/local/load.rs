@@ -66,7 +66,7 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
     } else {
         recovery_point.unwrap_or(0).min(log_end)
     };
-    let mut sync = unsynced(log, &ended, clean, recovery_point)?;
+    let mut sync = unsynced(log, &ended, clean)?;
     sync.epochs_changed = epochs_changed;
     let active = ended
         .segments
@@ -102,6 +102,7 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
             last_stable,
         }),
         sync: Mutex::new(sync),
+        file_sync: Mutex::new(()),
         durable_end: AtomicI64::new(durable_end),
         synced_end: AtomicI64::new(durable_end),
         hints: Mutex::new(Hints::default()),
@@ -109,18 +110,13 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
 }
 
 /// What a first sync has to do: after a crash, what the process before may not have got to.
-fn unsynced(
-    log: &LocalLog,
-    ended: &Ended,
-    clean: bool,
-    recovery_point: Option<i64>,
-) -> Result<SyncState, LogError> {
+fn unsynced(log: &LocalLog, ended: &Ended, clean: bool) -> Result<SyncState, LogError> {
     let mut sync = SyncState::default();
     for segment in &ended.unsynced {
         sync.add_sealed(segment.clone(), segment.file(&log.dir)?);
     }
     sync.names_changed |= !clean;
-    sync.directory_is_new = log.created || (!clean && recovery_point.is_none());
+    sync.directory_is_new = log.created || !clean;
     Ok(sync)
 }
 

@@ -1,6 +1,6 @@
 //! One partition's log on disk: what it is made of, and who may touch which part.
 //!
-//! Three locks, taken in this order and never held while a callback runs: `writer` (one append, roll, deletion or
+//! Locks, taken in this order and never held while a callback runs: `file_sync` (one sync at a time), `writer` (one append, roll, deletion or
 //! compaction swap at a time), `view` (what readers see, held for a moment), `sync` (who waits for durability).
 //!
 //! Invariant: what the view shows is written; what `durable_end` covers is on stable storage. A log is loaded on its
@@ -51,6 +51,8 @@ pub(crate) struct Loaded {
     pub(crate) writer: Mutex<Writer>,
     pub(crate) view: Mutex<View>,
     pub(crate) sync: Mutex<SyncState>,
+    /// Held while the log's own files are synced, and until it is noted how that ended: the kernel tells of a failure once.
+    pub(crate) file_sync: Mutex<()>,
     /// Everything below is on stable storage, in the journal or in the log's own files.
     pub(crate) durable_end: AtomicI64,
     /// Everything below is on stable storage in the log's own files.

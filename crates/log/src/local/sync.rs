@@ -24,6 +24,8 @@ pub(crate) struct SyncState {
     file_waiters: Vec<FlushCallback>,
     /// The log is in one of the committer's queues, or being made durable.
     queued: bool,
+    /// What was to be synced is being synced.
+    syncing: bool,
     /// The log's own files are to be synced, whatever the journal holds.
     files_wanted: bool,
     /// The segment, and its length, up to which everything is durable; `None` where that is not known.
@@ -46,7 +48,8 @@ impl SyncState {
     }
 
     fn has_unsynced_files(&self) -> bool {
-        !self.sealed.is_empty()
+        self.syncing
+            || !self.sealed.is_empty()
             || self.names_changed
             || self.directory_is_new
             || self.epochs_changed
@@ -167,13 +170,15 @@ impl LocalLog {
         let Some(loaded) = self.if_loaded() else {
             return false;
         };
-        let (file_waiters, failed) = {
+        let file_waiters = {
             let mut sync = lock(&loaded.sync);
             sync.files_wanted = false;
-            (std::mem::take(&mut sync.file_waiters), sync.failed.clone())
+            std::mem::take(&mut sync.file_waiters)
         };
         // The end before the files: a segment that is closed meanwhile is then among the closed ones.
         let (end, active, len) = loaded.end();
+        let only_one = lock(&loaded.file_sync);
+        let failed = lock(&loaded.sync).failed.clone();
         let outcome = if self.is_deleted() {
             let partition = self.partition.clone();
             Err(Failure::Passing(LogError::NotFound { partition }))
@@ -185,7 +190,9 @@ impl LocalLog {
         };
         if let Err(Failure::Fatal(error)) = &outcome {
             self.stop_writing(loaded, error);
+            lock(&loaded.sync).failed = Some(error.to_string());
         }
+        drop(only_one);
         if outcome.is_ok() {
             loaded.synced_end.fetch_max(end, Ordering::AcqRel);
         }
@@ -258,10 +265,12 @@ impl LocalLog {
             });
         }
         let path = active.path(&self.dir);
-        let synced = active
-            .file(&self.dir)
-            .and_then(|file| self.core.disk.sync(&file, &path));
-        if let Err(error) = synced {
+        let file = active.file(&self.dir)?;
+        let _only_one = lock(&loaded.file_sync);
+        if let Some(cause) = &lock(&loaded.sync).failed {
+            return Err(self.poisoned(cause).0);
+        }
+        if let Err(error) = self.core.disk.sync(&file, &path) {
             if self.is_deleted() {
                 return Ok(());
             }
@@ -288,16 +297,14 @@ impl LocalLog {
                 let through = sync.waiters.extract_if(.., |(to, _)| *to <= *end);
                 answers.extend(through.map(|(_, done)| done));
             }
-            Err(failure) => {
-                if let Failure::Fatal(error) = failure {
-                    sync.failed = Some(error.to_string());
-                }
+            Err(_) => {
                 answers.extend(sync.waiters.drain(..).map(|(_, done)| done));
                 answers.append(&mut sync.file_waiters);
                 sync.files_wanted = false;
             }
         }
         let more = !sync.waiters.is_empty() || sync.files_wanted;
+        sync.syncing = false;
         sync.queued = more;
         drop(sync);
         for done in answers {
@@ -408,6 +415,7 @@ impl LocalLog {
     fn take_work(&self, loaded: &Loaded) -> Work {
         let (mut work, epochs_changed) = {
             let mut sync = lock(&loaded.sync);
+            sync.syncing = true;
             let work = Work {
                 sealed: std::mem::take(&mut sync.sealed),
                 names_changed: std::mem::take(&mut sync.names_changed),

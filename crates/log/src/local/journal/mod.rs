@@ -43,6 +43,8 @@ const LARGE: u64 = 1 << 20;
 const FIRST_BYTES: u64 = 1 << 20;
 /// How long the thread waits for work before it gives its memory back and ends.
 const IDLE: Duration = Duration::from_secs(10);
+/// How often it is tried to empty the journal while others fill it.
+const RETIRE_TRIES: usize = 5;
 /// When a log could not be synced, how long until it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -105,6 +107,10 @@ struct State {
     dirty: Vec<Arc<LocalLog>>,
     checkpointing: bool,
     not_before: Option<Instant>,
+    /// The newest block on disk: the only one that is sure to name the tail, so it stays.
+    last_written: u64,
+    /// The engine is closed, or about to be.
+    closed: bool,
 }
 
 /// What a round begins with.
@@ -131,7 +137,11 @@ impl Journal {
         max_bytes: u64,
         pool: Pool,
     ) -> Journal {
+        // Direct IO knows whole pages only.
+        let max_bytes = max_bytes - max_bytes % PAGE as u64;
         let state = State {
+            closed: false,
+            last_written: 0,
             life: Life::Cold,
             queue: Vec::new(),
             markers: Vec::new(),
@@ -178,7 +188,7 @@ impl Journal {
             Life::Opening | Life::Stopped => return Err(log),
         }
         state.queue.push(log);
-        self.inner.wake(&mut state);
+        self.inner.wake(&mut state, false);
         Ok(())
     }
 
@@ -203,11 +213,13 @@ impl Journal {
             return;
         }
         if !lead {
-            return inner.wake(&mut state);
+            return inner.wake(&mut state, true);
         }
         if let Some(round) = inner.take_round(&mut state) {
             drop(state);
             inner.round(round);
+        } else if matches!(state.life, Life::Stopped) {
+            inner.give_up(&mut state);
         }
     }
 
@@ -218,37 +230,49 @@ impl Journal {
     /// What kept a log from being synced, or the journal from being written.
     pub(crate) fn retire(&self) -> Result<(), LogError> {
         let inner = &self.inner;
-        {
-            let state = lock(&inner.state);
-            // What a round under way has gathered may be of a file that is closed by now.
-            let under_way = state.in_flight;
-            let is_same = |state: &mut State| under_way.is_some() && state.in_flight == under_way;
-            let state = inner
-                .done
-                .wait_while(state, is_same)
-                .unwrap_or_else(PoisonError::into_inner);
-            let empty = state.ring.live_bytes() == 0 && state.in_flight.is_none();
-            if empty && state.durable_tail == state.tail {
-                return Ok(());
+        for _ in 0..RETIRE_TRIES {
+            {
+                let state = lock(&inner.state);
+                // What a round under way has gathered may be of a file that is closed by now.
+                let under_way = state.in_flight;
+                let is_same =
+                    |state: &mut State| under_way.is_some() && state.in_flight == under_way;
+                let state = inner
+                    .done
+                    .wait_while(state, is_same)
+                    .unwrap_or_else(PoisonError::into_inner);
+                if state.closed {
+                    return Err(LogError::Closed);
+                }
+                if state.next_sequence == 0 {
+                    // Nothing was ever written.
+                    return Ok(());
+                }
             }
-        }
-        inner.checkpoint()?;
-        let written = {
+            inner.checkpoint()?;
             let mut state = lock(&inner.state);
-            if matches!(state.life, Life::Open(_)) {
-                let (marker, written) = mpsc::channel();
-                state.markers.push(marker);
-                inner.wake(&mut state);
-                Some(written)
-            } else {
-                None
+            match state.life {
+                Life::Open(_) => {
+                    let (marker, written) = mpsc::channel();
+                    state.markers.push(marker);
+                    inner.wake(&mut state, true);
+                    drop(state);
+                    if written.recv().is_ok() {
+                        return Ok(());
+                    }
+                    // There was no room for it, or it could not be written: that shows in the next turn.
+                }
+                _ if state.closed => return Err(LogError::Closed),
+                // It is written no more, so the file can go.
+                Life::Stopped => {
+                    drop(state);
+                    return inner.remove_file();
+                }
+                Life::Cold | Life::Opening => return Ok(()),
             }
-        };
-        match written.map(|written| written.recv()) {
-            Some(Ok(())) => Ok(()),
-            // The block could not be written: then the whole file has to go.
-            Some(Err(_)) | None => inner.checkpoint().and_then(|()| inner.remove_file()),
         }
+        let busy = std::io::ErrorKind::ResourceBusy.into();
+        Err(LogError::io("empty", &inner.path, busy))
     }
 
     /// Ends the journal when nothing is being written; the file stays if `keep`, for the next start to replay.
@@ -256,6 +280,7 @@ impl Journal {
         let inner = &self.inner;
         {
             let mut state = lock(&inner.state);
+            state.closed = true;
             let was_open = !matches!(
                 std::mem::replace(&mut state.life, Life::Stopped),
                 Life::Cold
@@ -279,8 +304,8 @@ impl Journal {
 
 impl Inner {
     /// Has somebody take the queue who is not doing so anyway.
-    fn wake(self: &Arc<Inner>, state: &mut State) {
-        if state.leading || (state.gathering > 0 && state.markers.is_empty()) {
+    fn wake(self: &Arc<Inner>, state: &mut State, now: bool) {
+        if state.leading || (state.gathering > 0 && !now) {
             return;
         }
         if !state.has_thread {
@@ -446,7 +471,8 @@ impl Inner {
         if matches!(state.life, Life::Stopped) {
             self.give_up(&mut state);
         } else if !state.queue.is_empty() || !state.markers.is_empty() {
-            self.wake(&mut state);
+            let has_markers = !state.markers.is_empty();
+            self.wake(&mut state, has_markers);
         }
         let due = (cramped || state.ring.live_bytes() * 2 > state.ring.capacity())
             && !state.checkpointing
@@ -541,7 +567,9 @@ impl Inner {
         let pages = &mut buffer.bytes()[..size];
         block::seal(pages, &self.id, sequence, tail, payload);
         file.write(&self.disk, position, pages)?;
-        lock(&self.state).durable_tail = tail;
+        let mut state = lock(&self.state);
+        state.durable_tail = tail;
+        state.last_written = sequence;
         Ok(true)
     }
 
@@ -594,7 +622,8 @@ impl Inner {
         let outcome = match failed.first() {
             None => {
                 state.tail = until;
-                state.ring.release(until);
+                let last_written = state.last_written;
+                state.ring.release(until.min(last_written));
                 Ok(())
             }
             Some((_, error)) => {
@@ -661,7 +690,8 @@ fn sync_all(logs: Vec<Arc<LocalLog>>) -> Vec<(Arc<LocalLog>, LogError)> {
     } else {
         thread::scope(|scope| {
             for _ in 1..threads {
-                scope.spawn(work);
+                // Without it the others have more to do.
+                let _ = thread::Builder::new().spawn_scoped(scope, work);
             }
             work();
         });

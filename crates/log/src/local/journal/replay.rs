@@ -1,7 +1,6 @@
 //! After a crash: what the journal holds goes into the logs' own files.
 //!
-//! Invariant: only batches that are not in their file already, whole, are written; so replaying twice does what replaying
-//! once does, and what somebody else wrote meanwhile stays. The journal is removed when everything from it is synced.
+//! Invariant: a whole batch that somebody else wrote meanwhile stays, and replaying twice does what replaying once does. The journal is removed when everything from it is synced.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -32,7 +31,7 @@ struct Found {
 pub(crate) struct Replayed {
     /// Blocks that were still needed.
     pub(crate) blocks: usize,
-    /// Batches that were not in their files.
+    /// Batches that were written.
     pub(crate) batches: usize,
 }
 
@@ -195,7 +194,7 @@ impl<'a> Files<'a> {
         let mut written = 0;
         for batch in split(Bytes::copy_from_slice(entry.data)) {
             let Ok(batch) = batch else { break };
-            if !is_there(file, position, &batch) {
+            if !is_anothers(file, position, &batch) {
                 let slices = &mut [IoSlice::new(&batch.bytes)];
                 self.disk.write_at(file, &path, position, slices)?;
                 written += 1;
@@ -215,8 +214,9 @@ impl<'a> Files<'a> {
     }
 }
 
-/// Whether the file has a whole batch of the same offset at this place.
-fn is_there(file: &File, position: u64, batch: &Batch) -> bool {
+/// Whether the file has another whole batch of the same offset at this place. The same one is written again: what a read
+/// shows may be in memory alone, if the sync of it failed.
+fn is_anothers(file: &File, position: u64, batch: &Batch) -> bool {
     let mut header = [0; catchword_wire::batch::HEADER_LEN];
     if file.read_exact_at(&mut header, position).is_err() {
         return false;
@@ -233,5 +233,6 @@ fn is_there(file: &File, position: u64, batch: &Batch) -> bool {
     if file.read_exact_at(&mut bytes, position).is_err() {
         return false;
     }
-    Batch::parse(&Bytes::from(bytes)).is_ok_and(|found| found.verify_crc().is_ok())
+    Batch::parse(&Bytes::from(bytes))
+        .is_ok_and(|found| found.verify_crc().is_ok() && found.bytes != batch.bytes)
 }
