@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use catchword_log::contract::{CLIENT, TOPIC_ID, append_durably, read_all};
 use catchword_log::{
     CleanupPolicy, DiskHook, DiskOperation, Engine, LocalEngine, LocalOptions, LogConfig, LogError,
-    Mend, PartitionLog, RepairOptions, check_dir, repair_dir,
+    Mend, PartitionLog, RepairOptions, TopicPartition, check_dir, repair_dir,
 };
 use catchword_wire::Uuid;
 
@@ -332,6 +332,88 @@ fn a_log_whose_own_files_cannot_be_synced_promises_nothing_more_and_keeps_what_i
     let engine = open(dir.path());
     let log = engine.get(&partition()).unwrap();
     let found = read_all(&*log, 0).unwrap();
+    assert_eq!(found[..count as usize], expected(0, count));
+}
+
+/// Holds up syncs of one segment while it is switched on, and remembers how long it was at its last sync.
+#[derive(Default)]
+struct SlowSync {
+    on: AtomicBool,
+    held: AtomicBool,
+    synced: AtomicU64,
+}
+
+impl DiskHook for SlowSync {
+    fn before(&self, path: &Path, operation: DiskOperation<'_>) -> io::Result<()> {
+        if operation == DiskOperation::Sync && path.ends_with("t-0/00000000000000000000.log") {
+            while self.on.load(Ordering::Relaxed) {
+                self.held.store(true, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            self.synced
+                .store(std::fs::metadata(path)?.len(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_closed_segment_that_is_just_being_synced_stays_in_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let hook = Arc::new(SlowSync::default());
+    let options = LocalOptions {
+        disk_hook: Some(hook.clone()),
+        journal_bytes: 24 << 10,
+        ..LocalOptions::default()
+    };
+    let engine = LocalEngine::open(dir.path(), options).unwrap();
+    let other = TopicPartition::new("other", 0);
+    let other = engine
+        .create(&other, TOPIC_ID, LogConfig::default())
+        .unwrap();
+    fill(dir.path(), &*other, 1);
+    let config = LogConfig {
+        segment_bytes: 4000,
+        ..LogConfig::default()
+    };
+    let log = log_of(&engine, config);
+    let count = 12;
+    for batch in numbered(count) {
+        append_durably(&*log, &batch).unwrap();
+    }
+    hook.on.store(true, Ordering::Relaxed);
+    // Until the segment is closed; then its sync is held up.
+    let mut end = count;
+    while files(dir.path(), "log").len() == 1 {
+        log.append(&numbered(end + 1)[end as usize..], CLIENT)
+            .unwrap();
+        end += 1;
+    }
+    log.flush_to(end, Box::new(|_| ()));
+    let begun = Instant::now();
+    while !hook.held.load(Ordering::Relaxed) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "nothing syncs the segment"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // Others go round the journal several times.
+    let first = other.offsets().log_end;
+    for n in first..first + 100 {
+        append_durably(&*other, &numbered(n + 1)[n as usize]).unwrap();
+    }
+    let torn = tempfile::tempdir().unwrap();
+    copy(dir.path(), torn.path());
+    let synced = hook.synced.load(Ordering::Relaxed);
+    hook.on.store(false, Ordering::Relaxed);
+    let file = files(torn.path(), "log").remove(0);
+    let file = OpenOptions::new().write(true).open(file).unwrap();
+    file.set_len(synced).unwrap();
+    let engine = open(torn.path());
+    let log = engine.get(&partition()).unwrap();
+    let found = read_all(&*log, 0).unwrap();
+    assert!(found.len() as i64 >= count, "{} of {count}", found.len());
     assert_eq!(found[..count as usize], expected(0, count));
 }
 
