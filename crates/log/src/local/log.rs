@@ -1,7 +1,8 @@
 //! One partition's log on disk: what it is made of, and who may touch which part.
 //!
-//! Locks, taken in this order and never held while a callback runs: `file_sync` (one sync at a time), `writer` (one append, roll, deletion or
-//! compaction swap at a time), `view` (what readers see, held for a moment), `sync` (who waits for durability).
+//! Locks, taken in this order and never held while a callback runs: `file_sync` (one sync of the files at a time),
+//! `writer` (one append, roll, deletion or compaction swap at a time), `view` (what readers see, held for a moment), `sync`
+//! (who waits for durability).
 //!
 //! Invariant: what the view shows is written; what `durable_end` covers is on stable storage. A log is loaded on its
 //! first use: a partition that nobody uses costs a path and two locks.
