@@ -87,16 +87,7 @@ impl Disk {
 
     /// Opens the file for reading and writing, making it if it is not there.
     pub(crate) fn open(&self, path: &Path) -> Result<File, LogError> {
-        let open = || {
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)
-        };
-        let done = self.before(path, DiskOperation::Open).and_then(|()| open());
-        done.map_err(|error| LogError::io("open", path, error))
+        self.open_direct(path, false)
     }
 
     /// Writes all the slices from `position` on. On an error some of the bytes may be in the file.
@@ -109,7 +100,7 @@ impl Disk {
     ) -> Result<(), LogError> {
         let len = slices.iter().map(|slice| slice.len()).sum();
         self.before(path, DiskOperation::Write { position, len })
-            .and_then(|()| write_all_vectored_at(file, position, slices))
+            .and_then(|()| write_all_vectored_at(file, position, slices, ReadWriteFlags::empty()))
             .map_err(|error| LogError::io("write", path, error))
     }
 
@@ -138,7 +129,8 @@ impl Disk {
         bytes: &[u8],
     ) -> Result<(), LogError> {
         let len = bytes.len();
-        let write = |flags| write_all_at(file, position, bytes, flags);
+        let write =
+            |flags| write_all_vectored_at(file, position, &mut [IoSlice::new(bytes)], flags);
         let done = match &self.hook {
             None => write(ReadWriteFlags::DSYNC),
             // In two steps, for whoever watches.
@@ -231,34 +223,15 @@ fn write_all_vectored_at(
     file: &File,
     mut position: u64,
     mut slices: &mut [IoSlice<'_>],
+    flags: ReadWriteFlags,
 ) -> io::Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        match rustix::io::pwritev(file, slices, position) {
+        match rustix::io::pwritev2(file, slices, position, flags) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => {
                 position += written as u64;
                 IoSlice::advance_slices(&mut slices, written);
-            }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-fn write_all_at(
-    file: &File,
-    mut position: u64,
-    mut bytes: &[u8],
-    flags: ReadWriteFlags,
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match rustix::io::pwritev2(file, &[IoSlice::new(bytes)], position, flags) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                position += written as u64;
-                bytes = &bytes[written..];
             }
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
