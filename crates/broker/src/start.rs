@@ -83,7 +83,7 @@ pub async fn start(
     let timers = Arc::new(Timers::default());
     let mut bound = Vec::new();
     for listener in &config.listeners {
-        bound.push(bind(listener, config.socket_listen_backlog_size).await?);
+        bound.push(bind(listener, &config).await?);
     }
     let mut endpoints = Vec::new();
     let mut addresses = Vec::new();
@@ -172,7 +172,7 @@ impl Running {
     }
 }
 
-async fn bind(listener: &Listener, backlog: i32) -> Result<TcpListener, StartError> {
+async fn bind(listener: &Listener, config: &BrokerConfig) -> Result<TcpListener, StartError> {
     let failed = |source| StartError::Listen {
         address: listener.to_string(),
         source,
@@ -191,7 +191,7 @@ async fn bind(listener: &Listener, backlog: i32) -> Result<TcpListener, StartErr
     };
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in candidates {
-        match listen(address, backlog) {
+        match listen(address, config) {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,
         }
@@ -199,15 +199,20 @@ async fn bind(listener: &Listener, backlog: i32) -> Result<TcpListener, StartErr
     Err(failed(last))
 }
 
-fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, config: &BrokerConfig) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
         TcpSocket::new_v6()?
     };
     socket.set_reuseaddr(true)?;
+    // Connections have it from their listener.
+    if let Ok(bytes @ 1..) = u32::try_from(config.socket_send_buffer_bytes) {
+        socket.set_send_buffer_size(bytes)?;
+    }
     socket.bind(address)?;
     // Kafka's default of 50 is little for a storm of clients that come back after a restart.
+    let backlog = config.socket_listen_backlog_size;
     socket.listen(u32::try_from(backlog).unwrap_or(50).max(1024))
 }
 

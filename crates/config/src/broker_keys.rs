@@ -45,7 +45,7 @@ key_table! {
     socket_listen_backlog_size: i32 = Key::int("socket.listen.backlog.size", "50").at_least(1)
         .doc("How many connections may wait to be accepted.");
     socket_send_buffer_bytes: i32 = Key::int("socket.send.buffer.bytes", "102400")
-        .doc("The send buffer of a connection, in bytes. -1: the operating system's own size.").accepted("the operating system sizes a connection's buffers");
+        .doc("The send buffer of a connection, in bytes. -1: the operating system's own size, which grows with the client's speed and takes more CPU for what is sent.");
     socket_receive_buffer_bytes: i32 = Key::int("socket.receive.buffer.bytes", "102400")
         .doc("The receive buffer of a connection, in bytes. -1: the operating system's own size.").accepted("the operating system sizes a connection's buffers");
 
