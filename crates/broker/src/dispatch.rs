@@ -24,7 +24,7 @@ pub(crate) struct Client {
     pub(crate) listener: usize,
     /// Name and version of the client's software, if it said (KIP-511).
     pub(crate) software: OnceLock<(Str, Str)>,
-    /// A request of it has woken somebody, who should not wait for this one's disk.
+    /// A request of it has woken readers, who should not wait for this one's disk.
     pub(crate) has_woken: AtomicBool,
 }
 

@@ -184,9 +184,11 @@ impl Connection {
         let taken = self.take_requests();
         let may_block = self.broker.may_block() && self.waiting_bytes <= MAX_LED_BYTES;
         let (logs, others_gather) = gathering.gathered();
-        if may_block && logs > 0 {
-            if logs > 1 || others_gather || self.client.has_woken.swap(false, Ordering::Relaxed) {
-                // Whom this thread has woken, or can serve, comes first; their flushes gather too.
+        // Readers who were woken are this thread's to serve, at once: the journal's own thread sees to the disk.
+        let has_woken = self.client.has_woken.swap(false, Ordering::Relaxed);
+        if may_block && logs > 0 && !has_woken {
+            if logs > 1 || others_gather {
+                // Whom this thread can serve comes first; their flushes gather too.
                 tokio::task::yield_now().await;
             }
             gathering.lead();

@@ -9,21 +9,24 @@ use tokio::net::TcpStream;
 
 /// Buffers in one vectored write.
 const MAX_SLICES: usize = 64;
+/// Parts of files that are not longer are read and written with what surrounds them: a packet of their own, which wakes
+/// the client once more, would cost more than the copy.
+const SMALL: usize = 16 << 10;
 
 /// Writes all segments in order; waits while the socket is full.
 pub(super) async fn write_all(stream: &mut TcpStream, segments: Vec<Segment>) -> io::Result<()> {
     let mut run = Vec::with_capacity(segments.len().min(MAX_SLICES));
     for segment in segments {
         match segment {
-            Segment::Bytes(bytes) => {
-                run.push(bytes);
+            Segment::File(slice) if slice.len > SMALL => {
+                write_run(stream, &mut run).await?;
+                send_file(stream, slice).await?;
+            }
+            small => {
+                run.push(small.read()?);
                 if run.len() == MAX_SLICES {
                     write_run(stream, &mut run).await?;
                 }
-            }
-            Segment::File(slice) => {
-                write_run(stream, &mut run).await?;
-                send_file(stream, slice).await?;
             }
         }
     }
