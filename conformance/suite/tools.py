@@ -132,6 +132,31 @@ class Tools:
         expect_in(self.topics("--describe", "--topic", TOPIC),
                   rf"PartitionCount: {PARTITIONS}\s.*Configs: .*retention.ms=86400000")
 
+    def test_client_quotas_are_set_described_and_taken_back(self):
+        entity = ("--entity-type", "clients", "--entity-name", "tools-client")
+        self.configs("--alter", *entity, "--add-config", "producer_byte_rate=1048576")
+        expect_in(self.configs("--describe", *entity), r"producer_byte_rate=1048576\.0")
+        self.configs("--alter", *entity, "--delete-config", "producer_byte_rate")
+        expect("producer_byte_rate" in self.configs("--describe", *entity), False, "the quota that was taken back")
+
+    def test_settings_of_groups_and_of_client_metrics_are_set_and_described(self):
+        group = ("--entity-type", "groups", "--entity-name", "tools-settings")
+        self.configs("--alter", *group, "--add-config", "consumer.session.timeout.ms=50000")
+        expect_in(self.configs("--describe", *group), r"consumer\.session\.timeout\.ms=50000 .*DYNAMIC_GROUP_CONFIG")
+        metrics = ("--entity-type", "client-metrics", "--entity-name", "tools-metrics")
+        self.configs("--alter", *metrics, "--add-config", "interval.ms=60000,match=[client_id=app-.*]")
+        expect_in(self.configs("--describe", *metrics), r"interval\.ms=60000 ")
+        expect_in(self.call(f"{TOOLS}.ClientMetricsCommand", "--list"), r"^tools-metrics$")
+
+    def test_features_are_described(self):
+        expect_in(self.call(f"{TOOLS}.FeatureCommand", "describe"),
+                  r"Feature: metadata\.version .*FinalizedVersionLevel: 4\.3-IV0")
+
+    def test_no_election_is_needed_and_no_partition_moves(self):
+        elected = self.call(f"{TOOLS}.LeaderElectionCommand", "--election-type", "preferred", "--topic", TOPIC, "--partition", "0")
+        expect_in(elected, "Valid replica already elected")
+        expect_in(self.call(f"{TOOLS}.reassign.ReassignPartitionsCommand", "--list"), "No partition reassignments found")
+
     def test_a_topic_that_exists_is_not_created_again(self):
         expect_in(self.topics("--create", "--topic", TOPIC, "--partitions", "1", fails=True), "already exists")
         self.topics("--create", "--if-not-exists", "--topic", TOPIC, "--partitions", "1")

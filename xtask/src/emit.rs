@@ -265,6 +265,13 @@ impl Emitter<'_> {
         out += "} } }\n\n";
         let decode = self.decode_body(&fields);
         let encode = self.encode_body(&fields);
+        let throttled = fields.iter().any(|f| f.name == "ThrottleTimeMs");
+        let throttle = if throttled {
+            "\nfn throttle_at_least(&mut self, ms: i32) {\n\
+             self.throttle_time_ms = self.throttle_time_ms.max(ms);\n}\n"
+        } else {
+            ""
+        };
         if top {
             let _ = writeln!(
                 out,
@@ -277,7 +284,7 @@ impl Emitter<'_> {
                  return Err(DecodeError::UnsupportedVersion {{ message: Self::NAME, version }});\n}}\n{decode}}}\n\n\
                  fn encode(&self, e: &mut Encoder, version: i16) -> Result<(), EncodeError> {{\n\
                  if !({}..={}).contains(&version) {{\n\
-                 return Err(EncodeError::UnsupportedVersion {{ message: Self::NAME, version }});\n}}\n{encode}}}\n}}\n",
+                 return Err(EncodeError::UnsupportedVersion {{ message: Self::NAME, version }});\n}}\n{encode}}}\n{throttle}}}\n",
                 self.all.first,
                 self.all.last,
                 if self.flexible().is_empty() {

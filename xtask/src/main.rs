@@ -44,6 +44,13 @@ const APIS: &[&str] = &[
     "DescribeCluster",
     "DescribeProducers",
     "DescribeTopicPartitions",
+    "ElectLeaders",
+    "AlterPartitionReassignments",
+    "ListPartitionReassignments",
+    "DescribeClientQuotas",
+    "AlterClientQuotas",
+    "UpdateFeatures",
+    "ListConfigResources",
 ];
 
 /// Messages that are not requests or responses.

@@ -291,7 +291,7 @@ fn name_security(metadata: &KafkaMetadata, remarks: &mut Remarks) {
                 crate::remark::some(quotas.len(), "quota", "quotas"),
                 few(&quotas)
             ),
-            "there are no quotas here yet",
+            "they are not carried over yet: set them again",
         );
     }
 }

@@ -14,6 +14,7 @@ use crate::connection::memory::RequestMemory;
 use crate::dispatch::Client;
 use crate::fetch::Sessions;
 use crate::groups::{Groups, Timers};
+use crate::quota::Quotas;
 use crate::start::StartError;
 
 /// What requests may take in memory where `queued.max.request.bytes` leaves it to the broker.
@@ -29,6 +30,7 @@ pub(crate) struct Broker {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) groups: Groups,
     pub(crate) fetch_sessions: Sessions,
+    pub(crate) quotas: Quotas,
     /// What clients are told, by listener; filled in once the ports are known.
     endpoints: Mutex<Vec<(Str, i32)>>,
     max_frame: usize,
@@ -54,6 +56,7 @@ impl Broker {
             fetch_sessions: Sessions::new(
                 usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0),
             ),
+            quotas: Quotas::new(&config),
             endpoints: Mutex::default(),
             max_frame: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),
             max_idle: u64::try_from(config.connections_max_idle_ms)
@@ -65,6 +68,7 @@ impl Broker {
             groups: Groups::new(timers),
             catalog: Arc::new(Catalog::open(engine, config)?),
         };
+        broker.quotas.set(broker.catalog.quotas());
         broker.groups.start_existing(&broker.catalog);
         Ok(Arc::new(broker))
     }

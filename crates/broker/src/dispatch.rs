@@ -3,17 +3,20 @@
 //! This is the list of what is spoken here. A handler sees a decoded request and never its bytes.
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use catchword_wire::api::{ApiKey, Request};
 use catchword_wire::frame::{self, RequestHead};
-use catchword_wire::{DecodeError, Decoder, EncodeError, Segment, Str};
+use catchword_wire::{DecodeError, Decoder, EncodeError, Message, Segment, Str};
 
 use crate::api;
 use crate::broker::Broker;
+use crate::clock;
 use crate::outcome::{BoxFuture, Outcome};
+use crate::quota::Kind;
 
 /// Who is at the other end of a connection.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) software: OnceLock<(Str, Str)>,
     /// A request of it has woken readers, who should not wait for this one's disk.
     pub(crate) has_woken: AtomicBool,
+    /// Until when nothing more is read of it (KIP-219), in milliseconds of [`clock::steady_ms`].
+    muted_until: AtomicU64,
 }
 
 impl Client {
@@ -35,7 +40,24 @@ impl Client {
             listener,
             software: OnceLock::new(),
             has_woken: AtomicBool::new(false),
+            muted_until: AtomicU64::new(0),
         }
+    }
+
+    /// Reads nothing more of it for some milliseconds.
+    pub(crate) fn mute(&self, ms: i32) {
+        let until = clock::steady_ms().saturating_add(u64::try_from(ms).unwrap_or(0));
+        self.muted_until.fetch_max(until, Ordering::Relaxed);
+    }
+
+    /// For how long nothing is read of it yet.
+    pub(crate) fn muted_for(&self) -> Option<Duration> {
+        let until = self.muted_until.load(Ordering::Relaxed);
+        if until == 0 {
+            return None;
+        }
+        let left = until.saturating_sub(clock::steady_ms());
+        (left > 0).then(|| Duration::from_millis(left))
     }
 }
 
@@ -46,6 +68,33 @@ pub(crate) struct Call {
     pub(crate) client: Arc<Client>,
     pub(crate) client_id: Str,
     pub(crate) version: i16,
+    /// Bytes of the whole request.
+    pub(crate) size: usize,
+}
+
+impl Call {
+    /// Counts bytes against the client's quota, and holds it up if it has moved too many. Says for how many milliseconds.
+    pub(crate) fn charge_bytes(&self, kind: Kind, bytes: usize) -> i32 {
+        let quotas = &self.broker.quotas;
+        if !quotas.limits(kind) {
+            return 0;
+        }
+        let ms = quotas.record(kind, &self.client_id, bytes as f64, clock::now_ms());
+        if ms > 0 {
+            self.client.mute(ms);
+        }
+        ms
+    }
+
+    fn charge_time(&self, took: Duration) -> i32 {
+        let percent = took.as_secs_f64() * 100.0;
+        let quotas = &self.broker.quotas;
+        let ms = quotas.record(Kind::Request, &self.client_id, percent, clock::now_ms());
+        if ms > 0 {
+            self.client.mute(ms);
+        }
+        ms
+    }
 }
 
 /// The frame that answers, if there is to be one.
@@ -94,6 +143,7 @@ pub(crate) fn request(
     client: &Arc<Client>,
     frame: Bytes,
 ) -> Result<Answer, Refused> {
+    let size = frame.len();
     let mut d = Decoder::new(frame);
     let head = RequestHead::decode(&mut d).map_err(Refused::Header)?;
     let Some(key) = ApiKey::from_code(head.api_key) else {
@@ -106,6 +156,7 @@ pub(crate) fn request(
         client: client.clone(),
         client_id: head.client_id.unwrap_or_default(),
         version,
+        size,
     };
     if !(versions.0..=versions.1).contains(&version) {
         if key == ApiKey::ApiVersions {
@@ -166,6 +217,13 @@ fn route(key: ApiKey, run: Run) -> Result<Answer, Refused> {
         ApiKey::DescribeCluster         => run.with(api::describe_cluster::handle),
         ApiKey::DescribeProducers       => run.with(api::describe_producers::handle),
         ApiKey::DescribeTopicPartitions => run.with(api::describe_topic_partitions::handle),
+        ApiKey::ElectLeaders => run.with(api::elect_leaders::handle),
+        ApiKey::AlterPartitionReassignments => run.with(api::alter_partition_reassignments::handle),
+        ApiKey::ListPartitionReassignments => run.with(api::list_partition_reassignments::handle),
+        ApiKey::DescribeClientQuotas => run.with(api::describe_client_quotas::handle),
+        ApiKey::AlterClientQuotas => run.with(api::alter_client_quotas::handle),
+        ApiKey::UpdateFeatures => run.with(api::update_features::handle),
+        ApiKey::ListConfigResources => run.with(api::list_config_resources::handle),
     }
 }
 
@@ -185,7 +243,14 @@ impl Run {
             error,
         })?;
         let correlation_id = self.correlation_id;
-        let encode = move |response: R::Response| {
+        let quotas = &self.call.broker.quotas;
+        let began = quotas.limits(Kind::Request).then(Instant::now);
+        let outcome = handler(&self.call, request);
+        let held_up = began.map_or(0, |began| self.call.charge_time(began.elapsed()));
+        let encode = move |mut response: R::Response| {
+            if held_up > 0 {
+                response.throttle_at_least(held_up);
+            }
             let flexible = frame::flexible_header(R::KEY, version);
             frame::encode_response(&response, version, correlation_id, flexible).map_err(|error| {
                 Refused::Answer {
@@ -195,7 +260,7 @@ impl Run {
                 }
             })
         };
-        match handler(&self.call, request) {
+        match outcome {
             Outcome::Now(response) => encode(response).map(Answer::Ready),
             Outcome::Later(future) => {
                 Ok(Answer::Later(Box::pin(async move { encode(future.await) })))

@@ -189,6 +189,12 @@ key_table! {
     max_request_partition_size_limit: i32 = Key::int("max.request.partition.size.limit", "2000").at_least(1)
         .doc("How many partitions DescribeTopicPartitions answers at a time.");
 
+    // Quotas.
+    quota_window_num: i32 = Key::int("quota.window.num", "11").at_least(1)
+        .doc("How many windows of a client's traffic are remembered: the last ten whole ones and the current one, unless said otherwise.");
+    quota_window_size_seconds: i32 = Key::int("quota.window.size.seconds", "1").at_least(1)
+        .doc("How long such a window is, in seconds.");
+
     // Groups.
     group_min_session_timeout_ms: i32 = Key::int("group.min.session.timeout.ms", "6000")
         .doc("The shortest session timeout a classic member may ask for, in milliseconds.");

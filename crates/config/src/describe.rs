@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::broker::BrokerConfig;
 use crate::broker_keys::BROKER_KEYS;
+use crate::client_metrics::CLIENT_METRICS_KEYS;
 use crate::group::GROUP_KEYS;
 use crate::key::Key;
 use crate::topic::{TOPIC_KEYS, inherited};
@@ -23,6 +24,8 @@ pub enum ConfigSource {
     StaticBroker,
     /// Nobody set it.
     Default,
+    /// Set on the subscription to clients' metrics.
+    ClientMetrics,
     /// Set on the group.
     Group,
 }
@@ -36,6 +39,7 @@ impl ConfigSource {
             Self::DynamicDefaultBroker => 3,
             Self::StaticBroker => 4,
             Self::Default => 5,
+            Self::ClientMetrics => 7,
             Self::Group => 8,
         }
     }
@@ -96,6 +100,19 @@ pub fn describe_group(
     overrides: &BTreeMap<String, String>,
 ) -> Vec<Described> {
     describe_overrides(broker, overrides, GROUP_KEYS, ConfigSource::Group)
+}
+
+/// All keys of a subscription to clients' metrics on which `overrides` are set.
+pub fn describe_client_metrics(
+    broker: &BrokerConfig,
+    overrides: &BTreeMap<String, String>,
+) -> Vec<Described> {
+    describe_overrides(
+        broker,
+        overrides,
+        CLIENT_METRICS_KEYS,
+        ConfigSource::ClientMetrics,
+    )
 }
 
 fn describe_overrides(

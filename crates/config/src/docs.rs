@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::broker_keys::BROKER_KEYS;
+use crate::client_metrics::CLIENT_METRICS_KEYS;
 use crate::group::GROUP_KEYS;
 use crate::key::{Check, Effect, Key};
 use crate::topic::TOPIC_KEYS;
@@ -29,6 +30,12 @@ pub fn markdown() -> String {
     section(&mut out, "Topic keys", TOPIC_KEYS, |key| {
         matches!(key.effect, Effect::Used)
     });
+    section(
+        &mut out,
+        "Client metrics keys",
+        CLIENT_METRICS_KEYS,
+        |key| matches!(key.effect, Effect::Used),
+    );
     out.push_str(ACCEPTED);
     section(&mut out, "Broker keys without effect", BROKER_KEYS, |key| {
         key.effect != Effect::Used
@@ -39,6 +46,12 @@ pub fn markdown() -> String {
     section(&mut out, "Group keys without effect", GROUP_KEYS, |key| {
         key.effect != Effect::Used
     });
+    section(
+        &mut out,
+        "Client metrics keys without effect",
+        CLIENT_METRICS_KEYS,
+        |key| key.effect != Effect::Used,
+    );
     out
 }
 

@@ -1,6 +1,7 @@
 //! The groups' keys (KIP-1043's resource GROUP): Kafka 4.3's names for consumer groups.
 //!
-//! Classic groups have no keys of their own in Kafka. The keys of share and streams groups come with those protocols.
+//! Classic groups have no keys of their own in Kafka. Where the broker has keys for the bounds, these bound a group's
+//! values; elsewhere the bounds are the defaults of Kafka's.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,34 @@ key_table! {
         .doc("How long at least between two assignments of a KIP-848 group, in milliseconds.").accepted(LATER);
     consumer_heartbeat_interval_ms: i32 = Key::int("consumer.heartbeat.interval.ms", "5000").at_least(1).stands(&[same("group.consumer.heartbeat.interval.ms")])
         .doc("Heartbeat interval of the group's members, in milliseconds.").accepted(LATER);
+    share_assignment_interval_ms: i32 = Key::int("share.assignment.interval.ms", "1000").between(0, 15_000)
+        .doc("How long at least between two assignments of a share group, in milliseconds.").accepted(LATER);
+    share_auto_offset_reset: String = Key::string("share.auto.offset.reset", "latest").not_empty()
+        .doc("Where a share group begins to read a partition: `earliest`, `latest`, or `by_duration:` and an ISO 8601 duration such as `PT1H`, that long ago.").accepted(LATER);
+    share_delivery_count_limit: i32 = Key::int("share.delivery.count.limit", "5").between(2, 10)
+        .doc("How often a record is delivered to a share group at most.").accepted(LATER);
+    share_heartbeat_interval_ms: i32 = Key::int("share.heartbeat.interval.ms", "5000").between(5000, 15_000)
+        .doc("Heartbeat interval of a share group's members, in milliseconds.").accepted(LATER);
+    share_isolation_level: String = Key::string("share.isolation.level", "read_uncommitted").one_of(&["read_committed", "read_uncommitted"])
+        .doc("Whether a share group is given records of transactions that are not committed.").accepted(LATER);
+    share_partition_max_record_locks: i32 = Key::int("share.partition.max.record.locks", "2000").between(100, 4000)
+        .doc("How many records of a partition a share group may hold at a time.").accepted(LATER);
+    share_record_lock_duration_ms: i32 = Key::int("share.record.lock.duration.ms", "30000").between(15_000, 60_000)
+        .doc("How long a member of a share group may hold a record, in milliseconds.").accepted(LATER);
+    share_renew_acknowledge_enable: bool = Key::bool("share.renew.acknowledge.enable", "true")
+        .doc("Whether a member of a share group may hold a record for longer by renewing it.").accepted(LATER);
+    share_session_timeout_ms: i32 = Key::int("share.session.timeout.ms", "45000").between(45_000, 60_000)
+        .doc("Session timeout of a share group's members, in milliseconds.").accepted(LATER);
+    streams_assignment_interval_ms: i32 = Key::int("streams.assignment.interval.ms", "1000").between(0, 15_000)
+        .doc("How long at least between two assignments of a streams group, in milliseconds.").accepted(LATER);
+    streams_heartbeat_interval_ms: i32 = Key::int("streams.heartbeat.interval.ms", "5000").between(5000, 15_000)
+        .doc("Heartbeat interval of a streams group's members, in milliseconds.").accepted(LATER);
+    streams_initial_rebalance_delay_ms: i32 = Key::int("streams.initial.rebalance.delay.ms", "3000").at_least(0)
+        .doc("How long the first rebalance of an empty streams group waits for more members, in milliseconds.").accepted(LATER);
+    streams_num_standby_replicas: i32 = Key::int("streams.num.standby.replicas", "0").between(0, 2)
+        .doc("How many standby copies of each task's state a streams group has.").accepted(LATER);
+    streams_session_timeout_ms: i32 = Key::int("streams.session.timeout.ms", "45000").between(45_000, 60_000)
+        .doc("Session timeout of a streams group's members, in milliseconds.").accepted(LATER);
     consumer_session_timeout_ms: i32 = Key::int("consumer.session.timeout.ms", "45000").at_least(1).stands(&[same("group.consumer.session.timeout.ms")])
         .doc("Session timeout of the group's members, in milliseconds.").accepted(LATER);
 }
@@ -68,7 +97,118 @@ pub fn validate_group_configs(
     broker: &BrokerConfig,
     overrides: &BTreeMap<String, String>,
 ) -> Result<(), ConfigError> {
-    GroupSettings::resolve(broker, overrides).map(|_| ())
+    let settings = GroupSettings::resolve(broker, overrides)?;
+    let bounded = [
+        (
+            "consumer.session.timeout.ms",
+            settings.consumer_session_timeout_ms,
+            "group.consumer.min.session.timeout.ms",
+            "group.consumer.max.session.timeout.ms",
+        ),
+        (
+            "consumer.heartbeat.interval.ms",
+            settings.consumer_heartbeat_interval_ms,
+            "group.consumer.min.heartbeat.interval.ms",
+            "group.consumer.max.heartbeat.interval.ms",
+        ),
+    ];
+    // What follows the broker's own key is the broker's affair.
+    for (name, value, least, most) in bounded.into_iter().filter(|b| overrides.contains_key(b.0)) {
+        let bound = |key: &'static str| match broker.effective(key) {
+            Value::Integer(bound) => Some(bound),
+            _ => None,
+        };
+        let value = i64::from(value);
+        let low = bound(least)
+            .filter(|bound| value < *bound)
+            .map(|bound| (least, bound));
+        let high = bound(most)
+            .filter(|bound| value > *bound)
+            .map(|bound| (most, bound));
+        if let Some((key, bound)) = low.or(high) {
+            return Err(ConfigError::BadValue {
+                name: name.to_owned(),
+                value: value.to_string(),
+                why: format!("{key} is {bound}"),
+            });
+        }
+    }
+    for (session, timeout, heartbeat, interval) in [
+        (
+            "consumer.session.timeout.ms",
+            settings.consumer_session_timeout_ms,
+            "consumer.heartbeat.interval.ms",
+            settings.consumer_heartbeat_interval_ms,
+        ),
+        (
+            "share.session.timeout.ms",
+            settings.share_session_timeout_ms,
+            "share.heartbeat.interval.ms",
+            settings.share_heartbeat_interval_ms,
+        ),
+        (
+            "streams.session.timeout.ms",
+            settings.streams_session_timeout_ms,
+            "streams.heartbeat.interval.ms",
+            settings.streams_heartbeat_interval_ms,
+        ),
+    ] {
+        if timeout <= interval {
+            return Err(ConfigError::Conflict {
+                first: format!("{session}={timeout}"),
+                second: format!("{heartbeat}={interval}"),
+                why: "a member must be able to heartbeat within its session".to_owned(),
+            });
+        }
+    }
+    if !is_offset_reset(&settings.share_auto_offset_reset) {
+        return Err(ConfigError::BadValue {
+            name: "share.auto.offset.reset".to_owned(),
+            value: settings.share_auto_offset_reset,
+            why: "it is neither earliest, latest nor by_duration: with an ISO 8601 duration"
+                .to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn is_offset_reset(text: &str) -> bool {
+    match text.strip_prefix("by_duration:") {
+        Some(duration) => is_duration(duration),
+        None => matches!(text, "earliest" | "latest"),
+    }
+}
+
+/// Whether it is a duration as `PnDTnHnMn.nS` has it, with at least one part and none negative.
+fn is_duration(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix(['P', 'p']) else {
+        return false;
+    };
+    let upper = rest.to_ascii_uppercase();
+    let (days, time) = match upper.split_once('T') {
+        Some((_, "")) => return false,
+        Some((days, time)) => (days, time),
+        None => (upper.as_str(), ""),
+    };
+    let parts = |text: &str, units: &str, fraction: char| {
+        let mut rest = text;
+        for unit in units.chars() {
+            if let Some((number, after)) = rest.split_once(unit) {
+                let digits = match number.split_once('.') {
+                    Some((whole, part)) if unit == fraction => {
+                        part.bytes().all(|b| b.is_ascii_digit()).then_some(whole)
+                    }
+                    _ => Some(number),
+                };
+                if !digits.is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit())) {
+                    return false;
+                }
+                rest = after;
+            }
+        }
+        rest.is_empty()
+    };
+    !(days.is_empty() && time.is_empty()) && parts(days, "D", '-') && parts(time, "HMS", 'S')
 }
 
 #[cfg(test)]
@@ -83,5 +223,49 @@ mod tests {
         assert_eq!(none.consumer_session_timeout_ms, 50_000);
         assert_eq!(none.consumer_heartbeat_interval_ms, 5000);
         assert!(validate_group_config("consumer.session.timeout", "1").is_err());
+    }
+
+    fn check(pairs: &[(&str, &str)]) -> Result<(), ConfigError> {
+        let set = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        validate_group_configs(&BrokerConfig::defaults(), &set.collect())
+    }
+
+    #[test]
+    fn a_groups_values_stay_within_the_brokers_bounds() {
+        assert!(check(&[("consumer.session.timeout.ms", "60000")]).is_ok());
+        assert!(check(&[("consumer.session.timeout.ms", "60001")]).is_err());
+        assert!(check(&[("consumer.session.timeout.ms", "44999")]).is_err());
+        assert!(check(&[("consumer.heartbeat.interval.ms", "4999")]).is_err());
+        assert!(check(&[("share.delivery.count.limit", "11")]).is_err());
+        assert!(check(&[("streams.num.standby.replicas", "3")]).is_err());
+    }
+
+    #[test]
+    fn a_share_group_begins_at_an_end_or_some_time_ago() {
+        for good in [
+            "earliest",
+            "latest",
+            "by_duration:PT1H",
+            "by_duration:P1DT2H3M4.5S",
+            "by_duration:P3D",
+        ] {
+            assert!(
+                check(&[("share.auto.offset.reset", good)]).is_ok(),
+                "{good}"
+            );
+        }
+        for bad in [
+            "none",
+            "by_duration:",
+            "by_duration:P",
+            "by_duration:PT",
+            "by_duration:-PT1H",
+            "by_duration:PTH",
+            "by_duration:1h",
+        ] {
+            assert!(check(&[("share.auto.offset.reset", bad)]).is_err(), "{bad}");
+        }
     }
 }

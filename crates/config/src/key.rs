@@ -66,6 +66,8 @@ pub enum Scope {
     Topic,
     /// One group.
     Group,
+    /// One subscription to metrics that clients push (KIP-714).
+    ClientMetrics,
 }
 
 impl Scope {
@@ -75,6 +77,7 @@ impl Scope {
             Self::Broker => "broker",
             Self::Topic => "topic",
             Self::Group => "group",
+            Self::ClientMetrics => "client metrics",
         }
     }
 }

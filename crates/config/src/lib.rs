@@ -8,6 +8,7 @@
 
 pub mod broker;
 pub mod broker_keys;
+pub mod client_metrics;
 pub mod describe;
 pub mod docs;
 pub mod error;
@@ -23,8 +24,10 @@ pub mod value;
 
 pub use broker::{BrokerConfig, DynamicConfigs};
 pub use broker_keys::{BROKER_KEYS, BrokerSettings};
+pub use client_metrics::{CLIENT_METRICS_KEYS, ClientMetricsSettings, Subscription};
 pub use describe::{
-    ConfigSource, Described, Synonym, describe_broker, describe_group, describe_topic,
+    ConfigSource, Described, Synonym, describe_broker, describe_client_metrics, describe_group,
+    describe_topic,
 };
 pub use error::{ConfigError, Warning};
 pub use group::{GROUP_KEYS, GroupSettings, validate_group_config, validate_group_configs};

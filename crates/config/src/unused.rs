@@ -4,7 +4,7 @@
 
 const TLS: &str = "TLS and SASL are not served yet";
 const AUTH: &str = "there are no access rules yet";
-const QUOTA: &str = "there are no quotas";
+const QUOTA: &str = "there are quotas of bytes and of request time, no others";
 const QUORUM: &str = "there is no controller quorum";
 const REPLICAS: &str = "a partition lives on one broker, there are no replicas";
 const METADATA: &str = "cluster metadata is kept in the broker's own log";
@@ -44,7 +44,6 @@ static UNUSED: &[(&str, &[&str])] = &[
     (
         QUOTA,
         &[
-            "quota.*",
             "client.quota.callback.class",
             "controller.quota.*",
             "alter.log.dirs.replication.quota.*",

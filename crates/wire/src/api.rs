@@ -55,14 +55,28 @@ pub enum ApiKey {
     CreatePartitions = 37,
     /// `DeleteGroups`, versions 0 to 2.
     DeleteGroups = 42,
+    /// `ElectLeaders`, versions 0 to 2.
+    ElectLeaders = 43,
     /// `IncrementalAlterConfigs`, versions 0 to 1.
     IncrementalAlterConfigs = 44,
+    /// `AlterPartitionReassignments`, versions 0 to 1.
+    AlterPartitionReassignments = 45,
+    /// `ListPartitionReassignments`, versions 0 to 0.
+    ListPartitionReassignments = 46,
     /// `OffsetDelete`, versions 0 to 0.
     OffsetDelete = 47,
+    /// `DescribeClientQuotas`, versions 0 to 1.
+    DescribeClientQuotas = 48,
+    /// `AlterClientQuotas`, versions 0 to 1.
+    AlterClientQuotas = 49,
+    /// `UpdateFeatures`, versions 0 to 2.
+    UpdateFeatures = 57,
     /// `DescribeCluster`, versions 0 to 2.
     DescribeCluster = 60,
     /// `DescribeProducers`, versions 0 to 0.
     DescribeProducers = 61,
+    /// `ListConfigResources`, versions 0 to 1.
+    ListConfigResources = 74,
     /// `DescribeTopicPartitions`, versions 0 to 0.
     DescribeTopicPartitions = 75,
 }
@@ -113,10 +127,17 @@ impl ApiKey {
         ApiKey::DescribeLogDirs,
         ApiKey::CreatePartitions,
         ApiKey::DeleteGroups,
+        ApiKey::ElectLeaders,
         ApiKey::IncrementalAlterConfigs,
+        ApiKey::AlterPartitionReassignments,
+        ApiKey::ListPartitionReassignments,
         ApiKey::OffsetDelete,
+        ApiKey::DescribeClientQuotas,
+        ApiKey::AlterClientQuotas,
+        ApiKey::UpdateFeatures,
         ApiKey::DescribeCluster,
         ApiKey::DescribeProducers,
+        ApiKey::ListConfigResources,
         ApiKey::DescribeTopicPartitions,
     ];
 
@@ -147,10 +168,17 @@ impl ApiKey {
             35 => ApiKey::DescribeLogDirs,
             37 => ApiKey::CreatePartitions,
             42 => ApiKey::DeleteGroups,
+            43 => ApiKey::ElectLeaders,
             44 => ApiKey::IncrementalAlterConfigs,
+            45 => ApiKey::AlterPartitionReassignments,
+            46 => ApiKey::ListPartitionReassignments,
             47 => ApiKey::OffsetDelete,
+            48 => ApiKey::DescribeClientQuotas,
+            49 => ApiKey::AlterClientQuotas,
+            57 => ApiKey::UpdateFeatures,
             60 => ApiKey::DescribeCluster,
             61 => ApiKey::DescribeProducers,
+            74 => ApiKey::ListConfigResources,
             75 => ApiKey::DescribeTopicPartitions,
             _ => return None,
         })
@@ -284,15 +312,45 @@ impl ApiKey {
                 versions: (0, 2),
                 flexible_from: 2,
             },
+            ApiKey::ElectLeaders => ApiInfo {
+                name: "ElectLeaders",
+                versions: (0, 2),
+                flexible_from: 2,
+            },
             ApiKey::IncrementalAlterConfigs => ApiInfo {
                 name: "IncrementalAlterConfigs",
                 versions: (0, 1),
                 flexible_from: 1,
             },
+            ApiKey::AlterPartitionReassignments => ApiInfo {
+                name: "AlterPartitionReassignments",
+                versions: (0, 1),
+                flexible_from: 0,
+            },
+            ApiKey::ListPartitionReassignments => ApiInfo {
+                name: "ListPartitionReassignments",
+                versions: (0, 0),
+                flexible_from: 0,
+            },
             ApiKey::OffsetDelete => ApiInfo {
                 name: "OffsetDelete",
                 versions: (0, 0),
                 flexible_from: i16::MAX,
+            },
+            ApiKey::DescribeClientQuotas => ApiInfo {
+                name: "DescribeClientQuotas",
+                versions: (0, 1),
+                flexible_from: 1,
+            },
+            ApiKey::AlterClientQuotas => ApiInfo {
+                name: "AlterClientQuotas",
+                versions: (0, 1),
+                flexible_from: 1,
+            },
+            ApiKey::UpdateFeatures => ApiInfo {
+                name: "UpdateFeatures",
+                versions: (0, 2),
+                flexible_from: 0,
             },
             ApiKey::DescribeCluster => ApiInfo {
                 name: "DescribeCluster",
@@ -302,6 +360,11 @@ impl ApiKey {
             ApiKey::DescribeProducers => ApiInfo {
                 name: "DescribeProducers",
                 versions: (0, 0),
+                flexible_from: 0,
+            },
+            ApiKey::ListConfigResources => ApiInfo {
+                name: "ListConfigResources",
+                versions: (0, 1),
                 flexible_from: 0,
             },
             ApiKey::DescribeTopicPartitions => ApiInfo {
@@ -409,13 +472,37 @@ impl Request for messages::DeleteGroupsRequest {
     const KEY: ApiKey = ApiKey::DeleteGroups;
     type Response = messages::DeleteGroupsResponse;
 }
+impl Request for messages::ElectLeadersRequest {
+    const KEY: ApiKey = ApiKey::ElectLeaders;
+    type Response = messages::ElectLeadersResponse;
+}
 impl Request for messages::IncrementalAlterConfigsRequest {
     const KEY: ApiKey = ApiKey::IncrementalAlterConfigs;
     type Response = messages::IncrementalAlterConfigsResponse;
 }
+impl Request for messages::AlterPartitionReassignmentsRequest {
+    const KEY: ApiKey = ApiKey::AlterPartitionReassignments;
+    type Response = messages::AlterPartitionReassignmentsResponse;
+}
+impl Request for messages::ListPartitionReassignmentsRequest {
+    const KEY: ApiKey = ApiKey::ListPartitionReassignments;
+    type Response = messages::ListPartitionReassignmentsResponse;
+}
 impl Request for messages::OffsetDeleteRequest {
     const KEY: ApiKey = ApiKey::OffsetDelete;
     type Response = messages::OffsetDeleteResponse;
+}
+impl Request for messages::DescribeClientQuotasRequest {
+    const KEY: ApiKey = ApiKey::DescribeClientQuotas;
+    type Response = messages::DescribeClientQuotasResponse;
+}
+impl Request for messages::AlterClientQuotasRequest {
+    const KEY: ApiKey = ApiKey::AlterClientQuotas;
+    type Response = messages::AlterClientQuotasResponse;
+}
+impl Request for messages::UpdateFeaturesRequest {
+    const KEY: ApiKey = ApiKey::UpdateFeatures;
+    type Response = messages::UpdateFeaturesResponse;
 }
 impl Request for messages::DescribeClusterRequest {
     const KEY: ApiKey = ApiKey::DescribeCluster;
@@ -424,6 +511,10 @@ impl Request for messages::DescribeClusterRequest {
 impl Request for messages::DescribeProducersRequest {
     const KEY: ApiKey = ApiKey::DescribeProducers;
     type Response = messages::DescribeProducersResponse;
+}
+impl Request for messages::ListConfigResourcesRequest {
+    const KEY: ApiKey = ApiKey::ListConfigResources;
+    type Response = messages::ListConfigResourcesResponse;
 }
 impl Request for messages::DescribeTopicPartitionsRequest {
     const KEY: ApiKey = ApiKey::DescribeTopicPartitions;

@@ -100,6 +100,9 @@ pub trait Message: Sized {
     /// # Errors
     /// When a value does not fit its length field, or the message has no such version.
     fn encode(&self, to: &mut Encoder, version: i16) -> Result<(), EncodeError>;
+
+    /// Tells the client that it is held up for at least so many milliseconds, if the message can say so.
+    fn throttle_at_least(&mut self, _ms: i32) {}
 }
 
 /// Reads values off the front of a buffer that it shares with what it reads.

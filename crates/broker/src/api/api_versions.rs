@@ -3,10 +3,13 @@
 use catchword_wire::ErrorCode;
 use catchword_wire::api::ApiKey;
 use catchword_wire::frame;
-use catchword_wire::messages::api_versions_response::ApiVersion;
+use catchword_wire::messages::api_versions_response::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use catchword_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
 use crate::dispatch::{Answer, Call, Refused};
+use crate::features;
 use crate::outcome::Outcome;
 
 pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVersionsResponse> {
@@ -27,9 +30,30 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVer
             .software
             .set((software.0.detached(), software.1.detached()));
     }
+    let finalized = call.broker.catalog.features();
     Outcome::Now(ApiVersionsResponse {
         api_keys: spoken(),
-        finalized_features_epoch: -1,
+        supported_features: features::FEATURES
+            .iter()
+            // Older clients do not take a lowest level of 0 (KAFKA-17011).
+            .filter(|feature| call.version >= 4 || feature.min > 0)
+            .map(|feature| SupportedFeatureKey {
+                name: feature.name.into(),
+                min_version: feature.min,
+                max_version: feature.max,
+            })
+            .collect(),
+        finalized_features_epoch: finalized.epoch,
+        finalized_features: finalized
+            .levels
+            .iter()
+            .filter(|(_, level)| *level > 0)
+            .map(|(feature, level)| FinalizedFeatureKey {
+                name: feature.name.into(),
+                max_version_level: *level,
+                min_version_level: *level,
+            })
+            .collect(),
         ..ApiVersionsResponse::default()
     })
 }

@@ -1,7 +1,8 @@
 //! DescribeConfigs (32): every setting of a topic or of the broker, where it comes from and what it means.
 
 use catchword_config::{
-    BrokerConfig, ConfigSource, Described, Synonym, describe_broker, describe_group, describe_topic,
+    BrokerConfig, ConfigSource, Described, Synonym, describe_broker, describe_client_metrics,
+    describe_group, describe_topic,
 };
 use catchword_wire::messages::describe_configs_request::DescribeConfigsResource;
 use catchword_wire::messages::describe_configs_response::{
@@ -12,7 +13,9 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::distinct::distinct;
 use crate::broker::Broker;
-use crate::catalog::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC, TopicError};
+use crate::catalog::{
+    RESOURCE_BROKER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP, RESOURCE_TOPIC, TopicError,
+};
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
@@ -96,6 +99,10 @@ fn describe(broker: &Broker, resource_type: i8, name: &str) -> Result<Vec<Descri
         RESOURCE_GROUP => Ok(describe_group(
             &config,
             &broker.catalog.overrides(RESOURCE_GROUP, name),
+        )),
+        RESOURCE_CLIENT_METRICS if !name.is_empty() => Ok(describe_client_metrics(
+            &config,
+            &broker.catalog.overrides(RESOURCE_CLIENT_METRICS, name),
         )),
         RESOURCE_BROKER_LOGGER => {
             check_node(broker, name)?;

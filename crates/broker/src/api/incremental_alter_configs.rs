@@ -11,7 +11,9 @@ use catchword_wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterC
 use catchword_wire::{ErrorCode, Str};
 
 use crate::broker::Broker;
-use crate::catalog::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC, TopicError};
+use crate::catalog::{
+    RESOURCE_BROKER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP, RESOURCE_TOPIC, TopicError,
+};
 use crate::dispatch::Call;
 use crate::outcome::{Outcome, blocking};
 
@@ -82,7 +84,7 @@ pub(super) fn alter(
         }
         RESOURCE_BROKER if name.is_empty() => {}
         RESOURCE_BROKER => super::describe_configs::check_node(broker, name)?,
-        RESOURCE_GROUP if !name.is_empty() => {}
+        RESOURCE_GROUP | RESOURCE_CLIENT_METRICS if !name.is_empty() => {}
         other => {
             let why = format!("settings of resources of type {other} cannot be changed");
             return Err(TopicError::new(ErrorCode::InvalidRequest, why));
@@ -162,6 +164,9 @@ fn with_items(
     let key: Option<&Key> = match resource.resource_type {
         RESOURCE_TOPIC => catchword_config::TOPIC_KEYS.iter().find(|k| k.name == name),
         RESOURCE_GROUP => catchword_config::GROUP_KEYS.iter().find(|k| k.name == name),
+        RESOURCE_CLIENT_METRICS => catchword_config::CLIENT_METRICS_KEYS
+            .iter()
+            .find(|k| k.name == name),
         _ => BrokerConfig::key(name),
     };
     if !key.is_some_and(|k| k.ty == Type::List) {

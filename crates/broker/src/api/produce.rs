@@ -24,6 +24,7 @@ use crate::flush::FlushAll;
 use crate::lookup;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
+use crate::quota::Kind;
 
 const ACKS_ALL: i16 = -1;
 
@@ -90,8 +91,10 @@ pub(crate) fn handle(call: &Call, request: ProduceRequest) -> Outcome<ProduceRes
             partition_responses,
         });
     }
+    let throttle_time_ms = call.charge_bytes(Kind::Produce, call.size);
     let response = ProduceResponse {
         responses,
+        throttle_time_ms,
         ..ProduceResponse::default()
     };
     match acks {

@@ -5,6 +5,7 @@
 //!
 //! Reads take a short lock on the image. Changes go one at a time and block; call them off the connections' threads.
 
+mod admin;
 mod create;
 mod import;
 mod record;
@@ -33,7 +34,7 @@ pub(crate) use create::{NewTopic, TopicError, check_name};
 pub use import::{Import, ImportedTopic, import_catalog};
 use record::CatalogRecord;
 use state::CatalogState;
-pub(crate) use state::{RESOURCE_BROKER, RESOURCE_GROUP, RESOURCE_TOPIC};
+pub(crate) use state::{RESOURCE_BROKER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP, RESOURCE_TOPIC};
 
 /// The topic in which group coordinators keep their records.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -87,6 +88,8 @@ struct Image {
     topics: BTreeMap<Str, Arc<Topic>>,
     names: HashMap<Uuid, Str>,
     config: Arc<BrokerConfig>,
+    /// What hangs on no topic.
+    admin: admin::AdminImage,
 }
 
 struct Writer {
@@ -144,6 +147,7 @@ impl Catalog {
             topics: BTreeMap::new(),
             names: HashMap::new(),
             config,
+            admin: admin::AdminImage::default(),
         };
         let catalog = Catalog {
             engine,
@@ -162,6 +166,7 @@ impl Catalog {
         let mut image = Image {
             topics: BTreeMap::new(),
             names: HashMap::new(),
+            admin: admin::AdminImage::of(&writer.state, &config),
             config: config.clone(),
         };
         for (name, _) in writer.state.topics() {
@@ -325,6 +330,7 @@ impl Catalog {
         match resource_type {
             RESOURCE_TOPIC => drop(TopicSettings::resolve(&config, &overrides)?),
             RESOURCE_GROUP => catchword_config::validate_group_configs(&config, &overrides)?,
+            RESOURCE_CLIENT_METRICS => drop(catchword_config::Subscription::resolve(&overrides)?),
             _ => {
                 let node = self.base.node_id.to_string();
                 let of = |resource: &str| match resource == name {
@@ -354,8 +360,10 @@ impl Catalog {
         writer.append(&records, true)?;
         match resource_type {
             RESOURCE_TOPIC => self.republish(&writer.state, &config, name),
-            // Groups' settings are asked for where they are used.
-            RESOURCE_GROUP => Ok(()),
+            RESOURCE_GROUP | RESOURCE_CLIENT_METRICS => {
+                self.republish_admin(&writer.state);
+                Ok(())
+            }
             _ => self.republish_all(&writer.state),
         }
     }
@@ -367,6 +375,7 @@ impl Catalog {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .config = config.clone();
+        self.republish_admin(state);
         for topic in self.topics() {
             self.republish(state, &config, &topic.name)?;
         }

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use catchword_wire::records::{
-    ConfigRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord,
-    TopicRecord,
+    ClientQuotaRecord, ConfigRecord, FeatureLevelRecord, PartitionRecord, ProducerIdsRecord,
+    RegisterBrokerRecord, RemoveTopicRecord, TopicRecord,
 };
 use catchword_wire::{DecodeError, Decoder, EncodeError, Encoder, Message};
 
@@ -17,6 +17,8 @@ pub(crate) enum CatalogRecord {
     Config(ConfigRecord),
     RemoveTopic(RemoveTopicRecord),
     ProducerIds(ProducerIdsRecord),
+    FeatureLevel(FeatureLevelRecord),
+    ClientQuota(ClientQuotaRecord),
     /// A type that this version does not know; skipped on load.
     Unknown(u32),
 }
@@ -29,6 +31,8 @@ const TOPIC: u32 = 2;
 const PARTITION: u32 = 3;
 const CONFIG: u32 = 4;
 const REMOVE_TOPIC: u32 = 9;
+const FEATURE_LEVEL: u32 = 12;
+const CLIENT_QUOTA: u32 = 14;
 const PRODUCER_IDS: u32 = 15;
 
 impl CatalogRecord {
@@ -40,6 +44,8 @@ impl CatalogRecord {
             CatalogRecord::Config(r) => framed(CONFIG, 0, r),
             CatalogRecord::RemoveTopic(r) => framed(REMOVE_TOPIC, 0, r),
             CatalogRecord::ProducerIds(r) => framed(PRODUCER_IDS, 0, r),
+            CatalogRecord::FeatureLevel(r) => framed(FEATURE_LEVEL, 0, r),
+            CatalogRecord::ClientQuota(r) => framed(CLIENT_QUOTA, 0, r),
             CatalogRecord::Unknown(_) => Ok(Bytes::new()),
         }
     }
@@ -62,6 +68,8 @@ impl CatalogRecord {
             CONFIG => CatalogRecord::Config(Message::decode(&mut d, version)?),
             REMOVE_TOPIC => CatalogRecord::RemoveTopic(Message::decode(&mut d, version)?),
             PRODUCER_IDS => CatalogRecord::ProducerIds(Message::decode(&mut d, version)?),
+            FEATURE_LEVEL => CatalogRecord::FeatureLevel(Message::decode(&mut d, version)?),
+            CLIENT_QUOTA => CatalogRecord::ClientQuota(Message::decode(&mut d, version)?),
             other => CatalogRecord::Unknown(other),
         })
     }

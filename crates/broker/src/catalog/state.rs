@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use catchword_wire::{Str, Uuid};
 
 use super::record::CatalogRecord;
+use crate::quota::QuotaTable;
 
 /// Kafka's numbers for what a configuration is set on.
 pub(crate) const RESOURCE_TOPIC: i8 = 2;
 pub(crate) const RESOURCE_BROKER: i8 = 4;
+pub(crate) const RESOURCE_CLIENT_METRICS: i8 = 16;
 pub(crate) const RESOURCE_GROUP: i8 = 32;
 
 /// A topic as the log has it.
@@ -34,10 +36,15 @@ pub(crate) struct CatalogState {
     removed: Vec<Uuid>,
     next_producer_id: i64,
     starts: i32,
+    quotas: QuotaTable,
+    features: BTreeMap<String, i16>,
+    /// How many records were applied: it only grows, from start to start.
+    applied: i64,
 }
 
 impl CatalogState {
     pub(crate) fn apply(&mut self, record: &CatalogRecord) {
+        self.applied += 1;
         match record {
             CatalogRecord::RegisterBroker(_) => self.starts += 1,
             CatalogRecord::Topic(r) => {
@@ -77,6 +84,10 @@ impl CatalogState {
             CatalogRecord::ProducerIds(r) => {
                 self.next_producer_id = self.next_producer_id.max(r.next_producer_id)
             }
+            CatalogRecord::FeatureLevel(r) => {
+                self.features.insert(r.name.to_string(), r.feature_level);
+            }
+            CatalogRecord::ClientQuota(r) => self.quotas.apply(r),
             CatalogRecord::Unknown(_) => {}
         }
     }
@@ -95,6 +106,32 @@ impl CatalogState {
             .get(&(resource_type, Str::copy(name)))
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// The resources of a type on which anything is set, with what is set.
+    pub(crate) fn configured(
+        &self,
+        resource_type: i8,
+    ) -> impl Iterator<Item = (&Str, &BTreeMap<String, String>)> {
+        self.configs
+            .iter()
+            .filter(move |((kind, _), set)| *kind == resource_type && !set.is_empty())
+            .map(|((_, name), set)| (name, set))
+    }
+
+    /// The quotas of clients.
+    pub(crate) fn quotas(&self) -> &QuotaTable {
+        &self.quotas
+    }
+
+    /// The levels of features that somebody set.
+    pub(crate) fn features(&self) -> &BTreeMap<String, i16> {
+        &self.features
+    }
+
+    /// A number that grows with every change.
+    pub(crate) fn applied(&self) -> i64 {
+        self.applied
     }
 
     pub(crate) fn was_removed(&self, id: Uuid) -> bool {

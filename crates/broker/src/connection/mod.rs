@@ -143,7 +143,8 @@ impl Connection {
             if drain_until.is_some() && self.waiting.is_empty() {
                 return End::Stopped;
             }
-            let may_read = drain_until.is_none() && self.has_room();
+            let muted = self.client.muted_for();
+            let may_read = drain_until.is_none() && self.has_room() && muted.is_none();
             let waits = !self.waiting.is_empty();
             self.reader.before_waiting(waits);
             tokio::select! {
@@ -158,6 +159,7 @@ impl Connection {
                     }
                     Err(error) => return error.into(),
                 },
+                () = tokio::time::sleep(muted.unwrap_or_default()), if muted.is_some() => {}
                 _ = stopping.changed(), if drain_until.is_none() => drain_until = Some(Instant::now() + DRAIN),
                 () = sleep_until(drain_until.unwrap_or(last_active)), if drain_until.is_some() => return End::Stopped,
                 () = &mut idle => {
@@ -198,7 +200,7 @@ impl Connection {
 
     /// Runs the first stage of every whole request that was read, as far as there is room.
     fn take_requests(&mut self) -> Result<(), Refused> {
-        while self.has_room() {
+        while self.has_room() && self.client.muted_for().is_none() {
             let Some((frame, memory)) = self.reader.next_frame()? else {
                 return Ok(());
             };

@@ -252,6 +252,15 @@ impl Session {
 
 impl Opened {
     /// The session's id for the answer, and which parts of it the client has to hear of.
+    /// The session that goes on if nothing is told of its partitions; 0 if there is none. A full fetch begins one only
+    /// by telling all of them.
+    pub(crate) fn session_id(&self) -> i32 {
+        match &self.kind {
+            Kind::Sessionless | Kind::Full(_) => 0,
+            Kind::Incremental(session) => lock(session).id,
+        }
+    }
+
     pub(crate) fn finish(&self, results: Vec<PartitionData>) -> (i32, Vec<(Want, PartitionData)>) {
         let pairs = self.wants.iter().cloned().zip(results);
         match &self.kind {

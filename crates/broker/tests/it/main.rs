@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod admin;
 mod bad_input;
 mod configs;
 mod fetch;
@@ -11,5 +12,6 @@ mod history;
 mod offsets;
 mod order;
 mod produce;
+mod quotas;
 mod snapshots;
 mod topics;

@@ -60,4 +60,8 @@ impl Message for HeartbeatResponse {
         }
         Ok(())
     }
+
+    fn throttle_at_least(&mut self, ms: i32) {
+        self.throttle_time_ms = self.throttle_time_ms.max(ms);
+    }
 }

@@ -80,4 +80,8 @@ impl Message for InitProducerIdResponse {
         }
         Ok(())
     }
+
+    fn throttle_at_least(&mut self, ms: i32) {
+        self.throttle_time_ms = self.throttle_time_ms.max(ms);
+    }
 }

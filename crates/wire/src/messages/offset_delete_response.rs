@@ -55,6 +55,10 @@ impl Message for OffsetDeleteResponse {
         e.array(&self.topics, flexible, |e, v| v.encode(e, version))?;
         Ok(())
     }
+
+    fn throttle_at_least(&mut self, ms: i32) {
+        self.throttle_time_ms = self.throttle_time_ms.max(ms);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

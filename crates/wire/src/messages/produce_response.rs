@@ -75,6 +75,10 @@ impl Message for ProduceResponse {
         }
         Ok(())
     }
+
+    fn throttle_at_least(&mut self, ms: i32) {
+        self.throttle_time_ms = self.throttle_time_ms.max(ms);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -2155,6 +2155,396 @@ mod describe_topic_partitions_response {
         }
     }
 }
+mod elect_leaders_request {
+    use super::*;
+    use catchword_wire::messages::elect_leaders_request::*;
+    impl Random for ElectLeadersRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            if version >= 1 {
+                m.election_type = g.i8();
+            }
+            m.topic_partitions =
+                g.nullable(true, |g| g.array(|g| TopicPartitions::random(g, version)));
+            m.timeout_ms = g.i32();
+            m
+        }
+    }
+    impl Random for TopicPartitions {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod elect_leaders_response {
+    use super::*;
+    use catchword_wire::messages::elect_leaders_response::*;
+    impl Random for ElectLeadersResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            if version >= 1 {
+                m.error_code = g.i16();
+            }
+            m.replica_election_results = g.array(|g| ReplicaElectionResult::random(g, version));
+            m
+        }
+    }
+    impl Random for PartitionResult {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_id = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for ReplicaElectionResult {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic = g.string();
+            m.partition_result = g.array(|g| PartitionResult::random(g, version));
+            m
+        }
+    }
+}
+mod alter_partition_reassignments_request {
+    use super::*;
+    use catchword_wire::messages::alter_partition_reassignments_request::*;
+    impl Random for AlterPartitionReassignmentsRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.timeout_ms = g.i32();
+            if version >= 1 {
+                m.allow_replication_factor_change = g.bool();
+            }
+            m.topics = g.array(|g| ReassignableTopic::random(g, version));
+            m
+        }
+    }
+    impl Random for ReassignablePartition {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.replicas = g.nullable(true, |g| g.array(|g| g.i32()));
+            m
+        }
+    }
+    impl Random for ReassignableTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partitions = g.array(|g| ReassignablePartition::random(g, version));
+            m
+        }
+    }
+}
+mod alter_partition_reassignments_response {
+    use super::*;
+    use catchword_wire::messages::alter_partition_reassignments_response::*;
+    impl Random for AlterPartitionReassignmentsResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            if version >= 1 {
+                m.allow_replication_factor_change = g.bool();
+            }
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.responses = g.array(|g| ReassignableTopicResponse::random(g, version));
+            m
+        }
+    }
+    impl Random for ReassignablePartitionResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for ReassignableTopicResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partitions = g.array(|g| ReassignablePartitionResponse::random(g, version));
+            m
+        }
+    }
+}
+mod list_partition_reassignments_request {
+    use super::*;
+    use catchword_wire::messages::list_partition_reassignments_request::*;
+    impl Random for ListPartitionReassignmentsRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.timeout_ms = g.i32();
+            m.topics = g.nullable(true, |g| {
+                g.array(|g| ListPartitionReassignmentsTopics::random(g, version))
+            });
+            m
+        }
+    }
+    impl Random for ListPartitionReassignmentsTopics {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partition_indexes = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod list_partition_reassignments_response {
+    use super::*;
+    use catchword_wire::messages::list_partition_reassignments_response::*;
+    impl Random for ListPartitionReassignmentsResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.topics = g.array(|g| OngoingTopicReassignment::random(g, version));
+            m
+        }
+    }
+    impl Random for OngoingPartitionReassignment {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.replicas = g.array(|g| g.i32());
+            m.adding_replicas = g.array(|g| g.i32());
+            m.removing_replicas = g.array(|g| g.i32());
+            m
+        }
+    }
+    impl Random for OngoingTopicReassignment {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partitions = g.array(|g| OngoingPartitionReassignment::random(g, version));
+            m
+        }
+    }
+}
+mod describe_client_quotas_request {
+    use super::*;
+    use catchword_wire::messages::describe_client_quotas_request::*;
+    impl Random for ComponentData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.entity_type = g.string();
+            m.match_type = g.i8();
+            m.match_ = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for DescribeClientQuotasRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.components = g.array(|g| ComponentData::random(g, version));
+            m.strict = g.bool();
+            m
+        }
+    }
+}
+mod describe_client_quotas_response {
+    use super::*;
+    use catchword_wire::messages::describe_client_quotas_response::*;
+    impl Random for DescribeClientQuotasResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.entries = g.nullable(true, |g| g.array(|g| EntryData::random(g, version)));
+            m
+        }
+    }
+    impl Random for EntityData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.entity_type = g.string();
+            m.entity_name = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for EntryData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.entity = g.array(|g| EntityData::random(g, version));
+            m.values = g.array(|g| ValueData::random(g, version));
+            m
+        }
+    }
+    impl Random for ValueData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.key = g.string();
+            m.value = g.f64();
+            m
+        }
+    }
+}
+mod alter_client_quotas_request {
+    use super::*;
+    use catchword_wire::messages::alter_client_quotas_request::*;
+    impl Random for AlterClientQuotasRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.entries = g.array(|g| EntryData::random(g, version));
+            m.validate_only = g.bool();
+            m
+        }
+    }
+    impl Random for EntityData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.entity_type = g.string();
+            m.entity_name = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for EntryData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.entity = g.array(|g| EntityData::random(g, version));
+            m.ops = g.array(|g| OpData::random(g, version));
+            m
+        }
+    }
+    impl Random for OpData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.key = g.string();
+            m.value = g.f64();
+            m.remove = g.bool();
+            m
+        }
+    }
+}
+mod alter_client_quotas_response {
+    use super::*;
+    use catchword_wire::messages::alter_client_quotas_response::*;
+    impl Random for AlterClientQuotasResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.entries = g.array(|g| EntryData::random(g, version));
+            m
+        }
+    }
+    impl Random for EntityData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.entity_type = g.string();
+            m.entity_name = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for EntryData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.entity = g.array(|g| EntityData::random(g, version));
+            m
+        }
+    }
+}
+mod update_features_request {
+    use super::*;
+    use catchword_wire::messages::update_features_request::*;
+    impl Random for FeatureUpdateKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.feature = g.string();
+            m.max_version_level = g.i16();
+            if version <= 0 {
+                m.allow_downgrade = g.bool();
+            }
+            if version >= 1 {
+                m.upgrade_type = g.i8();
+            }
+            m
+        }
+    }
+    impl Random for UpdateFeaturesRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.timeout_ms = g.i32();
+            m.feature_updates = g.array(|g| FeatureUpdateKey::random(g, version));
+            if version >= 1 {
+                m.validate_only = g.bool();
+            }
+            m
+        }
+    }
+}
+mod update_features_response {
+    use super::*;
+    use catchword_wire::messages::update_features_response::*;
+    impl Random for UpdatableFeatureResult {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.feature = g.string();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for UpdateFeaturesResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            if version <= 1 {
+                m.results = g.array(|g| UpdatableFeatureResult::random(g, version));
+            }
+            m
+        }
+    }
+}
+mod list_config_resources_request {
+    use super::*;
+    use catchword_wire::messages::list_config_resources_request::*;
+    impl Random for ListConfigResourcesRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            if version >= 1 {
+                m.resource_types = g.array(|g| g.i8());
+            }
+            m
+        }
+    }
+}
+mod list_config_resources_response {
+    use super::*;
+    use catchword_wire::messages::list_config_resources_response::*;
+    impl Random for ConfigResource {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.resource_name = g.string();
+            if version >= 1 {
+                m.resource_type = g.i8();
+            }
+            m
+        }
+    }
+    impl Random for ListConfigResourcesResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.config_resources = g.array(|g| ConfigResource::random(g, version));
+            m
+        }
+    }
+}
 mod request_header {
     use super::*;
     use catchword_wire::messages::request_header::*;

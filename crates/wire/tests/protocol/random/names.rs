@@ -6,8 +6,12 @@
 macro_rules! all_messages {
     ($call:ident) => {
         $call! {
+            AlterClientQuotasRequest,
+            AlterClientQuotasResponse,
             AlterConfigsRequest,
             AlterConfigsResponse,
+            AlterPartitionReassignmentsRequest,
+            AlterPartitionReassignmentsResponse,
             ApiVersionsRequest,
             ApiVersionsResponse,
             ConsumerProtocolAssignment,
@@ -22,6 +26,8 @@ macro_rules! all_messages {
             DeleteRecordsResponse,
             DeleteTopicsRequest,
             DeleteTopicsResponse,
+            DescribeClientQuotasRequest,
+            DescribeClientQuotasResponse,
             DescribeClusterRequest,
             DescribeClusterResponse,
             DescribeConfigsRequest,
@@ -34,6 +40,8 @@ macro_rules! all_messages {
             DescribeProducersResponse,
             DescribeTopicPartitionsRequest,
             DescribeTopicPartitionsResponse,
+            ElectLeadersRequest,
+            ElectLeadersResponse,
             FetchRequest,
             FetchResponse,
             FindCoordinatorRequest,
@@ -48,10 +56,14 @@ macro_rules! all_messages {
             JoinGroupResponse,
             LeaveGroupRequest,
             LeaveGroupResponse,
+            ListConfigResourcesRequest,
+            ListConfigResourcesResponse,
             ListGroupsRequest,
             ListGroupsResponse,
             ListOffsetsRequest,
             ListOffsetsResponse,
+            ListPartitionReassignmentsRequest,
+            ListPartitionReassignmentsResponse,
             MetadataRequest,
             MetadataResponse,
             OffsetCommitRequest,
@@ -67,7 +79,9 @@ macro_rules! all_messages {
             RequestHeader,
             ResponseHeader,
             SyncGroupRequest,
-            SyncGroupResponse
+            SyncGroupResponse,
+            UpdateFeaturesRequest,
+            UpdateFeaturesResponse
         }
     };
 }

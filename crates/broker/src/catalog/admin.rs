@@ -1,0 +1,132 @@
+//! What the catalog holds beside topics: groups' settings, quotas, features.
+//!
+//! Invariant: it is read from the image, so that nobody who serves clients waits for a change that is being synced.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+
+use catchword_config::{BrokerConfig, GroupSettings};
+use catchword_wire::Str;
+use catchword_wire::records::{ClientQuotaRecord, FeatureLevelRecord};
+use tracing::warn;
+
+use super::record::CatalogRecord;
+use super::state::CatalogState;
+use super::{Catalog, CatalogError, RESOURCE_GROUP};
+use crate::features;
+use crate::quota::QuotaTable;
+
+/// The image of what hangs on no topic.
+#[derive(Default)]
+pub(super) struct AdminImage {
+    /// Groups on which something is set.
+    groups: HashMap<Str, Arc<GroupSettings>>,
+    /// What all other groups have.
+    group_defaults: Option<Arc<GroupSettings>>,
+    quotas: Arc<QuotaTable>,
+    features: Arc<Finalized>,
+}
+
+/// The features in force.
+#[derive(Default)]
+pub(crate) struct Finalized {
+    /// Grows with every change.
+    pub(crate) epoch: i64,
+    pub(crate) levels: Vec<(&'static features::Feature, i16)>,
+}
+
+impl AdminImage {
+    pub(super) fn of(state: &CatalogState, config: &BrokerConfig) -> AdminImage {
+        let group = |overrides| match GroupSettings::resolve(config, overrides) {
+            Ok(settings) => Some(Arc::new(settings)),
+            Err(error) => {
+                warn!("a group's settings: {error}; it runs with the broker's defaults");
+                None
+            }
+        };
+        let of_groups = state.configured(RESOURCE_GROUP);
+        AdminImage {
+            groups: of_groups
+                .filter_map(|(name, set)| Some((name.clone(), group(set)?)))
+                .collect(),
+            group_defaults: group(&Default::default()),
+            quotas: Arc::new(state.quotas().clone()),
+            features: Arc::new(Finalized {
+                epoch: state.applied(),
+                levels: features::finalized(state.features()),
+            }),
+        }
+    }
+}
+
+impl Catalog {
+    /// The settings of a group: what is set on it, else the broker's. `None` only if the broker's own do not do.
+    #[allow(dead_code, reason = "the coordinators of the newer groups use it")]
+    pub(crate) fn group_configs(&self, group_id: &str) -> Option<Arc<GroupSettings>> {
+        self.read(|image| {
+            let own = image.admin.groups.get(group_id);
+            own.or(image.admin.group_defaults.as_ref()).cloned()
+        })
+    }
+
+    /// The quotas of clients.
+    pub(crate) fn quotas(&self) -> Arc<QuotaTable> {
+        self.read(|image| image.admin.quotas.clone())
+    }
+
+    /// The features in force.
+    pub(crate) fn features(&self) -> Arc<Finalized> {
+        self.read(|image| image.admin.features.clone())
+    }
+
+    /// The names of the resources of a type on which anything is set.
+    pub(crate) fn configured(&self, resource_type: i8) -> Vec<Str> {
+        let writer = self.writer();
+        let names = writer.state.configured(resource_type);
+        names.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Changes quotas, all or none, after `change` has made the records out of those there are. Blocks; durable on return.
+    pub(crate) fn alter_quotas(
+        &self,
+        change: impl FnOnce(&QuotaTable) -> Vec<ClientQuotaRecord>,
+    ) -> Result<(), CatalogError> {
+        let mut writer = self.writer();
+        let records: Vec<_> = change(writer.state.quotas())
+            .into_iter()
+            .map(CatalogRecord::ClientQuota)
+            .collect();
+        if records.is_empty() {
+            return Ok(());
+        }
+        writer.append(&records, true)?;
+        self.republish_admin(&writer.state);
+        Ok(())
+    }
+
+    /// Sets levels of features, which must be checked already. Blocks; durable on return.
+    pub(crate) fn set_features(&self, levels: &[(&str, i16)]) -> Result<(), CatalogError> {
+        if levels.is_empty() {
+            return Ok(());
+        }
+        let mut writer = self.writer();
+        let record = |(name, feature_level): &(&str, i16)| {
+            CatalogRecord::FeatureLevel(FeatureLevelRecord {
+                name: Str::copy(name),
+                feature_level: *feature_level,
+            })
+        };
+        let records: Vec<_> = levels.iter().map(record).collect();
+        writer.append(&records, true)?;
+        self.republish_admin(&writer.state);
+        Ok(())
+    }
+
+    pub(super) fn republish_admin(&self, state: &CatalogState) {
+        let admin = AdminImage::of(state, &self.config());
+        self.image
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .admin = admin;
+    }
+}

@@ -1,0 +1,170 @@
+//! What administrators ask of a broker that has no replicas and no features but one.
+
+use catchword_wire::messages::alter_partition_reassignments_request::{
+    ReassignablePartition, ReassignableTopic,
+};
+use catchword_wire::messages::elect_leaders_request::TopicPartitions;
+use catchword_wire::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
+use catchword_wire::messages::update_features_request::FeatureUpdateKey;
+use catchword_wire::messages::{
+    AlterPartitionReassignmentsRequest, ApiVersionsRequest, ElectLeadersRequest,
+    IncrementalAlterConfigsRequest, ListConfigResourcesRequest, ListPartitionReassignmentsRequest,
+    UpdateFeaturesRequest,
+};
+use catchword_wire::{ErrorCode, Str};
+
+use crate::harness::{Client, TestBroker};
+
+#[test]
+fn an_election_is_never_needed_and_unknown_partitions_are_said_to_be_so() {
+    let broker = TestBroker::start();
+    broker.topic("t", 1, &[]);
+    let asked = |topic: &'static str, partitions: &[i32]| TopicPartitions {
+        topic: topic.into(),
+        partitions: partitions.to_vec(),
+    };
+    let request = ElectLeadersRequest {
+        topic_partitions: Some(vec![asked("t", &[0, 1]), asked("u", &[0])]),
+        ..ElectLeadersRequest::default()
+    };
+    let response = broker.client().call(&request, 2);
+    let codes = response.replica_election_results.iter();
+    let codes: Vec<_> = codes
+        .flat_map(|t| t.partition_result.iter().map(|p| p.error_code))
+        .collect();
+    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    assert_eq!(
+        codes,
+        [ErrorCode::ElectionNotNeeded.code(), unknown, unknown]
+    );
+}
+
+#[test]
+fn a_partition_can_be_moved_only_to_where_it_is() {
+    let broker = TestBroker::start();
+    broker.topic("t", 1, &[]);
+    let mut client = broker.client();
+    let mut code = |partition_index: i32, replicas: Option<Vec<i32>>| {
+        let request = AlterPartitionReassignmentsRequest {
+            topics: vec![ReassignableTopic {
+                name: "t".into(),
+                partitions: vec![ReassignablePartition {
+                    partition_index,
+                    replicas,
+                }],
+            }],
+            ..AlterPartitionReassignmentsRequest::default()
+        };
+        client.call(&request, 1).responses[0].partitions[0].error_code
+    };
+    let invalid = ErrorCode::InvalidReplicaAssignment.code();
+    assert_eq!(code(0, Some(vec![1])), 0);
+    assert_eq!(code(0, Some(vec![2])), invalid);
+    assert_eq!(code(0, Some(vec![1, 1])), invalid);
+    assert_eq!(code(0, Some(vec![])), invalid);
+    assert_eq!(code(0, None), ErrorCode::NoReassignmentInProgress.code());
+    assert_eq!(
+        code(1, Some(vec![1])),
+        ErrorCode::UnknownTopicOrPartition.code()
+    );
+    let listed = client.call(&ListPartitionReassignmentsRequest::default(), 0);
+    assert_eq!((listed.error_code, listed.topics.len()), (0, 0));
+}
+
+fn set(client: &mut Client, kind: i8, name: &str, key: &str, value: &str) -> i16 {
+    let request = IncrementalAlterConfigsRequest {
+        resources: vec![AlterConfigsResource {
+            resource_type: kind,
+            resource_name: Str::copy(name),
+            configs: vec![AlterableConfig {
+                name: Str::copy(key),
+                config_operation: 0,
+                value: Some(Str::copy(value)),
+            }],
+        }],
+        validate_only: false,
+    };
+    client.call(&request, 1).responses[0].error_code
+}
+
+#[test]
+fn resources_with_settings_are_listed_by_type_also_after_a_restart() {
+    let broker = TestBroker::start();
+    broker.topic("t", 1, &[]);
+    let mut client = broker.client();
+    assert_eq!(
+        set(&mut client, 32, "g", "share.auto.offset.reset", "earliest"),
+        0
+    );
+    assert_eq!(set(&mut client, 16, "m", "match", "client_id=app-.*"), 0);
+    assert_ne!(set(&mut client, 16, "bad", "match", "colour=red"), 0);
+    assert_ne!(
+        set(
+            &mut client,
+            32,
+            "bad",
+            "consumer.session.timeout.ms",
+            "44999"
+        ),
+        0
+    );
+    let broker = broker.restart();
+    let mut client = broker.client();
+    let mut listed = |types: &[i8], version: i16| {
+        let request = ListConfigResourcesRequest {
+            resource_types: types.to_vec(),
+        };
+        let response = client.call(&request, version);
+        let named = response.config_resources.iter();
+        let named = named.map(|r| (r.resource_type, r.resource_name.to_string()));
+        (response.error_code, named.collect::<Vec<_>>())
+    };
+    let named = |kind: i8, name: &str| (kind, name.to_owned());
+    assert_eq!(listed(&[], 0), (0, vec![named(16, "m")]));
+    let all = [
+        named(32, "g"),
+        named(16, "m"),
+        named(8, "1"),
+        named(4, "1"),
+        named(2, "t"),
+    ];
+    assert_eq!(listed(&[], 1), (0, all.to_vec()));
+    assert_eq!(listed(&[32], 1), (0, vec![named(32, "g")]));
+    assert_eq!(listed(&[3], 1).0, ErrorCode::UnsupportedVersion.code());
+}
+
+#[test]
+fn features_are_told_and_levels_that_are_not_supported_refused() {
+    let broker = TestBroker::start();
+    let mut client = broker.client();
+    let versions = ApiVersionsRequest {
+        client_software_name: "test".into(),
+        client_software_version: "1".into(),
+    };
+    let told = client.call(&versions, 4);
+    let finalized = told.finalized_features.iter();
+    let finalized: Vec<_> = finalized
+        .map(|f| (f.name.as_str(), f.max_version_level))
+        .collect();
+    assert_eq!(finalized, [("metadata.version", 30)]);
+    assert!(told.finalized_features_epoch >= 0);
+    let mut update = |feature: &'static str, max_version_level: i16| {
+        let request = UpdateFeaturesRequest {
+            feature_updates: vec![FeatureUpdateKey {
+                feature: feature.into(),
+                max_version_level,
+                ..FeatureUpdateKey::default()
+            }],
+            ..UpdateFeaturesRequest::default()
+        };
+        client.call(&request, 2).error_code
+    };
+    let invalid = ErrorCode::InvalidUpdateVersion.code();
+    assert_eq!(update("metadata.version", 30), 0);
+    assert_eq!(update("metadata.version", 31), invalid);
+    assert_eq!(update("no.such", 1), invalid);
+    let after = client.call(&versions, 4);
+    assert!(after.finalized_features_epoch > told.finalized_features_epoch);
+}
