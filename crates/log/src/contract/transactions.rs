@@ -15,7 +15,7 @@ fn expect_values(found: Result<Vec<(i64, String)>, ReadError>, expected: &[(i64,
 }
 
 /// Readers of committed records see nothing from the first record of the oldest open transaction on.
-pub fn an_open_transaction_ends_what_is_stable(engine: &dyn Engine) {
+pub(super) fn an_open_transaction_ends_what_is_stable(engine: &dyn Engine) {
     let log = create(engine, "t");
     log.append(&[batch_of(&[(1, "plain")])], CLIENT)
         .expect("taken");
@@ -52,7 +52,7 @@ pub fn an_open_transaction_ends_what_is_stable(engine: &dyn Engine) {
 }
 
 /// Records of aborted transactions are in the log, and readers of committed records are told which they are.
-pub fn what_was_aborted_is_told_to_readers_of_committed_records(engine: &dyn Engine) {
+pub(super) fn what_was_aborted_is_told_to_readers_of_committed_records(engine: &dyn Engine) {
     let log = create(engine, "t");
     append_verified(&*log, &transactional(7, 0, 0, &[(1, "a")])).expect("taken");
     append_verified(&*log, &transactional(8, 0, 0, &[(1, "b")])).expect("taken");
@@ -75,7 +75,7 @@ pub fn what_was_aborted_is_told_to_readers_of_committed_records(engine: &dyn Eng
 }
 
 /// A batch that would begin a transaction needs the guard that [`PartitionLog::verify`] gave out since the last one ended.
-pub fn a_transaction_begins_only_if_its_coordinator_was_asked(engine: &dyn Engine) {
+pub(super) fn a_transaction_begins_only_if_its_coordinator_was_asked(engine: &dyn Engine) {
     let log = create(engine, "t");
     let first = transactional(7, 0, 0, &[(1, "a")]);
     let refused = |batch: &Batch, origin| {
@@ -109,7 +109,7 @@ pub fn a_transaction_begins_only_if_its_coordinator_was_asked(engine: &dyn Engin
 }
 
 /// A marker must not be older than what it ends, nor of a coordinator that was replaced.
-pub fn markers_that_are_too_old_are_refused(engine: &dyn Engine) {
+pub(super) fn markers_that_are_too_old_are_refused(engine: &dyn Engine) {
     let log = create(engine, "t");
     append_verified(&*log, &transactional(7, 3, 0, &[(1, "a")])).expect("taken");
     let fenced = log.append_marker(&marker(7, 2, true), 0);
@@ -161,7 +161,7 @@ pub fn markers_that_are_too_old_are_refused(engine: &dyn Engine) {
 }
 
 /// DeleteRecords does not wait for transactions, and nothing is held where there is nothing.
-pub fn deleted_records_of_an_open_transaction_hold_nothing(engine: &dyn Engine) {
+pub(super) fn deleted_records_of_an_open_transaction_hold_nothing(engine: &dyn Engine) {
     let log = create(engine, "t");
     append_verified(&*log, &transactional(7, 0, 0, &[(1, "a")])).expect("taken");
     for n in 0..3 {
