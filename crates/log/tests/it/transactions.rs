@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use catchword_log::contract::{CLIENT, append_verified, batch_of, marker, read_committed};
-use catchword_log::{CleanupPolicy, Engine, LogConfig, PartitionLog, check_dir};
+use catchword_log::{
+    CleanupPolicy, Engine, LogConfig, Mend, PartitionLog, RepairOptions, check_dir, repair_dir,
+};
 use catchword_wire::batch::{Batch, BatchBuilder, NewRecord};
 
 use crate::support::{copy, files, log_of, open};
@@ -287,4 +289,28 @@ fn what_a_crash_leaves_of_an_index_does_not_matter() {
         engine.close().unwrap();
         no_damage(again.path(), "after the restart");
     }
+}
+
+#[test]
+fn the_doctor_notices_an_entry_that_is_missing_and_builds_the_index_from_the_log() {
+    let (dir, model) = stopped();
+    let indexes = files(dir.path(), "txnindex");
+    let sound = std::fs::read(&indexes[0]).unwrap();
+    no_damage(dir.path(), "as it was stopped");
+    std::fs::remove_file(&indexes[0]).unwrap();
+    let mut found = Vec::new();
+    check_dir(dir.path(), &mut |finding| found.push(finding.clone())).unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].mend, Some(Mend::RebuildTxnIndexes));
+    let mut mended = Vec::new();
+    let options = RepairOptions::default();
+    repair_dir(dir.path(), &options, &mut |finding| {
+        mended.push(finding.clone())
+    })
+    .unwrap();
+    assert_eq!(mended, found);
+    no_damage(dir.path(), "mended");
+    assert_eq!(std::fs::read(&indexes[0]).unwrap(), sound);
+    let (log, _engine) = reopened(dir.path());
+    compare(&*log, &model, false, "mended");
 }
