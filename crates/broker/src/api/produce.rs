@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use catchword_config::{Durability, TimestampType, TopicSettings};
-use catchword_log::{AppendOrigin, Appended};
+use catchword_log::{AppendError, AppendOrigin, Appended};
 use catchword_wire::batch::{self, Batch, InvalidBatch, Stamp, TimestampPolicy, ValidateOptions};
 use catchword_wire::messages::produce_request::PartitionProduceData;
 use catchword_wire::messages::produce_response::{
@@ -25,6 +25,8 @@ use crate::lookup;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 use crate::quota::Kind;
+
+mod transactional;
 
 const ACKS_ALL: i16 = -1;
 
@@ -123,12 +125,10 @@ fn append(
     }
     let mut batch = only_batch(part.records)?;
     let validated = batch::validate(&batch, &options(&topic.settings, call.version, now))?;
-    if batch.header.is_transactional() {
-        return Err(Refused::new(
-            ErrorCode::InvalidTxnState,
-            "transactions are not served yet",
-        ));
-    }
+    let origin = match batch.header.is_transactional() {
+        true => transactional::admit(partition, &batch.header, call.version)?,
+        false => AppendOrigin::Client,
+    };
     if validated.max_timestamp != batch.header.max_timestamp {
         // The time index rests on the header, so it has to be true: the one case in which a batch is copied.
         batch = Stamp::create_time(&batch, &validated, 0, partition.leader_epoch).apply(&batch);
@@ -138,16 +138,18 @@ fn append(
     if partition.is_watched() {
         call.client.has_woken.store(true, Ordering::Relaxed);
     }
-    match partition.append(&[batch], stamp, AppendOrigin::Client) {
+    match partition.append(&[batch], stamp, origin) {
         Ok(appended) => Ok((partition.clone(), appended)),
-        Err(error) => {
-            let code = error::append_error(&error);
-            if code == ErrorCode::KafkaStorageError {
-                tracing::error!("{}: an append failed: {error}", partition.tp);
-            }
-            Err(Refused::new(code, error.to_string()))
-        }
+        Err(error) => Err(refused(partition, &error)),
     }
+}
+
+fn refused(partition: &Partition, error: &AppendError) -> Refused {
+    let code = error::append_error(error);
+    if code == ErrorCode::KafkaStorageError {
+        tracing::error!("{}: an append failed: {error}", partition.tp);
+    }
+    Refused::new(code, error.to_string())
 }
 
 /// From version 3 on a partition's records are exactly one batch of format 2.

@@ -15,3 +15,4 @@ mod produce;
 mod quotas;
 mod snapshots;
 mod topics;
+mod transactions;

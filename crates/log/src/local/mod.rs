@@ -8,6 +8,7 @@ mod append;
 mod check;
 mod check_index;
 mod check_segment;
+mod check_txn;
 mod checkpoint;
 mod clean;
 mod committer;
@@ -31,6 +32,7 @@ mod stopped;
 mod sync;
 mod tidy;
 mod time;
+mod txn_index;
 mod walk;
 
 pub use check::{CheckSummary, Finding, Severity, check_dir};
