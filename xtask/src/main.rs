@@ -44,6 +44,13 @@ const APIS: &[&str] = &[
     "DescribeCluster",
     "DescribeProducers",
     "DescribeTopicPartitions",
+    "AddPartitionsToTxn",
+    "AddOffsetsToTxn",
+    "EndTxn",
+    "WriteTxnMarkers",
+    "TxnOffsetCommit",
+    "DescribeTransactions",
+    "ListTransactions",
 ];
 
 /// Messages that are not requests or responses.

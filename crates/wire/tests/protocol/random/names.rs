@@ -6,6 +6,10 @@
 macro_rules! all_messages {
     ($call:ident) => {
         $call! {
+            AddOffsetsToTxnRequest,
+            AddOffsetsToTxnResponse,
+            AddPartitionsToTxnRequest,
+            AddPartitionsToTxnResponse,
             AlterConfigsRequest,
             AlterConfigsResponse,
             ApiVersionsRequest,
@@ -34,6 +38,10 @@ macro_rules! all_messages {
             DescribeProducersResponse,
             DescribeTopicPartitionsRequest,
             DescribeTopicPartitionsResponse,
+            DescribeTransactionsRequest,
+            DescribeTransactionsResponse,
+            EndTxnRequest,
+            EndTxnResponse,
             FetchRequest,
             FetchResponse,
             FindCoordinatorRequest,
@@ -52,6 +60,8 @@ macro_rules! all_messages {
             ListGroupsResponse,
             ListOffsetsRequest,
             ListOffsetsResponse,
+            ListTransactionsRequest,
+            ListTransactionsResponse,
             MetadataRequest,
             MetadataResponse,
             OffsetCommitRequest,
@@ -67,7 +77,11 @@ macro_rules! all_messages {
             RequestHeader,
             ResponseHeader,
             SyncGroupRequest,
-            SyncGroupResponse
+            SyncGroupResponse,
+            TxnOffsetCommitRequest,
+            TxnOffsetCommitResponse,
+            WriteTxnMarkersRequest,
+            WriteTxnMarkersResponse
         }
     };
 }
