@@ -10,10 +10,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use catchword_wire::batch::Batch;
+use catchword_wire::batch::{Batch, end_transaction_marker};
 use catchword_wire::{Records, Uuid};
 
-use crate::{AppendError, FlushError, LogConfig, LogError, ReadError};
+use crate::{
+    AppendError, FlushError, LogConfig, LogError, ReadError, Verification, VerificationGuard,
+};
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,6 +156,53 @@ pub trait PartitionLog: Send + Sync {
     /// [`AppendError`]; nothing was appended then.
     fn append(&self, batches: &[Batch], how: Append) -> Result<Appended, AppendError>;
 
+    /// Appends the marker that ends a producer's transaction here. A producer without one is marked all the same: its
+    /// epoch counts from then on. Readers of committed records may see further at once.
+    ///
+    /// # Errors
+    /// [`AppendError::InvalidProducerEpoch`] and [`AppendError::TransactionCoordinatorFenced`] if the marker is too old,
+    /// otherwise what the storage says; nothing was appended then.
+    fn append_marker(
+        &self,
+        marker: &TransactionMarker,
+        leader_epoch: i32,
+    ) -> Result<Appended, AppendError> {
+        let (id, epoch) = (marker.producer_id, marker.producer_epoch);
+        let (commit, coordinator_epoch) = (marker.commit, marker.coordinator_epoch);
+        let bytes =
+            end_transaction_marker(0, marker.timestamp, id, epoch, commit, coordinator_epoch);
+        let batch = bytes.ok().and_then(|bytes| Batch::parse(&bytes).ok());
+        let how = Append {
+            leader_epoch,
+            append_time: None,
+            origin: AppendOrigin::Marker {
+                transaction_version: marker.transaction_version,
+            },
+        };
+        self.append(batch.as_slice(), how)
+    }
+
+    /// To be called before a batch of a transaction is appended for a client: whether its transaction has begun in this
+    /// partition, or the coordinator has to be asked first (KIP-890). `sequence` is the batch's first; `bumps_epoch`: the
+    /// producer's epoch rises with each transaction (TV2).
+    ///
+    /// # Errors
+    /// [`AppendError::InvalidProducerEpoch`] if the epoch is too old; what the storage says.
+    fn verify(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        sequence: i32,
+        bumps_epoch: bool,
+    ) -> Result<Verification, AppendError>;
+
+    /// The transactions, as (producer id, first offset), whose records between the two offsets (from the first, up to but not
+    /// including the second, which is not past the last stable offset) are no part of the committed ones.
+    ///
+    /// # Errors
+    /// What the storage says.
+    fn aborted_transactions(&self, from: i64, upto: i64) -> Result<Vec<(i64, i64)>, ReadError>;
+
     /// Calls `done` when everything below `end_offset` is on stable storage (at once if it already is), or with the
     /// error of the flush that failed.
     fn flush_to(&self, end_offset: i64, done: FlushCallback);
@@ -240,6 +289,60 @@ pub enum AppendOrigin {
     Client,
     /// A coordinator of this broker: epochs are checked, sequences are not.
     Coordinator,
+    /// As [`Client`](AppendOrigin::Client), and the coordinator of its transaction knows of the partition: without this a
+    /// batch that would begin a transaction is refused.
+    ClientVerified(VerificationGuard),
+    /// As [`Coordinator`](AppendOrigin::Coordinator), likewise: offsets that are committed with a transaction.
+    CoordinatorVerified(VerificationGuard),
+    /// A transaction coordinator ends a transaction: see [`PartitionLog::append_marker`].
+    Marker {
+        /// As in [`TransactionMarker`].
+        transaction_version: i16,
+    },
+}
+
+impl AppendOrigin {
+    /// Whether sequences are checked, and batches that come twice are known again.
+    pub(crate) fn is_client(self) -> bool {
+        matches!(self, AppendOrigin::Client | AppendOrigin::ClientVerified(_))
+    }
+
+    /// What the coordinator's answer was asked with.
+    pub(crate) fn guard(self) -> Option<VerificationGuard> {
+        match self {
+            AppendOrigin::ClientVerified(guard) | AppendOrigin::CoordinatorVerified(guard) => {
+                Some(guard)
+            }
+            _ => None,
+        }
+    }
+
+    /// The transaction version of a marker; 0 for anything else.
+    pub(crate) fn transaction_version(self) -> i16 {
+        match self {
+            AppendOrigin::Marker {
+                transaction_version,
+            } => transaction_version,
+            _ => 0,
+        }
+    }
+}
+
+/// The end of a transaction in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionMarker {
+    /// Whose transaction.
+    pub producer_id: i64,
+    /// The producer's epoch at its end.
+    pub producer_epoch: i16,
+    /// The epoch of the coordinator that decided it: one that was replaced is refused.
+    pub coordinator_epoch: i32,
+    /// Whether the transaction's records count from now on, or never.
+    pub commit: bool,
+    /// 0 and 1: `producer_epoch` is that of the transaction's records. 2: it is larger than theirs (KIP-890).
+    pub transaction_version: i16,
+    /// When it was decided, ms.
+    pub timestamp: i64,
 }
 
 /// How batches are appended.
@@ -286,7 +389,7 @@ pub struct Offsets {
     pub log_start: i64,
     /// The first offset that consumers may not see.
     pub high_watermark: i64,
-    /// The first offset of the oldest open transaction, or the high watermark.
+    /// The first offset of the oldest open transaction (the log's start if that was deleted), or the high watermark.
     pub last_stable: i64,
     /// The offset that the next record gets.
     pub log_end: i64,
@@ -345,8 +448,8 @@ pub struct Fetched {
     pub data: Records,
     /// The log's offsets at the read.
     pub offsets: Offsets,
-    /// Aborted transactions among the records, for read_committed: (producer id, first offset). Empty until there are
-    /// transactions.
+    /// Aborted transactions among the records, as (producer id, first offset), if the read was up to
+    /// [`ReadLimit::LastStable`]. Some may begin behind them.
     pub aborted: Vec<(i64, i64)>,
 }
 

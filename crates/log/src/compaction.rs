@@ -10,9 +10,15 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use catchword_wire::batch::{Batch, BatchBuilder, BatchError, BuildError, Record, records};
+use catchword_wire::batch::{
+    Batch, BatchBuilder, BatchError, BatchHeader, BuildError, Record, records,
+};
 
 use crate::LogConfig;
+
+mod transactions;
+
+pub(crate) use transactions::Transactions;
 
 /// How a log is compacted. There is one for each kind of topic; see [`LatestValue`].
 pub trait CompactionPolicy: Send + Sync {
@@ -100,10 +106,20 @@ pub(crate) struct Filter<'a> {
     pub(crate) delete_retention_ms: i64,
     /// Records from here on were not shown to the pass and stay.
     pub(crate) end: i64,
-    /// The last offset of each producer's last batch.
-    pub(crate) producers: &'a HashMap<i64, i64>,
+    /// What is known of each producer.
+    pub(crate) producers: &'a HashMap<i64, LastOf>,
+    pub(crate) transactions: &'a mut Transactions,
     /// The next batch remains, be it empty.
     pub(crate) must_remain: bool,
+}
+
+/// What a producer wrote last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastOf {
+    /// Records, of which this is the last offset.
+    Data(i64),
+    /// In its epoch, this one, nothing but a marker.
+    Marker(i16),
 }
 
 /// What becomes of a batch.
@@ -130,16 +146,22 @@ impl Filter<'_> {
     /// Decides over one batch.
     pub(crate) fn apply(&mut self, batch: &Batch) -> Result<Filtered, FilterError> {
         let header = &batch.header;
-        if header.is_control() || header.base_offset >= self.end {
+        if header.is_control() {
+            return self.apply_to_marker(batch);
+        }
+        self.transactions.saw_data(header);
+        if header.base_offset >= self.end {
             return Ok(Filtered::Kept);
         }
-        let due = header
-            .delete_horizon()
-            .is_some_and(|horizon| horizon <= self.now_ms);
+        let is_aborted = self.transactions.is_aborted(header);
+        let due = self.is_due(header);
         let mut kept = Vec::new();
         let mut tombstones = false;
         for record in records(batch)? {
             let record = record?;
+            if is_aborted {
+                continue;
+            }
             if record.offset >= self.end || (record.key.is_some() && self.pass.keep(&record, due)) {
                 tombstones |= record.value.is_none();
                 kept.push(record);
@@ -171,12 +193,53 @@ impl Filter<'_> {
         Ok(Filtered::Replaced(builder.build()?))
     }
 
+    fn is_due(&self, header: &BatchHeader) -> bool {
+        let horizon = header.delete_horizon();
+        horizon.is_some_and(|horizon| horizon <= self.now_ms)
+    }
+
+    /// A marker stays as long as there are records of its transaction, and `delete.retention.ms` longer.
+    fn apply_to_marker(&mut self, batch: &Batch) -> Result<Filtered, FilterError> {
+        let header = &batch.header;
+        let may_go = self.transactions.saw_marker(batch);
+        if !may_go || header.base_offset >= self.end {
+            return Ok(Filtered::Kept);
+        }
+        let is_left_over = header.records_count == 0;
+        if is_left_over || self.is_due(header) {
+            if !self.must_remain(batch) {
+                return Ok(Filtered::Dropped);
+            }
+            if is_left_over {
+                return Ok(Filtered::Kept);
+            }
+            let builder = BatchBuilder::replacing(header)?.delete_horizon(None);
+            return Ok(Filtered::Replaced(builder.build()?));
+        }
+        if header.has_delete_horizon() {
+            return Ok(Filtered::Kept);
+        }
+        let horizon = self.now_ms.saturating_add(self.delete_retention_ms);
+        let mut builder = BatchBuilder::replacing(header)?.delete_horizon(Some(horizon));
+        for record in records(batch)? {
+            builder.push_record(&record?)?;
+        }
+        Ok(Filtered::Replaced(builder.build()?))
+    }
+
     /// A batch whose records are gone remains, empty, where it says something besides: a producer's last sequence, or
     /// where the compacted part ends.
     fn must_remain(&self, batch: &Batch) -> bool {
-        let last_offset = batch.header.last_offset();
-        let last_of_producer = batch.header.has_producer_id()
-            && self.producers.get(&batch.header.producer_id) == Some(&last_offset);
+        let header = &batch.header;
+        let last_offset = header.last_offset();
+        let last_of_producer = header.has_producer_id()
+            && match self.producers.get(&header.producer_id) {
+                Some(LastOf::Data(offset)) => *offset == last_offset,
+                Some(LastOf::Marker(epoch)) => {
+                    header.is_control() && header.producer_epoch == *epoch
+                }
+                None => false,
+            };
         self.must_remain || last_of_producer || last_offset + 1 == self.end
     }
 }

@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catchword_wire::Uuid;
-use catchword_wire::batch::{Batch, BatchBuilder, Compression, NewRecord, records, split};
+use catchword_wire::batch::{
+    Batch, BatchBuilder, Compression, ControlRecord, NewRecord, records, split,
+};
 
 use crate::{
     Append, AppendError, AppendOrigin, Appended, Engine, Fetched, LogConfig, LogError,
-    PartitionLog, ReadError, ReadLimit, TimestampOffset, TopicPartition,
+    PartitionLog, ReadError, ReadLimit, TimestampOffset, TopicPartition, TransactionMarker,
+    Verification,
 };
+
+mod transactions;
 
 /// An append by a client, in leader epoch 0, with the producer's timestamps.
 pub const CLIENT: Append = Append {
@@ -104,6 +109,83 @@ pub fn append_durably(log: &dyn PartitionLog, batch: &Batch) -> Result<Appended,
     Ok(appended)
 }
 
+/// As [`idempotent`], part of a transaction.
+pub fn transactional(id: i64, epoch: i16, sequence: i32, records: &[(i64, &str)]) -> Batch {
+    let builder = BatchBuilder::new(0).producer(id, epoch, sequence);
+    finish(builder.transactional(true), records)
+}
+
+/// Appends a batch of a transaction as Produce does: if the transaction has not begun here yet, its coordinator says that
+/// it may.
+///
+/// # Errors
+/// What the log says.
+pub fn append_verified(log: &dyn PartitionLog, batch: &Batch) -> Result<Appended, AppendError> {
+    let header = &batch.header;
+    let (id, epoch) = (header.producer_id, header.producer_epoch);
+    let origin = match log.verify(id, epoch, header.base_sequence, false)? {
+        Verification::Ongoing => AppendOrigin::Client,
+        Verification::Ask(guard) => AppendOrigin::ClientVerified(guard),
+    };
+    log.append(std::slice::from_ref(batch), Append { origin, ..CLIENT })
+}
+
+/// A marker that ends a transaction, by coordinator epoch 0 and transaction version 1.
+pub fn marker(producer_id: i64, producer_epoch: i16, commit: bool) -> TransactionMarker {
+    TransactionMarker {
+        producer_id,
+        producer_epoch,
+        coordinator_epoch: 0,
+        commit,
+        transaction_version: 1,
+        timestamp: 1,
+    }
+}
+
+/// What a reader of committed records sees from `from` on: (offset, value), without markers and what was aborted.
+///
+/// # Errors
+/// What the read gives.
+pub fn read_committed(log: &dyn PartitionLog, from: i64) -> Result<Vec<(i64, String)>, ReadError> {
+    let (mut next, mut seen) = (from, Vec::new());
+    loop {
+        // Small reads, so that transactions reach across them.
+        let fetched = log.read(next, 1000, ReadLimit::LastStable, true).now()?;
+        let mut aborted = fetched.aborted.clone();
+        aborted.sort_by_key(|(_, first)| *first);
+        let mut aborted = aborted.into_iter().peekable();
+        let mut within = std::collections::HashSet::new();
+        let bytes: Bytes = fetched.data.read().expect("the slices can be read");
+        if bytes.is_empty() {
+            return Ok(seen);
+        }
+        for batch in split(bytes) {
+            let batch = batch.expect("whole batches");
+            let id = batch.header.producer_id;
+            let last = batch.header.last_offset();
+            next = last + 1;
+            // As Kafka's consumer does it.
+            while let Some((id, _)) = aborted.next_if(|(_, first)| *first <= last) {
+                within.insert(id);
+            }
+            let mut found = records(&batch).expect("a known codec");
+            if batch.header.is_control() {
+                let record = found.next().and_then(Result::ok);
+                let parsed = record.as_ref().and_then(ControlRecord::parse);
+                if matches!(parsed, Some(ControlRecord::Abort { .. })) {
+                    within.remove(&id);
+                }
+            } else if !(batch.header.is_transactional() && within.contains(&id)) {
+                for record in found.map(|record| record.expect("sound records")) {
+                    let value = record.value.unwrap_or_default();
+                    seen.push((record.offset, String::from_utf8_lossy(&value).into_owned()));
+                }
+            }
+        }
+        seen.retain(|(offset, _)| *offset >= from);
+    }
+}
+
 fn partition(name: &str) -> TopicPartition {
     TopicPartition::new(name, 0)
 }
@@ -124,6 +206,11 @@ pub fn run_all(open: impl Fn() -> Box<dyn Engine>) {
         timestamps_are_found_exactly,
         log_append_time_is_stamped,
         idempotent_retries_are_recognised,
+        transactions::an_open_transaction_ends_what_is_stable,
+        transactions::what_was_aborted_is_told_to_readers_of_committed_records,
+        transactions::a_transaction_begins_only_if_its_coordinator_was_asked,
+        transactions::markers_that_are_too_old_are_refused,
+        transactions::deleted_records_of_an_open_transaction_hold_nothing,
         deleted_records_stay_deleted,
         epochs_end_where_the_next_begins,
         partitions_are_created_found_and_deleted,

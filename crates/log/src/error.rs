@@ -138,15 +138,15 @@ pub enum AppendError {
         /// The newest known epoch.
         current: i16,
     },
-    /// Part of a transaction's partition was written outside the transaction.
-    #[error(
-        "{partition}: producer {producer_id} has an open transaction, but the batch is not part of it"
-    )]
+    /// A batch does not fit the state of its producer's transaction here.
+    #[error("{partition}: a batch of producer {producer_id} {why}")]
     InvalidTxnState {
         /// The partition.
         partition: TopicPartition,
         /// The producer.
         producer_id: i64,
+        /// What does not fit, after "a batch".
+        why: &'static str,
     },
     /// A transaction marker came from a coordinator that has been replaced.
     #[error(

@@ -15,11 +15,13 @@ mod local;
 mod memory;
 mod producer_snapshot;
 mod producer_state;
+mod transactions;
+mod verification;
 
 pub use api::{
     Append, AppendOrigin, Appended, Engine, FetchFuture, Fetched, FlushCallback, Gathering,
     Offsets, PartitionLog, ProducerView, Read, ReadLimit, StorageInfo, TimestampOffset,
-    TopicPartition,
+    TopicPartition, TransactionMarker,
 };
 pub use compaction::{CompactionPass, CompactionPolicy, LatestValue};
 pub use config::{CleanupPolicy, LogConfig, TimestampType};
@@ -30,3 +32,5 @@ pub use local::{
     check_dir, oldest_message_format, read_batch_file, read_stopped_log, repair_dir,
 };
 pub use memory::MemoryEngine;
+pub use transactions::AbortedTransaction;
+pub use verification::{Verification, VerificationGuard};

@@ -19,7 +19,9 @@ use crate::api::{
 };
 use crate::epochs::LeaderEpochs;
 use crate::producer_state::{Checked, Entering, Producers};
-use crate::{AppendError, LogConfig, LogError, ReadError};
+use crate::transactions::overlapping;
+use crate::verification::Verifications;
+use crate::{AbortedTransaction, AppendError, LogConfig, LogError, ReadError, Verification};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -98,6 +100,7 @@ impl Engine for MemoryEngine {
             let mut state = lock(&log.state);
             let expiration_ms = state.config.producer_id_expiration_ms;
             state.producers.expire(now_ms, expiration_ms);
+            state.verifications.expire(now_ms, expiration_ms);
         }
     }
 
@@ -129,6 +132,8 @@ struct State {
     log_start: i64,
     log_end: i64,
     producers: Producers,
+    verifications: Verifications,
+    aborted: Vec<AbortedTransaction>,
     epochs: LeaderEpochs,
     config: Arc<LogConfig>,
     side_files: BTreeMap<(String, i64), Bytes>,
@@ -143,7 +148,7 @@ impl State {
             last_stable: self
                 .producers
                 .first_open_transaction()
-                .unwrap_or(self.log_end),
+                .map_or(self.log_end, |first| first.max(self.log_start)),
             log_end: self.log_end,
             durable_end: self.log_end,
         }
@@ -243,7 +248,7 @@ impl PartitionLog for MemoryLog {
         let log_start_offset = state.log_start;
         match state
             .producers
-            .check(&self.partition, entering, how.origin)?
+            .check(&self.partition, entering, how.origin, &state.verifications)?
         {
             Checked::Duplicate(original) => Ok(Appended {
                 base_offset: original.base_offset(),
@@ -253,7 +258,11 @@ impl PartitionLog for MemoryLog {
                 duplicate: true,
             }),
             Checked::Accepted(updates) => {
-                state.producers.apply(updates);
+                for batch in &placed {
+                    state.verifications.written(&batch.header);
+                }
+                let aborted = state.producers.apply(updates);
+                state.aborted.extend(aborted);
                 state.epochs.assign(how.leader_epoch, base_offset);
                 state.log_end = next;
                 state.batches.append(&mut placed);
@@ -268,6 +277,30 @@ impl PartitionLog for MemoryLog {
                 })
             }
         }
+    }
+
+    fn verify(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        sequence: i32,
+        bumps_epoch: bool,
+    ) -> Result<Verification, AppendError> {
+        let state = &mut *lock(&self.state);
+        state.usable()?;
+        let open = &mut state.verifications;
+        let producer = (producer_id, epoch);
+        state
+            .producers
+            .verify(&self.partition, producer, sequence, bumps_epoch, open)
+    }
+
+    fn aborted_transactions(&self, from: i64, upto: i64) -> Result<Vec<(i64, i64)>, ReadError> {
+        let state = lock(&self.state);
+        state.usable()?;
+        let mut found = Vec::new();
+        overlapping(&state.aborted, from, upto, &mut found);
+        Ok(found)
     }
 
     fn flush_to(&self, _end_offset: i64, done: FlushCallback) {
@@ -290,7 +323,7 @@ impl PartitionLog for MemoryLog {
             }));
         }
         let mut pieces: Vec<Piece> = Vec::new();
-        let mut size = 0;
+        let (mut size, mut end) = (0, from);
         for batch in state.batches_from(from) {
             let len = batch.bytes.len();
             let fits = size + len <= max_bytes || (min_one_batch && pieces.is_empty());
@@ -298,13 +331,18 @@ impl PartitionLog for MemoryLog {
                 break;
             }
             size += len;
+            end = batch.header.next_offset();
             pieces.push(Piece::Bytes(batch.bytes.clone()));
         }
         let data = Records::from_segments(pieces);
+        let mut aborted = Vec::new();
+        if upto == ReadLimit::LastStable && end > from {
+            overlapping(&state.aborted, from, end, &mut aborted);
+        }
         Read::Now(Ok(Fetched {
             data,
             offsets,
-            aborted: Vec::new(),
+            aborted,
         }))
     }
 
@@ -349,6 +387,9 @@ impl PartitionLog for MemoryLog {
         state
             .batches
             .retain(|batch| batch.header.last_offset() >= log_start);
+        state
+            .aborted
+            .retain(|aborted| aborted.last_offset >= log_start);
         state.epochs.truncate_start(log_start);
         Ok(log_start)
     }

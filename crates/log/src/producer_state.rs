@@ -9,7 +9,10 @@ use catchword_wire::batch::{
     BatchHeader, ControlRecord, NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP,
 };
 
-use crate::{AppendError, AppendOrigin, ProducerView, TopicPartition};
+use crate::verification::Verifications;
+use crate::{
+    AbortedTransaction, AppendError, AppendOrigin, ProducerView, TopicPartition, Verification,
+};
 
 /// How many of a producer's last batches are known again when they come twice; clients keep at most as many in flight.
 const BATCHES_KEPT: usize = 5;
@@ -101,6 +104,11 @@ impl Producer {
         }
     }
 
+    /// Whether a transaction of this epoch is open.
+    fn is_in_transaction(&self, epoch: i16) -> bool {
+        self.txn_first_offset.is_some() && self.epoch == epoch
+    }
+
     fn find_duplicate(&self, header: &BatchHeader) -> Option<BatchPlace> {
         if header.producer_epoch != self.epoch {
             return None;
@@ -153,7 +161,26 @@ pub(crate) enum Checked {
 
 /// The producers of an append as they will be once it is written.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Updates(Vec<(i64, Producer)>);
+pub(crate) struct Updates {
+    producers: Vec<(i64, Producer)>,
+    /// What becomes of their transactions, in order.
+    steps: Vec<Step>,
+}
+
+/// A transaction begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Step {
+    Began {
+        producer_id: i64,
+        first: i64,
+    },
+    Ended {
+        producer_id: i64,
+        first: i64,
+        last: i64,
+        aborted: bool,
+    },
+}
 
 /// The producers of a partition.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -197,49 +224,95 @@ impl Producers {
         partition: &TopicPartition,
         entering: impl Iterator<Item = Entering<'a>>,
         origin: AppendOrigin,
+        verifications: &Verifications,
     ) -> Result<Checked, AppendError> {
         let mut updates = Updates::default();
         for batch in entering.filter(|batch| batch.header.has_producer_id()) {
             let id = batch.header.producer_id;
             let known = self.known.get(&id);
-            if origin == AppendOrigin::Client
+            if origin.is_client()
                 && let Some(duplicate) = known.and_then(|known| known.find_duplicate(batch.header))
             {
                 return Ok(Checked::Duplicate(duplicate));
             }
-            let at = updates
-                .0
+            let staged = &mut updates.producers;
+            let at = staged
                 .iter()
                 .position(|(staged, _)| *staged == id)
                 .unwrap_or_else(|| {
-                    updates
-                        .0
-                        .push((id, known.copied().unwrap_or(Producer::UNKNOWN)));
-                    updates.0.len() - 1
+                    staged.push((id, known.copied().unwrap_or(Producer::UNKNOWN)));
+                    staged.len() - 1
                 });
-            let producer = &mut updates.0[at].1;
-            check_one(partition, producer, &batch, origin)?;
-            enter(producer, &batch);
+            let producer = &mut staged[at].1;
+            check_one(partition, producer, &batch, origin, verifications)?;
+            updates.steps.extend(enter(producer, &batch));
         }
         Ok(Checked::Accepted(updates))
     }
 
-    /// Takes over the outcome of a check whose batches were written.
-    pub(crate) fn apply(&mut self, updates: Updates) {
-        for (id, producer) in updates.0 {
-            self.insert(id, producer);
+    /// Whether the producer's transaction has begun here, or its coordinator has to be asked.
+    pub(crate) fn verify(
+        &self,
+        partition: &TopicPartition,
+        (producer_id, epoch): (i64, i16),
+        sequence: i32,
+        bumps_epoch: bool,
+        verifications: &mut Verifications,
+    ) -> Result<Verification, AppendError> {
+        let known = self.known.get(&producer_id);
+        match known {
+            Some(known) if epoch < known.epoch => Err(AppendError::InvalidProducerEpoch {
+                partition: partition.clone(),
+                producer_id,
+                epoch,
+                current: known.epoch,
+            }),
+            Some(known) if known.is_in_transaction(epoch) => Ok(Verification::Ongoing),
+            _ => {
+                let guard = verifications.ask(producer_id, epoch, sequence, bumps_epoch);
+                Ok(Verification::Ask(guard))
+            }
         }
     }
 
-    /// Takes over a batch that is in the log, without a check.
-    pub(crate) fn replay(&mut self, batch: &Entering<'_>) {
+    /// Takes over the outcome of a check whose batches were written. Returns the transactions that were aborted by them.
+    pub(crate) fn apply(&mut self, updates: Updates) -> Vec<AbortedTransaction> {
+        self.known.extend(updates.producers);
+        let steps = updates.steps.into_iter();
+        steps.filter_map(|step| self.take_step(step)).collect()
+    }
+
+    /// Takes over a batch that is in the log, without a check. Returns the transaction that it aborted.
+    pub(crate) fn replay(&mut self, batch: &Entering<'_>) -> Option<AbortedTransaction> {
         if !batch.header.has_producer_id() {
-            return;
+            return None;
         }
         let id = batch.header.producer_id;
-        let mut producer = self.known.get(&id).copied().unwrap_or(Producer::UNKNOWN);
-        enter(&mut producer, batch);
-        self.insert(id, producer);
+        let producer = self.known.entry(id).or_insert(Producer::UNKNOWN);
+        let step = enter(producer, batch)?;
+        self.take_step(step)
+    }
+
+    fn take_step(&mut self, step: Step) -> Option<AbortedTransaction> {
+        let (producer_id, first_offset, last_offset, aborted) = match step {
+            Step::Began { producer_id, first } => {
+                self.open_transactions.insert(first, producer_id);
+                return None;
+            }
+            Step::Ended {
+                producer_id,
+                first,
+                last,
+                aborted,
+            } => (producer_id, first, last, aborted),
+        };
+        self.open_transactions.remove(&first_offset);
+        aborted.then(|| AbortedTransaction {
+            producer_id,
+            first_offset,
+            last_offset,
+            last_stable_offset: self.first_open_transaction().unwrap_or(last_offset + 1),
+        })
     }
 
     /// Forgets producers that have written nothing for `expiration_ms`, unless a transaction of theirs is open. Returns
@@ -276,11 +349,12 @@ fn check_one(
     producer: &Producer,
     batch: &Entering<'_>,
     origin: AppendOrigin,
+    verifications: &Verifications,
 ) -> Result<(), AppendError> {
     let header = batch.header;
     let partition = || partition.clone();
     let producer_id = header.producer_id;
-    if header.producer_epoch < producer.epoch {
+    if header.producer_epoch < producer.epoch || is_stale_marker(producer, header, origin) {
         let (epoch, current) = (header.producer_epoch, producer.epoch);
         return Err(AppendError::InvalidProducerEpoch {
             partition: partition(),
@@ -301,9 +375,33 @@ fn check_one(
         }
         return Ok(());
     }
-    if origin == AppendOrigin::Client {
+    let invalid = |why| AppendError::InvalidTxnState {
+        partition: partition(),
+        producer_id,
+        why,
+    };
+    if header.is_transactional()
+        && !header.is_control()
+        && !producer.is_in_transaction(header.producer_epoch)
+        && !verifications.is_good(producer_id, origin.guard())
+    {
+        return Err(invalid(
+            "is not part of an ongoing transaction that its coordinator has confirmed",
+        ));
+    }
+    if origin.is_client() {
         let sequence = header.base_sequence;
-        if let Err(expected) = producer.check_sequence(header.producer_epoch, sequence) {
+        let is_unknown = producer.epoch == NO_PRODUCER_EPOCH;
+        let expected = match header.is_transactional() {
+            true => verifications.other_first_sequence(producer_id, sequence, is_unknown),
+            false => None,
+        };
+        let expected = expected.or_else(|| {
+            producer
+                .check_sequence(header.producer_epoch, sequence)
+                .err()
+        });
+        if let Some(expected) = expected {
             return Err(AppendError::OutOfOrderSequence {
                 partition: partition(),
                 producer_id,
@@ -313,12 +411,21 @@ fn check_one(
         }
     }
     if producer.txn_first_offset.is_some() && !header.is_transactional() {
-        return Err(AppendError::InvalidTxnState {
-            partition: partition(),
-            producer_id,
-        });
+        return Err(invalid(
+            "is not transactional, but a transaction of the producer is open",
+        ));
     }
     Ok(())
+}
+
+/// Since transaction version 2 a marker's epoch is larger than that of the transaction it ends: one that is not ended
+/// another. The marker of a transaction that has ended may come again, and at the largest epoch nothing is larger.
+fn is_stale_marker(producer: &Producer, header: &BatchHeader, origin: AppendOrigin) -> bool {
+    header.is_control()
+        && origin.transaction_version() >= 2
+        && header.producer_epoch == producer.epoch
+        && producer.txn_first_offset.is_some()
+        && producer.epoch != i16::MAX
 }
 
 fn coordinator_epoch(marker: Option<ControlRecord>) -> Option<i32> {
@@ -329,26 +436,33 @@ fn coordinator_epoch(marker: Option<ControlRecord>) -> Option<i32> {
     }
 }
 
-/// What the producer is after the batch.
-fn enter(producer: &mut Producer, batch: &Entering<'_>) {
+/// Makes the producer what it is after the batch; says what becomes of its transaction.
+fn enter(producer: &mut Producer, batch: &Entering<'_>) -> Option<Step> {
     let header = batch.header;
+    let producer_id = header.producer_id;
     if header.is_control() {
         // A control batch without records is what compaction left of one: it says nothing any more.
-        if let Some(epoch) = coordinator_epoch(batch.marker) {
-            producer.enter_epoch(header.producer_epoch);
-            producer.coordinator_epoch = epoch;
-            producer.txn_first_offset = None;
-            producer.last_timestamp = header.max_timestamp;
-        }
-        return;
+        let epoch = coordinator_epoch(batch.marker)?;
+        producer.enter_epoch(header.producer_epoch);
+        producer.coordinator_epoch = epoch;
+        producer.last_timestamp = header.max_timestamp;
+        return producer.txn_first_offset.take().map(|first| Step::Ended {
+            producer_id,
+            first,
+            last: batch.base_offset,
+            aborted: matches!(batch.marker, Some(ControlRecord::Abort { .. })),
+        });
     }
     producer.add_batch(
         header.producer_epoch,
         BatchPlace::of(header, batch.base_offset),
     );
-    if header.is_transactional() && producer.txn_first_offset.is_none() {
-        producer.txn_first_offset = Some(batch.base_offset);
+    if !header.is_transactional() || producer.txn_first_offset.is_some() {
+        return None;
     }
+    let first = batch.base_offset;
+    producer.txn_first_offset = Some(first);
+    Some(Step::Began { producer_id, first })
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Filters against a model of what compaction promises, and the plan against its table.
 
-use catchword_wire::batch::{Compression, NewRecord};
+use catchword_wire::batch::{Compression, ControlRecord, NewRecord, end_transaction_marker};
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::AbortedTransaction;
 
 /// A key and a value; `None` is a tombstone.
 type Entry = (u8, Option<u16>);
@@ -66,6 +68,7 @@ fn compact(
         delete_retention_ms,
         end,
         producers: &producers,
+        transactions: &mut Transactions::default(),
         must_remain: false,
     };
     let mut kept = Vec::new();
@@ -178,13 +181,14 @@ fn the_last_batch_of_a_producer_remains_though_its_records_go() {
     for record in contents(&log) {
         pass.note(&record);
     }
-    let producers = HashMap::from([(77, 1)]);
+    let producers = HashMap::from([(77, LastOf::Data(1))]);
     let mut filter = Filter {
         pass: &mut *pass,
         now_ms: 0,
         delete_retention_ms: 0,
         end: 3,
         producers: &producers,
+        transactions: &mut Transactions::default(),
         must_remain: false,
     };
     assert_eq!(filter.apply(&log[0]).unwrap(), Filtered::Dropped);
@@ -204,7 +208,7 @@ fn the_last_batch_of_a_producer_remains_though_its_records_go() {
     assert_eq!(filter.apply(&empty).unwrap(), Filtered::Kept);
     assert_eq!(filter.apply(&log[2]).unwrap(), Filtered::Kept);
     // Once the producer has written on, nothing holds it.
-    let producers = HashMap::from([(77, 9)]);
+    let producers = HashMap::from([(77, LastOf::Data(9))]);
     let mut later = Filter {
         producers: &producers,
         ..filter
@@ -280,4 +284,70 @@ fn a_log_is_compacted_when_enough_of_it_is_dirty_or_old() {
         "a policy may insist"
     );
     assert!(plan(&[], 30, 30, 0, &config, 100, true).is_none());
+}
+
+/// What stays of a log in which producer 1 commits, producer 2 aborts, pass after pass.
+#[test]
+fn aborted_records_go_and_their_marker_follows_when_readers_had_time() {
+    let transactional = |base_offset, producer, key: u8| {
+        let mut builder = BatchBuilder::new(base_offset)
+            .producer(producer, 0, 0)
+            .transactional(true);
+        let record = NewRecord {
+            key: Some(&[key]),
+            value: Some(b"v"),
+            ..NewRecord::default()
+        };
+        builder.push(record).unwrap();
+        Batch::parse(&builder.build().unwrap()).unwrap()
+    };
+    let marker = |base_offset, producer, commit| {
+        let bytes = end_transaction_marker(base_offset, 0, producer, 0, commit, 5).unwrap();
+        Batch::parse(&bytes).unwrap()
+    };
+    let mut log = vec![
+        transactional(0, 2, 1),
+        transactional(1, 1, 1),
+        marker(2, 2, false),
+        marker(3, 1, true),
+    ];
+    let aborted = AbortedTransaction {
+        producer_id: 2,
+        first_offset: 0,
+        last_offset: 2,
+        last_stable_offset: 1,
+    };
+    let pass_at = |log: &mut Vec<Batch>, now_ms| {
+        let mut transactions = Transactions::new([aborted]);
+        let mut pass = LatestValue.begin(now_ms, usize::MAX);
+        let mut filter = Filter {
+            pass: &mut *pass,
+            now_ms,
+            delete_retention_ms: 100,
+            end: 10,
+            producers: &HashMap::new(),
+            transactions: &mut transactions,
+            must_remain: false,
+        };
+        log.retain_mut(|batch| match filter.apply(batch).unwrap() {
+            Filtered::Kept => true,
+            Filtered::Dropped => false,
+            Filtered::Replaced(bytes) => {
+                *batch = Batch::parse(&bytes).unwrap();
+                batch.verify_crc().unwrap();
+                true
+            }
+        });
+        let offsets: Vec<i64> = log.iter().map(|batch| batch.header.base_offset).collect();
+        (offsets, transactions.is_needed(&aborted))
+    };
+    assert_eq!(pass_at(&mut log, 1000), (vec![1, 2, 3], true));
+    assert_eq!(pass_at(&mut log, 1001), (vec![1, 2, 3], false));
+    assert_eq!(log[1].header.delete_horizon(), Some(1101));
+    let first = records(&log[1]).unwrap().next().unwrap().unwrap();
+    let coordinator_epoch = 5;
+    let abort = ControlRecord::Abort { coordinator_epoch };
+    assert_eq!(ControlRecord::parse(&first), Some(abort));
+    assert_eq!(pass_at(&mut log, 1100).0, [1, 2, 3]);
+    assert_eq!(pass_at(&mut log, 1101).0, [1, 3], "the committed ones stay");
 }

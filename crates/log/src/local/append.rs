@@ -19,6 +19,7 @@ use super::segment::{Segment, lock};
 use crate::api::{Append, Appended, TopicPartition};
 use crate::epochs::LeaderEpochs;
 use crate::producer_state::{BatchPlace, Checked, Entering, Producers, Updates};
+use crate::verification::Verifications;
 use crate::{AppendError, LogConfig, LogError};
 
 /// Batches written with one system call.
@@ -33,6 +34,7 @@ pub(crate) struct Writer {
     /// When the active segment got its first batch in this process, by the clock; 0 if it is empty or older.
     pub(crate) begun_ms: i64,
     pub(crate) producers: Producers,
+    pub(crate) verifications: Verifications,
     pub(crate) epochs: LeaderEpochs,
     /// The offset of the newest producer snapshot on disk.
     pub(crate) snapshot_offset: i64,
@@ -137,13 +139,14 @@ pub(crate) fn append(
         });
     }
     let entering = placed.iter().map(Placed::entering);
-    let updates = match writer
-        .producers
-        .check(&log.partition, entering, how.origin)?
-    {
-        Checked::Accepted(updates) => updates,
-        Checked::Duplicate(original) => return Ok(duplicate(loaded, &original, &how)),
-    };
+    let updates =
+        match writer
+            .producers
+            .check(&log.partition, entering, how.origin, &writer.verifications)?
+        {
+            Checked::Accepted(updates) => updates,
+            Checked::Duplicate(original) => return Ok(duplicate(loaded, &original, &how)),
+        };
     let active = lock(&loaded.view).active().clone();
     let active = if log.must_roll(&writer, &active, &config, &placed, size)? {
         log.roll(loaded, &mut writer)?
@@ -277,6 +280,11 @@ impl LocalLog {
         if writer.snapshot_offset == writer.next_offset {
             return;
         }
+        // First: a replay that begins at the snapshot finds no transaction that was aborted below it.
+        if let Err(error) = self.store_aborted(loaded) {
+            tracing::warn!(%error, "an index of aborted transactions, and so a producer snapshot, could not be written");
+            return;
+        }
         let path = self
             .dir
             .join(names::file_name(writer.next_offset, names::SNAPSHOT));
@@ -375,7 +383,14 @@ impl LocalLog {
         if writer.epochs.assign(how.leader_epoch, first.base_offset) {
             lock(&loaded.sync).epochs_changed = true;
         }
-        writer.producers.apply(updates);
+        for placed in placed {
+            writer.verifications.written(&placed.header);
+        }
+        // Before the last stable offset moves: whoever reads up to it is told of them.
+        for aborted in writer.producers.apply(updates) {
+            active.add_aborted(aborted);
+            loaded.has_aborted.store(true, Ordering::Release);
+        }
         writer.next_offset = last.next_offset();
         let end = start
             + placed

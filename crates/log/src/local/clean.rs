@@ -19,16 +19,23 @@ use super::index::Indexes;
 use super::log::{Loaded, LocalLog, View};
 use super::names::{self, CLEANED, SWAP};
 use super::segment::{Segment, lock};
+use super::txn_index::{self, TxnIndex};
 use super::walk::Walk;
 use crate::compaction::{
-    Candidate, CompactionPass, CompactionPolicy, Filter, Filtered, Plan, plan,
+    Candidate, CompactionPass, CompactionPolicy, Filter, Filtered, LastOf, Plan, Transactions, plan,
 };
-use crate::{LogConfig, LogError};
+use crate::producer_state::Producer;
+use crate::{AbortedTransaction, LogConfig, LogError};
 
 /// Bytes gathered before they are written.
 const WRITE_LEN: usize = 1024 * 1024;
 /// The files that make a segment. The log comes last, so that a swap without its indexes is seen to be unfinished.
-const EXTENSIONS: [&str; 3] = [names::INDEX, names::TIME_INDEX, names::LOG];
+const EXTENSIONS: [&str; 4] = [
+    names::INDEX,
+    names::TIME_INDEX,
+    names::TXN_INDEX,
+    names::LOG,
+];
 
 impl LocalLog {
     /// Whether the log should be compacted now, and what of it.
@@ -100,19 +107,24 @@ impl LocalLog {
         } else {
             plan.first_dirty
         };
-        let end = self.show(&view, &mut *pass, from, plan.end)?;
+        let all = view.segments.iter().flat_map(|segment| segment.aborted());
+        let mut transactions = Transactions::new(all);
+        let end = self.show(&view, &mut *pass, &transactions, from, plan.end)?;
         if end <= from && !policy.needs_whole_log() && plan.end > plan.first_dirty {
             tracing::warn!(partition = %self.partition, "there is not enough memory to compact a single batch");
             return Ok(plan.first_dirty);
         }
-        if !pass.may_drop() {
+        if !pass.may_drop() && !transactions.has_aborted() {
             return Ok(end.max(plan.first_dirty));
         }
-        let producers: HashMap<i64, i64> = {
+        let producers: HashMap<i64, LastOf> = {
             let writer = lock(&loaded.writer);
-            let last = writer.producers.iter();
-            last.filter_map(|(id, producer)| Some((id, producer.last_batch()?.last_offset)))
-                .collect()
+            let of = |producer: &Producer| match producer.last_batch() {
+                Some(batch) => LastOf::Data(batch.last_offset),
+                None => LastOf::Marker(producer.epoch),
+            };
+            let all = writer.producers.iter();
+            all.map(|(id, producer)| (id, of(producer))).collect()
         };
         let mut filter = Filter {
             pass: &mut *pass,
@@ -120,6 +132,7 @@ impl LocalLog {
             delete_retention_ms: config.delete_retention_ms,
             end,
             producers: &producers,
+            transactions: &mut transactions,
             must_remain: false,
         };
         let (_, closed) = view
@@ -145,6 +158,7 @@ impl LocalLog {
         &self,
         view: &View,
         pass: &mut dyn CompactionPass,
+        transactions: &Transactions,
         from: i64,
         end: i64,
     ) -> Result<i64, LogError> {
@@ -166,7 +180,7 @@ impl LocalLog {
                 if located.header.base_offset >= end {
                     break;
                 }
-                if !located.header.is_control() {
+                if !located.header.is_control() && !transactions.is_aborted(&located.header) {
                     let batch = segment.read_batch(&self.dir, &located)?;
                     if !self.note(segment, &batch, pass, from)? {
                         return Ok(seen);
@@ -233,11 +247,18 @@ impl LocalLog {
                 }
             }
         }
+        let mut aborted = Vec::new();
+        for one in group.iter().flat_map(|segment| segment.aborted()) {
+            match filter.transactions.is_needed(&one) {
+                true => aborted.push(one),
+                false => changed = true,
+            }
+        }
         if !changed {
             self.discard(group[0].base);
             return Ok(None);
         }
-        output.finish().map(Some)
+        output.finish(aborted).map(Some)
     }
 
     /// Removes the files of a compaction that does not come to pass.
@@ -279,14 +300,16 @@ impl LocalLog {
             segment.file(&self.dir)?;
         }
         let base = group[0].base;
-        self.make_valid(base).inspect_err(|_| self.discard(base))?;
-        if let Err(error) = self.replace_files(group) {
+        self.make_valid(base, &built)
+            .inspect_err(|_| self.discard(base))?;
+        if let Err(error) = self.replace_files(group, &built) {
             // A restart finishes it. Until then the names on disk are neither the old segments' nor the new one's.
             let cause = format!("a compaction was interrupted: {error}");
             writer.stopped = Some(Stopped::Poisoned(cause));
             return Err(error);
         }
         let new = Arc::new(Segment::new(base, built.len, Some(built.indexes)));
+        *lock(&new.txn_index) = TxnIndex::stored(built.aborted);
         let kept = old[..at]
             .iter()
             .chain([&new])
@@ -298,8 +321,8 @@ impl LocalLog {
 
 impl LocalLog {
     /// From here on the compacted segment counts, and not those it is made of.
-    fn make_valid(&self, base: i64) -> Result<(), LogError> {
-        for extension in EXTENSIONS {
+    fn make_valid(&self, base: i64, built: &Built) -> Result<(), LogError> {
+        for extension in built.extensions() {
             let from = suffixed(&self.dir, base, extension, CLEANED);
             self.core
                 .disk
@@ -309,24 +332,19 @@ impl LocalLog {
     }
 
     /// Removes the old segments' files and gives the new one its name.
-    fn replace_files(&self, group: &[Arc<Segment>]) -> Result<(), LogError> {
+    fn replace_files(&self, group: &[Arc<Segment>], built: &Built) -> Result<(), LogError> {
         let disk = &self.core.disk;
         let base = group[0].base;
         for segment in group {
             let file = |extension| self.dir.join(names::file_name(segment.base, extension));
-            for extension in [
-                names::INDEX,
-                names::TIME_INDEX,
-                names::TXN_INDEX,
-                names::LOG,
-            ] {
+            for extension in EXTENSIONS {
                 disk.remove_file(&file(extension))?;
             }
             if segment.base != base {
                 disk.remove_file(&file(names::SNAPSHOT))?;
             }
         }
-        for extension in EXTENSIONS {
+        for extension in built.extensions() {
             let from = suffixed(&self.dir, base, extension, SWAP);
             disk.rename(&from, &self.dir.join(names::file_name(base, extension)))?;
         }
@@ -367,6 +385,16 @@ fn groups<'a>(segments: &'a [Arc<Segment>], config: &LogConfig) -> Vec<&'a [Arc<
 struct Built {
     len: u64,
     indexes: Indexes,
+    aborted: Vec<AbortedTransaction>,
+}
+
+impl Built {
+    /// The files that it has.
+    fn extensions(&self) -> impl Iterator<Item = &'static str> {
+        let has_none = self.aborted.is_empty();
+        let there = move |extension: &&str| !(has_none && *extension == names::TXN_INDEX);
+        EXTENSIONS.into_iter().filter(there)
+    }
 }
 
 /// A compacted segment that is being written.
@@ -419,7 +447,7 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Built, LogError> {
+    fn finish(mut self, aborted: Vec<AbortedTransaction>) -> Result<Built, LogError> {
         self.write()?;
         self.disk.sync(&self.file, &self.path)?;
         self.indexes.seal(self.disk, self.dir, CLEANED)?;
@@ -429,9 +457,14 @@ impl<'a> Output<'a> {
             let file = self.disk.open(&path)?;
             self.disk.sync(&file, &path)?;
         }
+        if !aborted.is_empty() {
+            let path = suffixed(self.dir, self.indexes.base(), names::TXN_INDEX, CLEANED);
+            txn_index::write(self.disk, &path, &aborted, 0)?;
+        }
         Ok(Built {
             len: self.written,
             indexes: self.indexes,
+            aborted,
         })
     }
 }

@@ -6,7 +6,7 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use catchword_wire::batch::{ControlRecord, records};
 
@@ -18,11 +18,12 @@ use super::segment::{Segment, file_len};
 use super::sync::SyncState;
 use super::tidy::{Contents, remove_segments, tidy};
 use super::walk::Walk;
-use super::{checkpoint, names};
-use crate::LogError;
+use super::{checkpoint, names, txn_index};
 use crate::epochs::LeaderEpochs;
 use crate::producer_snapshot;
 use crate::producer_state::{Entering, Producers};
+use crate::verification::Verifications;
+use crate::{AbortedTransaction, LogError};
 
 /// What is known of the log's end once its segments are in order.
 struct Ended {
@@ -60,7 +61,9 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
         .map_or(log_start, |segment| segment.base);
     let log_start = log_start.max(first);
     let (epochs, epochs_changed) = epochs(log, &ended, log_start)?;
-    let (producers, snapshot_offset) = producers(log, &contents, &ended, log_start, clean)?;
+    let (producers, snapshot_offset, aborted) =
+        producers(log, &contents, &ended, log_start, clean)?;
+    let has_aborted = load_aborted(log, &contents, &ended, log_start, snapshot_offset, aborted)?;
     let durable_end = if clean {
         log_end
     } else {
@@ -89,6 +92,7 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
             first_timestamp,
             begun_ms: first_timestamp.map_or(0, |_| core.now_ms()),
             producers,
+            verifications: Verifications::default(),
             epochs,
             snapshot_offset,
             stopped: core.stopped(),
@@ -106,6 +110,7 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
         durable_end: AtomicI64::new(durable_end),
         synced_end: AtomicI64::new(durable_end),
         hints: Mutex::new(Hints::default()),
+        has_aborted: AtomicBool::new(has_aborted),
     })
 }
 
@@ -301,14 +306,36 @@ fn epochs(log: &LocalLog, ended: &Ended, log_start: i64) -> Result<(LeaderEpochs
     Ok((epochs, changed))
 }
 
-/// The producers: from the newest sound snapshot, and the batches behind it. With the offset of that snapshot.
+/// Gives the segments their aborted transactions; says whether there are any. Those below `known_below` are in the files,
+/// the others were found by the replay.
+fn load_aborted(
+    log: &LocalLog,
+    contents: &Contents,
+    ended: &Ended,
+    log_start: i64,
+    known_below: i64,
+    found: Vec<AbortedTransaction>,
+) -> Result<bool, LogError> {
+    if contents.txn_indexes.is_empty() && found.is_empty() {
+        return Ok(false);
+    }
+    let (disk, dir, segments) = (&log.core.disk, &log.dir, &ended.segments);
+    if !txn_index::load(disk, dir, segments, known_below, &found)? {
+        let all = replay(log, ended, log_start, &mut Producers::default())?;
+        txn_index::load(disk, dir, segments, i64::MIN, &all)?;
+    }
+    Ok(true)
+}
+
+/// The producers: from the newest sound snapshot, and the batches behind it. With the offset of that snapshot, and the
+/// transactions that were aborted behind it.
 fn producers(
     log: &LocalLog,
     contents: &Contents,
     ended: &Ended,
     log_start: i64,
     clean: bool,
-) -> Result<(Producers, i64), LogError> {
+) -> Result<(Producers, i64, Vec<AbortedTransaction>), LogError> {
     let disk = &log.core.disk;
     let path = |offset| log.dir.join(names::file_name(offset, names::SNAPSHOT));
     for newer in contents.snapshots.range(ended.log_end + 1..) {
@@ -337,14 +364,14 @@ fn producers(
     let Some((mut producers, offset)) = found else {
         // A clean stop stores a snapshot wherever there is a producer.
         if clean && contents.snapshots.is_empty() {
-            return Ok((Producers::default(), ended.log_end));
+            return Ok((Producers::default(), ended.log_end, Vec::new()));
         }
         let mut producers = Producers::default();
-        replay(log, ended, log_start, &mut producers)?;
-        return Ok((producers, -1));
+        let aborted = replay(log, ended, log_start, &mut producers)?;
+        return Ok((producers, -1, aborted));
     };
-    replay(log, ended, offset.max(log_start), &mut producers)?;
-    Ok((producers, offset))
+    let aborted = replay(log, ended, offset.max(log_start), &mut producers)?;
+    Ok((producers, offset, aborted))
 }
 
 fn replay(
@@ -352,7 +379,8 @@ fn replay(
     ended: &Ended,
     from: i64,
     producers: &mut Producers,
-) -> Result<(), LogError> {
+) -> Result<Vec<AbortedTransaction>, LogError> {
+    let mut aborted = Vec::new();
     let dir = &log.dir;
     let first = ended
         .segments
@@ -384,12 +412,12 @@ fn replay(
                 None
             };
             let (header, base_offset) = (&located.header, located.header.base_offset);
-            producers.replay(&Entering {
+            aborted.extend(producers.replay(&Entering {
                 header,
                 base_offset,
                 marker,
-            });
+            }));
         }
     }
-    Ok(())
+    Ok(aborted)
 }

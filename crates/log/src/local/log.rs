@@ -19,12 +19,12 @@ use super::engine::Core;
 use super::read::Hints;
 use super::segment::{Segment, lock};
 use super::sync::SyncState;
-use super::{append, load, read, side_file, time};
+use super::{append, load, read, side_file, time, txn_index};
 use crate::api::{
     Append, Appended, Fetched, FlushCallback, Offsets, PartitionLog, ProducerView, Read, ReadLimit,
     TimestampOffset, TopicPartition,
 };
-use crate::{AppendError, FlushError, LogConfig, LogError, ReadError};
+use crate::{AppendError, FlushError, LogConfig, LogError, ReadError, Verification};
 use catchword_wire::batch::Batch;
 
 pub(crate) struct LocalLog {
@@ -59,6 +59,8 @@ pub(crate) struct Loaded {
     /// Everything below is on stable storage in the log's own files.
     pub(crate) synced_end: AtomicI64,
     pub(crate) hints: Mutex<Hints>,
+    /// There are, or were, aborted transactions among the segments.
+    pub(crate) has_aborted: AtomicBool,
 }
 
 /// What readers see.
@@ -181,7 +183,8 @@ impl LocalLog {
         let offsets = Offsets {
             log_start: view.log_start,
             high_watermark: view.high_watermark,
-            last_stable: view.last_stable,
+            // An open transaction keeps nothing from being deleted.
+            last_stable: view.last_stable.max(view.log_start),
             log_end: view.log_end,
             durable_end,
         };
@@ -192,6 +195,36 @@ impl LocalLog {
 impl PartitionLog for LocalLog {
     fn append(&self, batches: &[Batch], how: Append) -> Result<Appended, AppendError> {
         append::append(self, batches, how)
+    }
+
+    fn verify(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        sequence: i32,
+        bumps_epoch: bool,
+    ) -> Result<Verification, AppendError> {
+        let mut writer = lock(&self.loaded()?.writer);
+        writer.usable(&self.partition)?;
+        let Writer {
+            producers,
+            verifications,
+            ..
+        } = &mut *writer;
+        let producer = (producer_id, epoch);
+        producers.verify(
+            &self.partition,
+            producer,
+            sequence,
+            bumps_epoch,
+            verifications,
+        )
+    }
+
+    fn aborted_transactions(&self, from: i64, upto: i64) -> Result<Vec<(i64, i64)>, ReadError> {
+        let loaded = self.loaded()?;
+        let (view, _) = self.snapshot(loaded);
+        Ok(txn_index::aborted_between(loaded, &view, from, upto))
     }
 
     fn flush_to(&self, end_offset: i64, done: FlushCallback) {

@@ -223,6 +223,10 @@ fn keep(log: &LocalLog, now_ms: i64, idle_ms: i64, retain: bool) -> Result<bool,
         return Ok(false);
     };
     let expiration_ms = log.current_config().producer_id_expiration_ms;
-    lock(&loaded.writer).producers.expire(now_ms, expiration_ms);
+    {
+        let mut writer = lock(&loaded.writer);
+        writer.producers.expire(now_ms, expiration_ms);
+        writer.verifications.expire(now_ms, expiration_ms);
+    }
     Ok(log.close_files(loaded, idle_ms))
 }

@@ -31,6 +31,7 @@ mod stopped;
 mod sync;
 mod tidy;
 mod time;
+mod txn_index;
 mod walk;
 
 pub use check::{CheckSummary, Finding, Severity, check_dir};

@@ -9,6 +9,7 @@ use catchword_wire::{FileSlice, Records, Segment as Piece};
 
 use super::log::{Loaded, LocalLog, ReadNow, View};
 use super::segment::{Segment, lock};
+use super::txn_index::aborted_between;
 use super::walk::{Located, Walk};
 use crate::api::{Fetched, Offsets, ReadLimit};
 use crate::{LogError, ReadError};
@@ -100,7 +101,10 @@ fn read_once(
     let mut pieces = Vec::new();
     let mut left = max_bytes as u64;
     let mut one_batch = min_one_batch;
-    for segment in &view.segments[view.segment_of(from)..] {
+    // No batch that is read begins at or past it.
+    let mut end = from;
+    let first = view.segment_of(from);
+    for (at, segment) in view.segments.iter().enumerate().skip(first) {
         if from >= limit || segment.base >= limit || (left == 0 && !one_batch) {
             break;
         }
@@ -122,6 +126,10 @@ fn read_once(
         }));
         left = left.saturating_sub(len);
         one_batch = false;
+        end = range.next_offset.unwrap_or_else(|| {
+            let next = view.segments.get(at + 1);
+            next.map_or(limit, |next| next.base.min(limit))
+        });
         if let Some(offset) = range.next_offset {
             let hint = Hint {
                 segment: segment.id,
@@ -134,10 +142,14 @@ fn read_once(
             break;
         }
     }
+    let aborted = match upto {
+        ReadLimit::LastStable => aborted_between(loaded, &view, from, end),
+        _ => Vec::new(),
+    };
     Ok(Fetched {
         data: Records::from_segments(pieces),
         offsets,
-        aborted: Vec::new(),
+        aborted,
     })
 }
 

@@ -283,7 +283,7 @@ fn rebuild_snapshot(disk: &Disk, dir: &Path, path: &Path, at: i64) -> Result<(),
                 false => None,
             };
             let header = &batch.header;
-            producers.replay(&Entering {
+            let _aborted = producers.replay(&Entering {
                 header,
                 base_offset: header.base_offset,
                 marker,

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::disk::Disk;
 use super::index::{Indexes, TimeEntry, read_offset_entries, read_time_entries};
 use super::names;
+use super::txn_index::TxnIndex;
 use super::walk::{Located, Walk, WalkError, read_batch};
 use crate::LogError;
 
@@ -33,6 +34,9 @@ pub(crate) struct Segment {
     wanted: AtomicBool,
     file: Mutex<Option<Arc<File>>>,
     indexes: Mutex<Option<Indexes>>,
+    /// Of the transactions that were aborted here. A segment that compaction makes has its own, so whoever reads the one
+    /// before is told what is in that.
+    pub(crate) txn_index: Mutex<TxnIndex>,
 }
 
 impl Segment {
@@ -48,6 +52,7 @@ impl Segment {
             wanted: AtomicBool::new(false),
             file: Mutex::new(None),
             indexes: Mutex::new(indexes),
+            txn_index: Mutex::default(),
         }
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Contents {
     pub(crate) segments: BTreeSet<i64>,
     /// Offsets of the producer snapshots.
     pub(crate) snapshots: BTreeSet<i64>,
+    /// Base offsets of the segments with an index of aborted transactions.
+    pub(crate) txn_indexes: BTreeSet<i64>,
 }
 
 /// Puts the directory in order and says what is in it.
@@ -111,7 +113,11 @@ fn contents(disk: &Disk, dir: &Path) -> Result<Contents, LogError> {
         }
     }
     for (offset, name) in indexes {
-        if !contents.segments.contains(&offset) {
+        if contents.segments.contains(&offset) {
+            if name.ends_with(names::TXN_INDEX) {
+                contents.txn_indexes.insert(offset);
+            }
+        } else {
             disk.remove_file(&dir.join(name))?;
         }
     }

@@ -6,6 +6,11 @@ use super::*;
 
 const ID: i64 = 7;
 
+/// No coordinator is being asked.
+fn open() -> Verifications {
+    Verifications::default()
+}
+
 /// Epoch, first sequence and count of each batch.
 type Batches<'a> = &'a [(i16, i32, i32)];
 
@@ -36,7 +41,7 @@ fn last_of(batches: Batches<'_>, origin: AppendOrigin) -> Result<i64, AppendErro
             marker: None,
         };
         let partition = TopicPartition::new("t", 0);
-        last = match producers.check(&partition, [entering].into_iter(), origin) {
+        last = match producers.check(&partition, [entering].into_iter(), origin, &open()) {
             Ok(Checked::Duplicate(place)) => Ok(place.base_offset()),
             Ok(Checked::Accepted(updates)) => {
                 producers.apply(updates);
@@ -177,24 +182,32 @@ fn batches_of_one_append_follow_one_another() {
     };
     let mut producers = Producers::default();
     let gap = header(0, 3, 1);
-    let refused = producers.check(&partition, both(&gap).into_iter(), AppendOrigin::Client);
+    let refused = producers.check(
+        &partition,
+        both(&gap).into_iter(),
+        AppendOrigin::Client,
+        &open(),
+    );
     assert!(matches!(
         refused,
         Err(AppendError::OutOfOrderSequence { expected: 2, .. })
     ));
     assert!(producers.is_empty(), "a check changes nothing");
-    let Ok(Checked::Accepted(updates)) =
-        producers.check(&partition, both(&second).into_iter(), AppendOrigin::Client)
-    else {
+    let Ok(Checked::Accepted(updates)) = producers.check(
+        &partition,
+        both(&second).into_iter(),
+        AppendOrigin::Client,
+        &open(),
+    ) else {
         panic!("refused");
     };
     producers.apply(updates);
     assert_eq!(producers.view()[0].last_sequence, 2);
 
     let mut replayed = Producers::default();
-    both(&second)
-        .iter()
-        .for_each(|batch| replayed.replay(batch));
+    for batch in both(&second) {
+        assert_eq!(replayed.replay(&batch), None);
+    }
     assert_eq!(replayed, producers, "replay gives the same state");
 }
 
@@ -244,7 +257,12 @@ fn a_transaction_holds_the_last_stable_offset_until_its_marker() {
         base_offset: 11,
         marker: None,
     };
-    let refused = producers.check(&partition, [outside].into_iter(), AppendOrigin::Client);
+    let refused = producers.check(
+        &partition,
+        [outside].into_iter(),
+        AppendOrigin::Client,
+        &open(),
+    );
     assert!(matches!(refused, Err(AppendError::InvalidTxnState { .. })));
 
     let mut end = header(0, -1, 1);
@@ -271,7 +289,12 @@ fn a_transaction_holds_the_last_stable_offset_until_its_marker() {
         base_offset: 12,
         marker: stale,
     };
-    let refused = producers.check(&partition, [fenced].into_iter(), AppendOrigin::Coordinator);
+    let refused = producers.check(
+        &partition,
+        [fenced].into_iter(),
+        AppendOrigin::Coordinator,
+        &open(),
+    );
     assert!(matches!(
         refused,
         Err(AppendError::TransactionCoordinatorFenced {
@@ -280,4 +303,85 @@ fn a_transaction_holds_the_last_stable_offset_until_its_marker() {
             ..
         })
     ));
+}
+
+/// Markers of a transaction version against a producer of epoch 4, with and without an open transaction.
+#[test]
+fn the_epoch_of_a_marker_says_which_transaction_it_ends() {
+    let check = |version, epoch, is_open: bool| {
+        let mut producers = Producers::default();
+        let mut data = header(4, 0, 1);
+        data.attributes |= if is_open { 0x10 } else { 0 };
+        producers.replay(&Entering {
+            header: &data,
+            base_offset: 10,
+            marker: None,
+        });
+        let mut end = header(epoch, -1, 1);
+        end.attributes |= 0x30;
+        let marker = Entering {
+            header: &end,
+            base_offset: 11,
+            marker: Some(ControlRecord::Abort {
+                coordinator_epoch: 0,
+            }),
+        };
+        let origin = AppendOrigin::Marker {
+            transaction_version: version,
+        };
+        let partition = TopicPartition::new("t", 0);
+        producers
+            .check(&partition, [marker].into_iter(), origin, &open())
+            .is_ok()
+    };
+    for (version, epoch, is_open, taken) in [
+        (1, 3, true, false),
+        (1, 4, true, true),
+        (1, 5, true, true),
+        (2, 3, true, false),
+        (2, 4, true, false),
+        (2, 5, true, true),
+        (2, 3, false, false),
+        (2, 4, false, true),
+    ] {
+        let case = format!("version {version}, epoch {epoch}, open: {is_open}");
+        assert_eq!(check(version, epoch, is_open), taken, "{case}");
+    }
+}
+
+#[test]
+fn an_abort_says_what_was_stable_behind_it() {
+    let mut producers = Producers::default();
+    let mut replay = |id, base_offset, marker: Option<bool>| {
+        let mut header = header(0, 0, 1);
+        header.producer_id = id;
+        header.attributes |= if marker.is_some() { 0x30 } else { 0x10 };
+        let coordinator_epoch = 0;
+        let marker = marker.map(|commit| match commit {
+            true => ControlRecord::Commit { coordinator_epoch },
+            false => ControlRecord::Abort { coordinator_epoch },
+        });
+        let header = &header;
+        producers.replay(&Entering {
+            header,
+            base_offset,
+            marker,
+        })
+    };
+    assert_eq!(replay(1, 0, None), None);
+    assert_eq!(replay(2, 1, None), None);
+    assert_eq!(replay(1, 2, None), None);
+    let aborted = |producer_id, first_offset, last_offset, last_stable_offset| {
+        Some(AbortedTransaction {
+            producer_id,
+            first_offset,
+            last_offset,
+            last_stable_offset,
+        })
+    };
+    assert_eq!(replay(1, 3, Some(false)), aborted(1, 0, 3, 1));
+    assert_eq!(replay(1, 4, Some(false)), None, "nothing was open");
+    assert_eq!(replay(2, 5, Some(true)), None, "committed");
+    assert_eq!(replay(1, 6, None), None);
+    assert_eq!(replay(1, 7, Some(false)), aborted(1, 6, 7, 8));
 }

@@ -17,3 +17,4 @@ mod restart;
 mod retention;
 mod side_files;
 mod support;
+mod transactions;
