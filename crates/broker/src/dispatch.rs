@@ -165,6 +165,13 @@ fn route(key: ApiKey, run: Run) -> Result<Answer, Refused> {
         ApiKey::OffsetDelete            => run.with(api::offset_delete::handle),
         ApiKey::DescribeCluster         => run.with(api::describe_cluster::handle),
         ApiKey::DescribeProducers       => run.with(api::describe_producers::handle),
+        ApiKey::AddPartitionsToTxn      => run.with(api::add_partitions_to_txn::handle),
+        ApiKey::AddOffsetsToTxn         => run.with(api::add_offsets_to_txn::handle),
+        ApiKey::EndTxn                  => run.with(api::end_txn::handle),
+        ApiKey::WriteTxnMarkers         => run.with(api::write_txn_markers::handle),
+        ApiKey::TxnOffsetCommit         => run.with(api::txn_offset_commit::handle),
+        ApiKey::DescribeTransactions    => run.with(api::describe_transactions::handle),
+        ApiKey::ListTransactions        => run.with(api::list_transactions::handle),
         ApiKey::DescribeTopicPartitions => run.with(api::describe_topic_partitions::handle),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use catchword_log::{Append, AppendError, AppendOrigin, Appended, PartitionLog, TopicPartition};
+use catchword_log::{Append, AppendError, AppendOrigin, Appended, PartitionLog, TopicPartition, TransactionMarker};
 use catchword_wire::batch::Batch;
 use tokio::sync::Notify;
 
@@ -47,6 +47,19 @@ impl Partition {
             origin,
         };
         let appended = self.log.append(batches, how)?;
+        self.appended
+            .store(appended.last_offset + 1, Ordering::Relaxed);
+        self.wake();
+        Ok(appended)
+    }
+
+    /// Appends the marker that ends a producer's transaction, then wakes the fetches: those that read only what is committed
+    /// may have more to read, though no record of theirs was added.
+    pub(crate) fn append_marker(
+        &self,
+        marker: &TransactionMarker,
+    ) -> Result<Appended, AppendError> {
+        let appended = self.log.append_marker(marker, self.leader_epoch)?;
         self.appended
             .store(appended.last_offset + 1, Ordering::Relaxed);
         self.wake();

@@ -215,6 +215,11 @@ impl<E> Output<E> {
         self.transactional.clear();
         self.effects.clear();
     }
+
+    /// Whether nothing is to be appended.
+    pub fn writes_nothing(&self) -> bool {
+        self.records.is_empty() && self.transactional.is_empty()
+    }
 }
 
 impl Output {

@@ -1,13 +1,19 @@
 //! ApiVersions (18): which APIs are spoken here, and at which versions.
 
+use catchword_coordinator::EPOCH_BUMP;
 use catchword_wire::ErrorCode;
 use catchword_wire::api::ApiKey;
 use catchword_wire::frame;
-use catchword_wire::messages::api_versions_response::ApiVersion;
+use catchword_wire::messages::api_versions_response::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use catchword_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
 use crate::dispatch::{Answer, Call, Refused};
 use crate::outcome::Outcome;
+
+/// The feature that tells clients that their epoch rises with each end of a transaction (KIP-890).
+const TRANSACTION_VERSION: &str = "transaction.version";
 
 pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVersionsResponse> {
     if call.version >= 3 {
@@ -29,7 +35,17 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVer
     }
     Outcome::Now(ApiVersionsResponse {
         api_keys: spoken(),
-        finalized_features_epoch: -1,
+        supported_features: vec![SupportedFeatureKey {
+            name: TRANSACTION_VERSION.into(),
+            min_version: 0,
+            max_version: EPOCH_BUMP,
+        }],
+        finalized_features_epoch: 0,
+        finalized_features: vec![FinalizedFeatureKey {
+            name: TRANSACTION_VERSION.into(),
+            max_version_level: EPOCH_BUMP,
+            min_version_level: EPOCH_BUMP,
+        }],
         ..ApiVersionsResponse::default()
     })
 }

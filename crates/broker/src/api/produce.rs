@@ -17,6 +17,7 @@ use catchword_wire::messages::{ProduceRequest, ProduceResponse};
 use catchword_wire::{ErrorCode, Records, Str};
 
 use super::error;
+use super::permits::{self, Permits};
 use crate::catalog::Topic;
 use crate::clock;
 use crate::dispatch::Call;
@@ -59,6 +60,23 @@ impl From<InvalidBatch> for Refused {
 }
 
 pub(crate) fn handle(call: &Call, request: ProduceRequest) -> Outcome<ProduceResponse> {
+    match &request.transactional_id {
+        // What has to be asked first is appended when the answer is there: requests of a connection still in their order,
+        // since each is looked at again only when it is the oldest.
+        Some(_) if request.acks != 0 => {
+            let call = call.clone();
+            Outcome::later(async move {
+                let permits = permits::ask(&call, &request).await;
+                let answered = produce(&call, request, &permits).get().await;
+                answered.unwrap_or_default()
+            })
+        }
+        Some(_) => Outcome::Close("a transaction's records were sent with acks=0"),
+        None => produce(call, request, &Permits::none()),
+    }
+}
+
+fn produce(call: &Call, request: ProduceRequest, permits: &Permits) -> Outcome<ProduceResponse> {
     let acks = request.acks;
     let now = clock::now_ms();
     let mut flush = FlushAll::default();
@@ -75,7 +93,7 @@ pub(crate) fn handle(call: &Call, request: ProduceRequest) -> Outcome<ProduceRes
                     format!("acks={acks} is not -1, 0 or 1"),
                 )),
                 Err(code) => Err(Refused::new(*code, "")),
-                Ok(topic) => append(call, topic, part, now).inspect(|(partition, appended)| {
+                Ok(topic) => append(call, topic, part, now, permits).inspect(|(partition, appended)| {
                     if acks == ACKS_ALL && topic.settings.durability == Durability::Fsync {
                         flush.add(partition.clone(), appended.last_offset + 1);
                     }
@@ -112,6 +130,7 @@ fn append(
     topic: &Topic,
     part: PartitionProduceData,
     now: i64,
+    permits: &Permits,
 ) -> Result<(Arc<Partition>, Appended), Refused> {
     let partition = lookup::partition(topic, part.index).map_err(|code| Refused::new(code, ""))?;
     if topic.is_internal() {
@@ -120,12 +139,12 @@ fn append(
     }
     let mut batch = only_batch(part.records)?;
     let validated = batch::validate(&batch, &options(&topic.settings, call.version, now))?;
-    if batch.header.is_transactional() {
-        return Err(Refused::new(
-            ErrorCode::InvalidTxnState,
-            "transactions are not served yet",
-        ));
-    }
+    let origin = match batch.header.is_transactional() {
+        true => permits
+            .of(partition)
+            .map_err(|code| Refused::new(code, permits::why(code)))?,
+        false => AppendOrigin::Client,
+    };
     if validated.max_timestamp != batch.header.max_timestamp {
         // The time index rests on the header, so it has to be true: the one case in which a batch is copied.
         batch = Stamp::create_time(&batch, &validated, 0, partition.leader_epoch).apply(&batch);
@@ -135,7 +154,7 @@ fn append(
     if partition.is_watched() {
         call.client.has_woken.store(true, Ordering::Relaxed);
     }
-    match partition.append(&[batch], stamp, AppendOrigin::Client) {
+    match partition.append(&[batch], stamp, origin) {
         Ok(appended) => Ok((partition.clone(), appended)),
         Err(error) => {
             let code = error::append_error(&error);

@@ -6,7 +6,7 @@
 use catchword_wire::messages::{EndTxnRequest, EndTxnResponse};
 use catchword_wire::{ErrorCode, Str};
 
-use super::call::{TransactionEffect, refused_end};
+use super::call::{EndOfTransaction, TransactionEffect, refused_end};
 use super::state::{CLIENT_MANAGED, EPOCH_BUMP, NO_ID, Status, Transaction};
 use super::{TransactionOutput, TransactionShard};
 use crate::effect::ProducerEpoch;
@@ -106,6 +106,13 @@ impl TransactionShard {
         self.put(transactional_id.clone(), next, out);
         out.effects.push(TransactionEffect::WriteMarkers(end));
         Ok(after)
+    }
+
+    /// What has to be written before the transactional id can go on.
+    pub fn wanted_end(&self, transactional_id: &Str) -> Option<EndOfTransaction> {
+        let now = self.transactions.get(transactional_id)?;
+        let is_prepared = now.status.is_prepared();
+        is_prepared.then(|| now.end(transactional_id))
     }
 
     /// The markers of the transaction that this producer had are durable in every partition.
