@@ -1,7 +1,7 @@
 //! The partition directories, held against what Kafka's metadata say should be there.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use catchword_log::{
     Checkpoint, StoppedDir, StoppedPartition, TopicPartition, oldest_message_format,
@@ -9,7 +9,6 @@ use catchword_log::{
 use catchword_wire::Uuid;
 
 use crate::AdoptError;
-use crate::disk::list;
 use crate::metadata::KafkaMetadata;
 use crate::remark::{Remarks, few, some};
 
@@ -31,7 +30,7 @@ pub(crate) fn look(
 ) -> Result<Directories, AdoptError> {
     let mut directories = Directories::default();
     let (found, others) = stopped.partitions()?;
-    let (mut old_formats, mut aborted) = (Vec::new(), Vec::new());
+    let mut old_formats = Vec::new();
     let by_name: BTreeMap<&str, &Uuid> = metadata
         .topics
         .iter()
@@ -57,9 +56,6 @@ pub(crate) fn look(
         if oldest_message_format(&dir)?.is_some_and(|magic| magic < 2) {
             old_formats.push(partition.clone());
         }
-        if !partition.topic.starts_with("__") && has_aborted_transactions(&dir)? {
-            aborted.push(partition.clone());
-        }
         directories.known.insert(partition, dir);
     }
     if !old_formats.is_empty() {
@@ -70,16 +66,6 @@ pub(crate) fn look(
                 few(&old_formats)
             ),
             "that format cannot be read here: copy the topic with a consumer and a producer, and delete the old one",
-        );
-    }
-    if !aborted.is_empty() {
-        remarks.left(
-            format!(
-                "that records of aborted transactions are hidden, in {}: {}",
-                some(aborted.len(), "partition", "partitions"),
-                few(&aborted)
-            ),
-            "until this version has transactions, read_committed consumers see those records as well",
         );
     }
     if !directories.strays.is_empty() {
@@ -175,16 +161,4 @@ fn missing(
         );
     }
     Ok(())
-}
-
-/// Whether Kafka noted aborted transactions of the partition.
-fn has_aborted_transactions(dir: &Path) -> Result<bool, AdoptError> {
-    let is_note = |path: &PathBuf| path.extension().is_some_and(|e| e == "txnindex");
-    for path in list(dir)?.into_iter().filter(is_note) {
-        let metadata = std::fs::metadata(&path).map_err(AdoptError::io("examine", &path))?;
-        if metadata.len() > 0 {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

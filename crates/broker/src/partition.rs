@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use catchword_log::{Append, AppendError, AppendOrigin, Appended, PartitionLog, TopicPartition, TransactionMarker};
+use catchword_log::{
+    Append, AppendError, AppendOrigin, Appended, PartitionLog, TopicPartition, TransactionMarker,
+};
 use catchword_wire::batch::Batch;
 use tokio::sync::Notify;
 
@@ -53,8 +55,7 @@ impl Partition {
         Ok(appended)
     }
 
-    /// Appends the marker that ends a producer's transaction, then wakes the fetches: those that read only what is committed
-    /// may have more to read, though no record of theirs was added.
+    /// Ends a transaction, then wakes the fetches that wait: those of committed records may see further.
     pub(crate) fn append_marker(
         &self,
         marker: &TransactionMarker,
@@ -106,5 +107,34 @@ impl Partition {
 
     pub(crate) fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catchword_log::{Engine, LogConfig, MemoryEngine};
+    use catchword_wire::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_marker_wakes_who_waits_for_committed_records() {
+        let tp = TopicPartition::new("t", 0);
+        let log = MemoryEngine::new()
+            .create(&tp, Uuid([1; 16]), LogConfig::default())
+            .unwrap();
+        let partition = Partition::new(tp, log, 0);
+        partition.watch(&Arc::new(Notify::new()));
+        let marker = TransactionMarker {
+            producer_id: 1,
+            producer_epoch: 0,
+            coordinator_epoch: 0,
+            commit: true,
+            transaction_version: 2,
+            timestamp: 0,
+        };
+        partition.append_marker(&marker).unwrap();
+        assert!(!partition.is_watched());
+        assert_eq!(partition.appended(), 1);
     }
 }

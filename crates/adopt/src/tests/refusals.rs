@@ -275,21 +275,6 @@ fn groups_of_other_kinds_are_named_as_long_as_they_stand() {
 }
 
 #[test]
-fn notes_of_aborted_transactions_are_named() {
-    let dir = KafkaDir::new();
-    fs::write(
-        dir.path().join("orders-0/00000000000000000000.txnindex"),
-        [0; 34],
-    )
-    .unwrap();
-    assert_said(
-        &dir,
-        Weight::Left,
-        "aborted transactions are hidden, in 1 partition: orders-0",
-    );
-}
-
-#[test]
 fn directories_that_adopting_is_not_for_are_told_apart() {
     let said = |dir: &std::path::Path| Survey::of(dir).unwrap_err().to_string();
     let dir = tempfile::tempdir().unwrap();

@@ -41,4 +41,3 @@ pub(crate) mod write_txn_markers;
 
 mod distinct;
 mod error;
-mod permits;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use catchword_config::{Durability, TimestampType, TopicSettings};
-use catchword_log::{AppendOrigin, Appended};
+use catchword_log::{AppendError, AppendOrigin, Appended};
 use catchword_wire::batch::{self, Batch, InvalidBatch, Stamp, TimestampPolicy, ValidateOptions};
 use catchword_wire::messages::produce_request::PartitionProduceData;
 use catchword_wire::messages::produce_response::{
@@ -17,7 +17,6 @@ use catchword_wire::messages::{ProduceRequest, ProduceResponse};
 use catchword_wire::{ErrorCode, Records, Str};
 
 use super::error;
-use super::permits::{self, Permits};
 use crate::catalog::Topic;
 use crate::clock;
 use crate::dispatch::Call;
@@ -25,6 +24,9 @@ use crate::flush::FlushAll;
 use crate::lookup;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
+use permits::Permits;
+
+mod permits;
 
 const ACKS_ALL: i16 = -1;
 
@@ -156,14 +158,16 @@ fn append(
     }
     match partition.append(&[batch], stamp, origin) {
         Ok(appended) => Ok((partition.clone(), appended)),
-        Err(error) => {
-            let code = error::append_error(&error);
-            if code == ErrorCode::KafkaStorageError {
-                tracing::error!("{}: an append failed: {error}", partition.tp);
-            }
-            Err(Refused::new(code, error.to_string()))
-        }
+        Err(error) => Err(refused(partition, &error)),
     }
+}
+
+fn refused(partition: &Partition, error: &AppendError) -> Refused {
+    let code = error::append_error(error);
+    if code == ErrorCode::KafkaStorageError {
+        tracing::error!("{}: an append failed: {error}", partition.tp);
+    }
+    Refused::new(code, error.to_string())
 }
 
 /// From version 3 on a partition's records are exactly one batch of format 2.

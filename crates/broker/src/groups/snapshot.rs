@@ -154,7 +154,7 @@ mod tests {
     fn a_snapshot_reads_as_it_was_written() {
         for count in [0, 1, 1000] {
             let written = some(count);
-            let read = decode(encode(OF, &written).unwrap().into()).unwrap();
+            let read = decode(encode(OF, &[(None, written.clone())]).unwrap().into()).unwrap();
             assert_eq!((read.of, read.records), (OF, count as u64));
             let mut found = Vec::new();
             for batch in split(read.batches) {
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn no_flipped_bit_and_no_missing_byte_goes_unnoticed() {
-        let whole = encode(OF, &some(2)).unwrap();
+        let whole = encode(OF, &[(None, some(2))]).unwrap();
         for at in 0..whole.len() {
             for bit in 0..8 {
                 let mut bytes = whole.clone();
@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn another_version_is_named_and_not_taken_for_damage() {
-        let mut bytes = encode(OF, &some(2)).unwrap();
-        bytes[9] = 2;
-        assert!(decode(bytes.into()).unwrap_err().contains("version 2"));
+        let mut bytes = encode(OF, &[(None, some(2))]).unwrap();
+        bytes[9] = 9;
+        assert!(decode(bytes.into()).unwrap_err().contains("version 9"));
     }
 }

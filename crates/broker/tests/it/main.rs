@@ -13,3 +13,4 @@ mod order;
 mod produce;
 mod snapshots;
 mod topics;
+mod transactions;

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::check_txn::Walked;
 use super::engine::{acquire, read_offsets};
 use super::names::{self, CLEANED, CUT, DAMAGED, DELETED, SWAP};
 use super::repair::Mend;
@@ -92,6 +93,7 @@ pub(crate) fn check_locked(
         clean: path.join(names::CLEAN_SHUTDOWN).exists(),
         partition: None,
         durable: 0,
+        walked: Walked::default(),
         summary: CheckSummary::default(),
         on_finding,
     };
@@ -153,6 +155,8 @@ pub(super) struct Check<'a> {
     partition: Option<TopicPartition>,
     /// Up to where the partition's records were on stable storage.
     pub(super) durable: i64,
+    /// The partition's transactions.
+    pub(super) walked: Walked,
     pub(super) summary: CheckSummary,
     on_finding: &'a mut dyn FnMut(&Finding),
 }
@@ -217,17 +221,22 @@ impl Check<'_> {
         self.summary.partitions += 1;
         let names = tidy::list(dir)?;
         let mut bases = Vec::new();
+        let mut newest_snapshot = 0;
         for name in &names {
             let path = dir.join(name);
             match names::parse_file_name(name) {
                 Some((base, names::LOG)) => bases.push(base),
-                Some((at, names::SNAPSHOT)) => self.snapshot(&path, at),
+                Some((at, names::SNAPSHOT)) => {
+                    newest_snapshot = at;
+                    self.snapshot(&path, at);
+                }
                 _ => self.leftover(&path, name),
             }
         }
         self.metadata(dir);
         self.leader_epochs(dir);
-        let mut end = 0;
+        let (mut end, damages) = (0, self.summary.damages);
+        self.walked = Walked::default();
         for (at, base) in bases.iter().enumerate() {
             let path = dir.join(names::file_name(*base, names::LOG));
             if at > 0 && *base < end {
@@ -243,6 +252,12 @@ impl Check<'_> {
             end = self
                 .segment(dir, *base, bases.get(at + 1).copied())?
                 .max(*base);
+        }
+        // A log that cannot be read whole shows only some of its transactions.
+        if self.summary.damages == damages {
+            let known_below = if self.clean { end } else { newest_snapshot };
+            let walked = std::mem::take(&mut self.walked);
+            self.txn_indexes(dir, &bases, known_below, &walked)?;
         }
         Ok(end)
     }

@@ -106,6 +106,7 @@ impl Check<'_> {
             record?;
             count += 1;
         }
+        self.walked.pass(&batch);
         self.summary.records += count;
         self.summary.batches += 1;
         Ok(Some(located))

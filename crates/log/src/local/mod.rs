@@ -8,6 +8,7 @@ mod append;
 mod check;
 mod check_index;
 mod check_segment;
+mod check_txn;
 mod checkpoint;
 mod clean;
 mod committer;

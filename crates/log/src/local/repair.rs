@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use catchword_wire::batch::{ControlRecord, records};
 
@@ -18,11 +19,11 @@ use super::names::{self, CUT, DAMAGED};
 use super::recover::copy_tail;
 use super::segment::{Segment, file_len};
 use super::walk::{Walk, WalkError, read_batch};
-use super::{checkpoint, journal, tidy};
+use super::{checkpoint, journal, tidy, txn_index};
 use crate::epochs::LeaderEpochs;
 use crate::producer_snapshot;
 use crate::producer_state::{Entering, Producers};
-use crate::{CheckSummary, LogError, TopicPartition};
+use crate::{AbortedTransaction, CheckSummary, LogError, TopicPartition};
 
 /// What can be done about a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub enum Mend {
         /// The offset that it is for.
         at: i64,
     },
+    /// The partition's indexes of aborted transactions are built from its batches.
+    RebuildTxnIndexes,
     /// The leader epochs are read from the log.
     RebuildEpochs,
     /// The file gets another name; the broker does without it.
@@ -79,6 +82,9 @@ impl fmt::Display for Mend {
             Mend::Journal => f.write_str("put into the logs what the journal holds"),
             Mend::Tidy => f.write_str("finish or undo what was interrupted"),
             Mend::RebuildSnapshot { .. } => f.write_str("build the snapshot from the log"),
+            Mend::RebuildTxnIndexes => {
+                f.write_str("build the indexes of aborted transactions from the log")
+            }
             Mend::RebuildEpochs => f.write_str("read the leader epochs from the log"),
             Mend::SetAside => write!(
                 f,
@@ -161,7 +167,10 @@ fn mend(
         let Some(mend) = finding.mend.as_ref().filter(|mend| may(mend)) else {
             continue;
         };
-        let from_the_log = matches!(mend, Mend::RebuildSnapshot { .. } | Mend::RebuildEpochs);
+        let from_the_log = matches!(
+            mend,
+            Mend::RebuildSnapshot { .. } | Mend::RebuildTxnIndexes | Mend::RebuildEpochs
+        );
         if untidy.contains(&finding.partition)
             || (from_the_log && damaged.contains(&finding.partition))
         {
@@ -185,6 +194,7 @@ fn apply(disk: &Disk, path: &Path, mend: &Mend) -> Result<(), LogError> {
         Mend::CutTail { at } => cut_tail(disk, path, *at),
         Mend::Tidy => tidy::tidy(disk, dir).map(drop),
         Mend::RebuildSnapshot { at } => rebuild_snapshot(disk, dir, path, *at),
+        Mend::RebuildTxnIndexes => rebuild_txn_indexes(disk, dir),
         Mend::RebuildEpochs => rebuild_epochs(disk, dir, path),
         Mend::SetAside => set_aside(disk, path),
         Mend::DropDamaged { bytes, .. } => drop_damaged(disk, path, bytes),
@@ -275,22 +285,42 @@ fn copy_part(disk: &Disk, from: Place<'_>, to: Place<'_>, len: u64) -> Result<()
 }
 
 fn rebuild_snapshot(disk: &Disk, dir: &Path, path: &Path, at: i64) -> Result<(), LogError> {
-    let mut producers = Producers::default();
-    for_each_batch(dir, at, &mut |batch| {
+    let (producers, _) = replay(dir, at)?;
+    disk.replace(path, &producer_snapshot::encode(&producers))
+}
+
+fn rebuild_txn_indexes(disk: &Disk, dir: &Path) -> Result<(), LogError> {
+    let (_, aborted) = replay(dir, i64::MAX)?;
+    let names = tidy::list(dir)?;
+    let bases = names
+        .iter()
+        .filter_map(|name| match names::parse_file_name(name) {
+            Some((base, names::LOG)) => Some(Arc::new(Segment::new(base, 0, None))),
+            _ => None,
+        });
+    let segments: Vec<Arc<Segment>> = bases.collect();
+    // Nothing is known from the files.
+    txn_index::load(disk, dir, &segments, i64::MIN, &aborted).map(drop)
+}
+
+/// The producers at an offset, and the transactions that were aborted below it.
+fn replay(dir: &Path, below: i64) -> Result<(Producers, Vec<AbortedTransaction>), LogError> {
+    let (mut producers, mut aborted) = (Producers::default(), Vec::new());
+    for_each_batch(dir, below, &mut |batch| {
         if batch.header.has_producer_id() {
             let marker = match batch.header.is_control() {
                 true => batch.first_record().as_ref().and_then(ControlRecord::parse),
                 false => None,
             };
             let header = &batch.header;
-            let _aborted = producers.replay(&Entering {
+            aborted.extend(producers.replay(&Entering {
                 header,
                 base_offset: header.base_offset,
                 marker,
-            });
+            }));
         }
     })?;
-    disk.replace(path, &producer_snapshot::encode(&producers))
+    Ok((producers, aborted))
 }
 
 fn rebuild_epochs(disk: &Disk, dir: &Path, path: &Path) -> Result<(), LogError> {

@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use catchword_log::contract::{CLIENT, compressed, idempotent};
+use catchword_log::contract::{
+    CLIENT, append_verified, compressed, idempotent, marker, transactional,
+};
 use catchword_log::{CleanupPolicy, Engine, LogConfig};
 use catchword_wire::batch::Compression;
 
@@ -28,6 +30,12 @@ fn kafkas_dump_log_reads_our_files_and_finds_no_mismatch() {
         let batch = match n % 10 {
             0 => compressed(Compression::Zstd, &[(1000 + n, "a"), (1001 + n, "b")]),
             1 => idempotent(7, 0, (n / 10) as i32, &[(1000 + n, "c")]),
+            4 => {
+                let sequence = (n / 10) as i32;
+                append_verified(&*log, &transactional(9, 0, sequence, &[(1000 + n, "d")])).unwrap();
+                log.append_marker(&marker(9, 0, n % 20 == 4), 0).unwrap();
+                continue;
+            }
             2 => keyed(1000 + n, &key, None),
             _ => keyed(1000 + n, &key, Some("value")),
         };
@@ -39,7 +47,7 @@ fn kafkas_dump_log_reads_our_files_and_finds_no_mismatch() {
     }
     engine.close().unwrap();
     let mut names = Vec::new();
-    for extension in ["log", "index", "timeindex", "snapshot"] {
+    for extension in ["log", "index", "timeindex", "snapshot", "txnindex"] {
         names.extend(
             files(dir.path(), extension)
                 .iter()
@@ -80,4 +88,6 @@ fn kafkas_dump_log_reads_our_files_and_finds_no_mismatch() {
         assert_eq!(line, None, "{bad}");
     }
     assert!(text.contains("producerId: 7"), "{text}");
+    let aborted = "version: 0 producerId: 9 firstOffset: 17 lastOffset: 18 lastStableOffset: 19";
+    assert!(text.contains(aborted), "{text}");
 }

@@ -11,13 +11,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
 
-use catchword_log::contract::{CLIENT, TOPIC_ID, batch_of, read_all};
+use catchword_log::contract::{
+    CLIENT, TOPIC_ID, append_verified, batch_of, marker, read_all, read_committed,
+};
 use catchword_log::{
     CleanupPolicy, DiskHook, DiskOperation, Engine, LocalEngine, LocalOptions, LogConfig,
     PartitionLog, TopicPartition,
 };
 
 use crate::support::{keyed, open};
+use crate::transactions::{batch, by_markers};
 
 /// A small generator, so that a failing seed replays.
 struct Random(u64);
@@ -211,6 +214,7 @@ fn work(engine: &LocalEngine, random: &mut Random, known: &mut [Known; 2]) -> Op
     for (partition, config) in configs() {
         logs.push(engine.create(&partition, TOPIC_ID, config).ok()?);
     }
+    let mut sequences = BTreeMap::new();
     for n in 0..400 {
         let at = random.below(2) as usize;
         let (log, known) = (&logs[at], &mut known[at]);
@@ -230,6 +234,19 @@ fn work(engine: &LocalEngine, random: &mut Random, known: &mut [Known; 2]) -> Op
                 let content = side_file(end);
                 log.put_side_file("notes", end, content.as_bytes()).ok()?;
                 known.side_file.0 = end;
+            }
+            // Transactions: of what they write only that is asked what the markers say.
+            3 => {
+                let producer = random.below(3) as i64;
+                let commit = random.one_in(2);
+                log.append_marker(&marker(producer, 0, commit), 0).ok()?;
+            }
+            4..=7 => {
+                let producer = random.below(3) as i64;
+                let sequence = sequences.entry((at, producer)).or_insert(0);
+                let key = format!("t{}", random.below(6));
+                append_verified(&**log, &batch(&key, Some((producer, *sequence)))).ok()?;
+                *sequence += 1;
             }
             _ => {
                 let (key, value) = (format!("k{}", random.below(6)), format!("v{n}"));
@@ -307,6 +324,10 @@ fn check(dir: &Path, known: &[Known; 2], seed: u64) {
             );
             assert!(end <= offsets.log_end, "{context}: it is ahead of its log");
         }
+        let (committed, stable) = by_markers(&*log);
+        assert_eq!(offsets.last_stable, stable, "{context}");
+        let seen = read_committed(&*log, offsets.log_start).unwrap();
+        assert_eq!(seen, committed, "{context}");
         // And it goes on.
         let next = log
             .append(&[batch_of(&[(1, "next")])], CLIENT)

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use catchword_log::contract::{CLIENT, append_verified, batch_of, marker, read_committed};
-use catchword_log::{CleanupPolicy, Engine, LogConfig, PartitionLog, check_dir};
-use catchword_wire::batch::{Batch, BatchBuilder, NewRecord};
+use catchword_log::{
+    CleanupPolicy, Engine, LogConfig, Mend, PartitionLog, ReadLimit, RepairOptions, check_dir,
+    repair_dir,
+};
+use catchword_wire::batch::{Batch, BatchBuilder, ControlRecord, NewRecord, records, split};
 
 use crate::support::{copy, files, log_of, open};
 
@@ -33,6 +37,45 @@ struct Entry {
     /// `None`: its transaction is open.
     counts: Option<bool>,
     producer: Option<i64>,
+}
+
+/// What the markers in a log say that readers of committed records see, (offset, value), and where that ends.
+pub(crate) fn by_markers(log: &dyn PartitionLog) -> (Vec<(i64, String)>, i64) {
+    let offsets = log.offsets();
+    let fetched = log
+        .read(offsets.log_start, usize::MAX, ReadLimit::LogEnd, true)
+        .now()
+        .unwrap();
+    let mut open: BTreeMap<i64, (i64, Vec<(i64, String)>)> = BTreeMap::new();
+    let mut seen = Vec::new();
+    for batch in split(fetched.data.read().unwrap()).map(Result::unwrap) {
+        let id = batch.header.producer_id;
+        let mut found = records(&batch).unwrap().map(Result::unwrap);
+        if batch.header.is_control() {
+            let marker = found.next().as_ref().and_then(ControlRecord::parse);
+            let of_producer = marker.and_then(|_| open.remove(&id));
+            if matches!(marker, Some(ControlRecord::Commit { .. })) {
+                seen.extend(of_producer.into_iter().flat_map(|(_, records)| records));
+            }
+            continue;
+        }
+        let value = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
+        let found = found.map(|one| (one.offset, value(one.value.unwrap_or_default())));
+        if batch.header.is_transactional() {
+            let first = batch.header.base_offset;
+            open.entry(id)
+                .or_insert((first, Vec::new()))
+                .1
+                .extend(found);
+        } else {
+            seen.extend(found);
+        }
+    }
+    let first_open = open.values().map(|(first, _)| *first).min();
+    let stable = first_open.map_or(offsets.log_end, |first| first.max(offsets.log_start));
+    seen.retain(|(offset, _)| (offsets.log_start..stable).contains(offset));
+    seen.sort();
+    (seen, stable)
 }
 
 #[derive(Default)]
@@ -64,7 +107,7 @@ impl Model {
 }
 
 /// A batch of one record whose value is its key.
-fn batch(key: &str, producer: Option<(i64, i32)>) -> Batch {
+pub(crate) fn batch(key: &str, producer: Option<(i64, i32)>) -> Batch {
     let mut builder = BatchBuilder::new(0);
     if let Some((id, sequence)) = producer {
         builder = builder.producer(id, 0, sequence).transactional(true);
@@ -287,4 +330,28 @@ fn what_a_crash_leaves_of_an_index_does_not_matter() {
         engine.close().unwrap();
         no_damage(again.path(), "after the restart");
     }
+}
+
+#[test]
+fn the_doctor_notices_an_entry_that_is_missing_and_builds_the_index_from_the_log() {
+    let (dir, model) = stopped();
+    let indexes = files(dir.path(), "txnindex");
+    let sound = std::fs::read(&indexes[0]).unwrap();
+    no_damage(dir.path(), "as it was stopped");
+    std::fs::remove_file(&indexes[0]).unwrap();
+    let mut found = Vec::new();
+    check_dir(dir.path(), &mut |finding| found.push(finding.clone())).unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].mend, Some(Mend::RebuildTxnIndexes));
+    let mut mended = Vec::new();
+    let options = RepairOptions::default();
+    repair_dir(dir.path(), &options, &mut |finding| {
+        mended.push(finding.clone())
+    })
+    .unwrap();
+    assert_eq!(mended, found);
+    no_damage(dir.path(), "mended");
+    assert_eq!(std::fs::read(&indexes[0]).unwrap(), sound);
+    let (log, _engine) = reopened(dir.path());
+    compare(&*log, &model, false, "mended");
 }
