@@ -9,7 +9,9 @@ use catchword_log::Engine;
 use catchword_wire::{ErrorCode, Str};
 use tokio::sync::watch;
 
-use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, TRANSACTIONS_TOPIC, TopicError, is_internal};
+use crate::catalog::{
+    Catalog, NewTopic, OFFSETS_TOPIC, TRANSACTIONS_TOPIC, TopicError, is_internal,
+};
 use crate::connection::memory::RequestMemory;
 use crate::dispatch::Client;
 use crate::fetch::Sessions;

@@ -120,7 +120,9 @@ pub async fn start(
     let connections = Arc::new(Admission::default());
     let mut tasks = vec![
         tokio::spawn(timers.run()),
-        tokio::spawn(every(broker.clone(), expire_every, |broker| broker.groups.expire())),
+        tokio::spawn(every(broker.clone(), expire_every, |broker| {
+            broker.groups.expire()
+        })),
         tokio::spawn(chores.run(broker.clone())),
         tokio::spawn(every(broker.clone(), abort_every, |broker| {
             broker.transactions.abort_timed_out();

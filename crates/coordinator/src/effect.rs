@@ -223,7 +223,6 @@ impl<E> Output<E> {
 }
 
 impl Output {
-
     pub(crate) fn reply(&mut self, to: ReplyTo, reply: Reply) {
         self.effects.push(Effect::Reply { to, reply });
     }

@@ -26,7 +26,11 @@ pub(crate) fn handle(
     mut request: AddPartitionsToTxnRequest,
 ) -> Outcome<AddPartitionsToTxnResponse> {
     if call.version >= MANY {
-        let all: Vec<_> = request.transactions.into_iter().map(|t| add(call, t)).collect();
+        let all: Vec<_> = request
+            .transactions
+            .into_iter()
+            .map(|t| add(call, t))
+            .collect();
         return Outcome::later(async move {
             let mut response = AddPartitionsToTxnResponse::default();
             for (transactional_id, partitions, outcome) in all {
@@ -52,7 +56,9 @@ pub(crate) fn handle(
     outcome.map(move |errors| {
         let mut errors = errors;
         if version < KNOWS_FENCED {
-            let fenced = errors.iter_mut().filter(|e| **e == ErrorCode::ProducerFenced);
+            let fenced = errors
+                .iter_mut()
+                .filter(|e| **e == ErrorCode::ProducerFenced);
             fenced.for_each(|error| *error = ErrorCode::InvalidProducerEpoch);
         }
         AddPartitionsToTxnResponse {

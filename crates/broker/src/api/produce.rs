@@ -95,11 +95,13 @@ fn produce(call: &Call, request: ProduceRequest, permits: &Permits) -> Outcome<P
                     format!("acks={acks} is not -1, 0 or 1"),
                 )),
                 Err(code) => Err(Refused::new(*code, "")),
-                Ok(topic) => append(call, topic, part, now, permits).inspect(|(partition, appended)| {
-                    if acks == ACKS_ALL && topic.settings.durability == Durability::Fsync {
-                        flush.add(partition.clone(), appended.last_offset + 1);
-                    }
-                }),
+                Ok(topic) => {
+                    append(call, topic, part, now, permits).inspect(|(partition, appended)| {
+                        if acks == ACKS_ALL && topic.settings.durability == Durability::Fsync {
+                            flush.add(partition.clone(), appended.last_offset + 1);
+                        }
+                    })
+                }
             };
             failed |= done.is_err();
             partition_responses.push(answer(index, done));

@@ -103,10 +103,9 @@ async fn permit(
         epoch: request.producer_epoch,
     };
     let ability = Ability::of_offset_commit(call.version);
-    let verified =
-        partition
-            .log
-            .verify(producer.id, producer.epoch, -1, ability.bumps_epoch());
+    let verified = partition
+        .log
+        .verify(producer.id, producer.epoch, -1, ability.bumps_epoch());
     let guard = match verified {
         Ok(Verification::Ongoing) => return Ok(None),
         Ok(Verification::Ask(guard)) => guard,

@@ -19,9 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use catchword_config::{BrokerConfig, Durability};
-use catchword_coordinator::{
-    Call as GroupCall, Client, GroupConfig, Marker, Reply, partition_for,
-};
+use catchword_coordinator::{Call as GroupCall, Client, GroupConfig, Marker, Reply, partition_for};
 use catchword_log::VerificationGuard;
 use catchword_wire::{ErrorCode, Str, Uuid};
 
@@ -164,7 +162,12 @@ impl Groups {
         let Some(shard) = shard else {
             return ErrorCode::NotCoordinator;
         };
-        let asked = shard.ask(&Client::default(), 0, GroupCall::EndTransaction(marker), None);
+        let asked = shard.ask(
+            &Client::default(),
+            0,
+            GroupCall::EndTransaction(marker),
+            None,
+        );
         match asked.get().await {
             Some(Some(Reply::EndTransaction(error))) => error,
             _ => ErrorCode::NotCoordinator,

@@ -323,9 +323,7 @@ impl<M: Machine> Shard<M> {
                     AppendError::Storage(_)
                     | AppendError::InvalidProducerEpoch { .. }
                     | AppendError::InvalidTxnState { .. }
-                    | AppendError::TransactionCoordinatorFenced { .. } => {
-                        ErrorCode::NotCoordinator
-                    }
+                    | AppendError::TransactionCoordinatorFenced { .. } => ErrorCode::NotCoordinator,
                     _ => ErrorCode::UnknownServerError,
                 };
                 error!(

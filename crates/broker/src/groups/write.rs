@@ -57,10 +57,8 @@ pub(super) fn append(partition: &Partition, writes: &[Write]) -> Result<i64, App
                 records,
                 guard,
             } => {
-                let origin = guard.map_or(
-                    AppendOrigin::Coordinator,
-                    AppendOrigin::CoordinatorVerified,
-                );
+                let origin =
+                    guard.map_or(AppendOrigin::Coordinator, AppendOrigin::CoordinatorVerified);
                 append_records(partition, records, Some(*producer), origin)?
             }
             Write::Marker(marker) => {
@@ -125,8 +123,7 @@ fn append_records(
             .build()
             .map_err(|_| invalid("a batch of coordinator records is too large"))?;
         let batches: Result<Vec<Batch>, _> = split(bytes).collect();
-        let batches =
-            batches.map_err(|_| invalid("a batch that was just built cannot be read"))?;
+        let batches = batches.map_err(|_| invalid("a batch that was just built cannot be read"))?;
         end = partition.append(&batches, None, origin)?.last_offset + 1;
     }
     Ok(end)

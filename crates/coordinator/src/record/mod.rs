@@ -112,7 +112,10 @@ pub(crate) fn decoder(bytes: &[u8]) -> Decoder {
     Decoder::new(Bytes::copy_from_slice(bytes))
 }
 
-pub(crate) fn versioned<M: catchword_wire::Message>(key_type: i16, value: &[u8]) -> Result<M, ReplayError> {
+pub(crate) fn versioned<M: catchword_wire::Message>(
+    key_type: i16,
+    value: &[u8],
+) -> Result<M, ReplayError> {
     let mut fields = decoder(value);
     let decoded = fields
         .i16()

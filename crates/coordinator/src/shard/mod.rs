@@ -10,8 +10,8 @@ mod transactions;
 
 use std::collections::BTreeMap;
 
-use catchword_wire::{ErrorCode, Str};
 use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
+use catchword_wire::{ErrorCode, Str};
 
 use crate::config::GroupConfig;
 use crate::effect::{Call, Context, Output, Reply, ReplyTo};

@@ -190,7 +190,9 @@ impl GroupShard {
         let all = all.chain(self.pending.in_order(true));
         let gone = all.filter(|((_, topic, _), waiting)| {
             let id = waiting.bookmark.topic_id;
-            topics.iter().any(|(name, deleted)| name == topic && (id.is_zero() || id == *deleted))
+            topics
+                .iter()
+                .any(|(name, deleted)| name == topic && (id.is_zero() || id == *deleted))
         });
         let gone = gone.map(|(key, _)| key.clone()).collect();
         self.forget_pending(gone, &headers, out);

@@ -36,9 +36,7 @@ impl GroupShard {
         let group_id = request.group_id.detached();
         let records_before = out.records.len();
         let mut topics = Vec::with_capacity(request.topics.len());
-        let ids = topic_ids
-            .into_iter()
-            .chain(std::iter::repeat(Uuid::ZERO));
+        let ids = topic_ids.into_iter().chain(std::iter::repeat(Uuid::ZERO));
         for (topic, topic_id) in request.topics.into_iter().zip(ids) {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             let name = topic.name.detached();

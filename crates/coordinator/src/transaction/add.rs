@@ -17,9 +17,8 @@ impl TransactionShard {
         let error = match self.validate(&call) {
             Err(error) => error,
             Ok(now) => {
-                let has_all = |now: &Transaction| {
-                    call.partitions.iter().all(|p| now.partitions.contains(p))
-                };
+                let has_all =
+                    |now: &Transaction| call.partitions.iter().all(|p| now.partitions.contains(p));
                 if now.status != Status::Ongoing || !has_all(now) {
                     let next = now.with_partitions(call.partitions, call.version, now_ms);
                     self.put(call.transactional_id.detached(), next, out);

@@ -155,9 +155,8 @@ fn judge_unbumped(
 }
 
 fn judge(now: &Transaction, producer: ProducerEpoch, commit: bool) -> Result<Verdict, ErrorCode> {
-    let got_new_id = now.previous_producer_id == producer.id
-        && producer.epoch == i16::MAX - 1
-        && now.epoch == 0;
+    let got_new_id =
+        now.previous_producer_id == producer.id && producer.epoch == i16::MAX - 1 && now.epoch == 0;
     let got_next_epoch = producer.epoch.checked_add(1) == Some(now.epoch);
     let is_retry = got_next_epoch || got_new_id;
     if now.producer_id != producer.id && !got_new_id {

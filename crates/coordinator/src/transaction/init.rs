@@ -58,8 +58,11 @@ impl TransactionShard {
                 now.with_new_id(spare_id, timeout_ms, expected.is_some(), now_ms)
             }
             _ => {
-                let next =
-                    now.with_next_epoch(timeout_ms, expected.map(|expected| expected.epoch), now_ms)?;
+                let next = now.with_next_epoch(
+                    timeout_ms,
+                    expected.map(|expected| expected.epoch),
+                    now_ms,
+                )?;
                 if !made {
                     self.give_producer_id(spare_id);
                 }

@@ -10,7 +10,7 @@ use catchword_wire::batch;
 use catchword_wire::messages::ProduceRequest;
 use catchword_wire::{ErrorCode, Str};
 
-use super::error::append_error;
+use crate::api::error::append_error;
 use crate::dispatch::Call;
 use crate::lookup;
 use crate::partition::Partition;

@@ -1,7 +1,7 @@
 //! Who may commit offsets of a classic group, and who may delete them.
 
-use catchword_wire::{ErrorCode, Str};
 use catchword_wire::messages::OffsetCommitRequest;
+use catchword_wire::{ErrorCode, Str};
 
 use super::ClassicGroup;
 use crate::group::Scope;
