@@ -51,6 +51,13 @@ const APIS: &[&str] = &[
     "AlterClientQuotas",
     "UpdateFeatures",
     "ListConfigResources",
+    "AddPartitionsToTxn",
+    "AddOffsetsToTxn",
+    "EndTxn",
+    "WriteTxnMarkers",
+    "TxnOffsetCommit",
+    "DescribeTransactions",
+    "ListTransactions",
 ];
 
 /// Messages that are not requests or responses.

@@ -9,13 +9,16 @@ use catchword_log::Engine;
 use catchword_wire::{ErrorCode, Str};
 use tokio::sync::watch;
 
-use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, TopicError, is_internal};
+use crate::catalog::{
+    Catalog, NewTopic, OFFSETS_TOPIC, TRANSACTIONS_TOPIC, TopicError, is_internal,
+};
 use crate::connection::memory::RequestMemory;
 use crate::dispatch::Client;
 use crate::fetch::Sessions;
 use crate::groups::{Groups, Timers};
 use crate::quota::Quotas;
 use crate::start::StartError;
+use crate::transactions::{Chores, Transactions};
 
 /// What requests may take in memory where `queued.max.request.bytes` leaves it to the broker.
 const DEFAULT_REQUEST_MEMORY: usize = 256 << 20;
@@ -29,6 +32,7 @@ pub(crate) struct Broker {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) groups: Groups,
+    pub(crate) transactions: Transactions,
     pub(crate) fetch_sessions: Sessions,
     pub(crate) quotas: Quotas,
     /// What clients are told, by listener; filled in once the ports are known.
@@ -46,6 +50,7 @@ impl Broker {
         cluster_id: Str,
         engine: Arc<dyn Engine>,
         timers: Arc<Timers>,
+        chores: Arc<Chores>,
     ) -> Result<Arc<Broker>, StartError> {
         let memory =
             usize::try_from(config.queued_max_request_bytes).unwrap_or(DEFAULT_REQUEST_MEMORY);
@@ -66,10 +71,12 @@ impl Broker {
                 .is_ok_and(|runtime| runtime.metrics().num_workers() >= 2),
             stopping: watch::Sender::new(false),
             groups: Groups::new(timers),
+            transactions: Transactions::new(chores),
             catalog: Arc::new(Catalog::open(engine, config)?),
         };
         broker.quotas.set(broker.catalog.quotas());
         broker.groups.start_existing(&broker.catalog);
+        broker.transactions.start_existing(&broker.catalog);
         Ok(Arc::new(broker))
     }
 
@@ -126,6 +133,9 @@ impl Broker {
     pub(crate) fn auto_create_topic(&self, name: &Str) -> Result<(), TopicError> {
         if name == OFFSETS_TOPIC {
             return self.groups.ensure(&self.catalog);
+        }
+        if name == TRANSACTIONS_TOPIC {
+            return self.transactions.ensure(&self.catalog);
         }
         if is_internal(name) {
             let why = format!("{name} is the broker's own, and what it is for is not served yet");

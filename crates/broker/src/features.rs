@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use catchword_coordinator::EPOCH_BUMP;
 use catchword_wire::ErrorCode;
 
 /// A feature and the levels at which it is supported.
@@ -19,12 +20,21 @@ pub(crate) struct Feature {
 /// Kafka's number for 4.3-IV0, whose records and requests are spoken here.
 const METADATA_4_3: i16 = 30;
 
-pub(crate) static FEATURES: &[Feature] = &[Feature {
-    name: "metadata.version",
-    min: METADATA_4_3,
-    max: METADATA_4_3,
-    level: METADATA_4_3,
-}];
+pub(crate) static FEATURES: &[Feature] = &[
+    Feature {
+        name: "metadata.version",
+        min: METADATA_4_3,
+        max: METADATA_4_3,
+        level: METADATA_4_3,
+    },
+    // Tells clients that their epoch rises with each end of a transaction (KIP-890).
+    Feature {
+        name: "transaction.version",
+        min: 0,
+        max: EPOCH_BUMP,
+        level: EPOCH_BUMP,
+    },
+];
 
 /// The levels in force, given those that were set. One that is not supported any more falls back to the default.
 pub(crate) fn finalized(set: &BTreeMap<String, i16>) -> Vec<(&'static Feature, i16)> {

@@ -23,6 +23,7 @@ mod quota;
 mod random;
 mod settings;
 mod start;
+mod transactions;
 
 pub use catalog::{CatalogError, Import, ImportedTopic, import_catalog};
 pub use foreign::{ADOPTED_VERSION, METADATA_DIR, MetaProperties, QUORUM_STATE, refuse_foreign};

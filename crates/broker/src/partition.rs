@@ -56,7 +56,6 @@ impl Partition {
     }
 
     /// Ends a transaction, then wakes the fetches that wait: those of committed records may see further.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the transaction coordinator's"))]
     pub(crate) fn append_marker(
         &self,
         marker: &TransactionMarker,

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::connection;
 use crate::groups::Timers;
 use crate::identity::Identity;
+use crate::transactions::Chores;
 
 /// How often the log's housekeeping takes a step.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
@@ -81,6 +82,7 @@ pub async fn start(
     identity: Identity,
 ) -> Result<Running, StartError> {
     let timers = Arc::new(Timers::default());
+    let chores = Chores::new();
     let mut bound = Vec::new();
     for listener in &config.listeners {
         bound.push(bind(listener, &config).await?);
@@ -96,9 +98,20 @@ pub async fn start(
         addresses.push((config.listeners[at].name.clone(), address));
     }
     let expire_every = u64::try_from(config.offsets_retention_check_interval_ms).unwrap_or(1);
+    let abort_every =
+        u64::try_from(config.transaction_abort_timed_out_cleanup_interval_ms).unwrap_or(1);
+    let forget_every =
+        u64::try_from(config.transaction_remove_expired_cleanup_interval_ms).unwrap_or(1);
     let (opening, opening_timers) = (engine.clone(), timers.clone());
+    let opening_chores = chores.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        Broker::new(config, identity.cluster_id, opening, opening_timers)
+        Broker::new(
+            config,
+            identity.cluster_id,
+            opening,
+            opening_timers,
+            opening_chores,
+        )
     });
     let broker = opened
         .await
@@ -107,7 +120,16 @@ pub async fn start(
     let connections = Arc::new(Admission::default());
     let mut tasks = vec![
         tokio::spawn(timers.run()),
-        tokio::spawn(expire(broker.clone(), expire_every)),
+        tokio::spawn(every(broker.clone(), expire_every, |broker| {
+            broker.groups.expire()
+        })),
+        tokio::spawn(chores.run(broker.clone())),
+        tokio::spawn(every(broker.clone(), abort_every, |broker| {
+            broker.transactions.abort_timed_out();
+        })),
+        tokio::spawn(every(broker.clone(), forget_every, |broker| {
+            broker.transactions.expire();
+        })),
     ];
     for (at, listener) in bound.into_iter().enumerate() {
         tasks.push(tokio::spawn(accept(
@@ -148,6 +170,7 @@ impl Running {
         self.broker.stop();
         let begun = Instant::now();
         self.drained(begun + QUIET_DRAIN).await;
+        self.broker.transactions.stop();
         self.broker.groups.stop();
         self.drained(begun + DRAIN).await;
         let left = self.connections.open();
@@ -245,14 +268,14 @@ async fn accept(
     }
 }
 
-async fn expire(broker: Arc<Broker>, every_ms: u64) {
+async fn every(broker: Arc<Broker>, every_ms: u64, chore: fn(&Broker)) {
     let mut every = tokio::time::interval(Duration::from_millis(every_ms));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     every.tick().await;
     loop {
         every.tick().await;
         let broker = broker.clone();
-        let _ = tokio::task::spawn_blocking(move || broker.groups.expire()).await;
+        let _ = tokio::task::spawn_blocking(move || chore(&broker)).await;
     }
 }
 

@@ -261,6 +261,24 @@ key_table! {
     offset_metadata_max_bytes: i32 = Key::int("offset.metadata.max.bytes", "4096").at_least(0)
         .doc("The longest text a client may keep beside a committed offset, in characters as Java counts them.");
 
+    // Transactions.
+    transaction_max_timeout_ms: i32 = Key::int("transaction.max.timeout.ms", "900000").at_least(1)
+        .doc("The longest a producer may say that its transactions take, in milliseconds.");
+    transactional_id_expiration_ms: i32 = Key::int("transactional.id.expiration.ms", "604800000").at_least(1)
+        .doc("How long a transactional id is remembered that nobody uses, in milliseconds.");
+    transaction_abort_timed_out_cleanup_interval_ms: i32 = Key::int("transaction.abort.timed.out.transaction.cleanup.interval.ms", "10000").at_least(1)
+        .doc("How often transactions that take longer than their producers said are looked for, in milliseconds. They are aborted.");
+    transaction_remove_expired_cleanup_interval_ms: i32 = Key::int("transaction.remove.expired.transaction.cleanup.interval.ms", "3600000").at_least(1)
+        .doc("How often transactional ids that nobody uses are looked for, in milliseconds.");
+    transaction_state_log_num_partitions: i32 = Key::int("transaction.state.log.num.partitions", "50").at_least(1)
+        .doc("Partitions of __transaction_state. It cannot change once there are transactional ids.");
+    transaction_state_log_segment_bytes: i32 = Key::int("transaction.state.log.segment.bytes", "104857600").at_least(1)
+        .doc("The size of a segment file of __transaction_state, in bytes.");
+    transaction_state_log_replication_factor: i16 = Key::short("transaction.state.log.replication.factor", "1").kafka_default("3").at_least(1)
+        .doc("Replicas of __transaction_state.").accepted(ONE_MACHINE);
+    transaction_state_log_min_isr: i32 = Key::int("transaction.state.log.min.isr", "1").kafka_default("2").at_least(1)
+        .doc("Replicas of __transaction_state that must have a record before it counts.").accepted(ONE_MACHINE);
+
     // Threads and the like: taken so that files carry over.
     num_network_threads: i32 = Key::int("num.network.threads", "3").at_least(1).dynamic()
         .doc("Threads for the network.").accepted(THREADS);

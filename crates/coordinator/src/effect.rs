@@ -13,9 +13,10 @@ use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use catchword_wire::messages::{
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
     LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
-    OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
+    OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
 };
-use catchword_wire::{ErrorCode, Str};
+use catchword_wire::{ErrorCode, Str, Uuid};
 
 use crate::timer::TimerKey;
 
@@ -57,6 +58,9 @@ pub enum Call {
     OffsetCommit(OffsetCommitRequest),
     OffsetFetch(OffsetFetchCall),
     OffsetDelete(OffsetDeleteRequest),
+    TxnOffsetCommit(TxnOffsetCommitCall),
+    /// A transaction ends that may have committed offsets of groups in this shard.
+    EndTransaction(Marker),
     /// One group of a DescribeGroups request.
     DescribeGroup(Str),
     /// The groups of this shard; the filters are those of the request, empty for all.
@@ -73,8 +77,18 @@ pub enum Call {
 pub struct OffsetFetchCall {
     /// The group and its topics; null topics ask for all.
     pub group: OffsetFetchRequestGroup,
-    /// Whether offsets of open transactions must be reported as unstable (KIP-447). There are none yet.
+    /// Whether offsets of open transactions must be reported as unstable (KIP-447).
     pub require_stable: bool,
+}
+
+/// TxnOffsetCommit. Topics and partitions that don't exist must have been taken out before, and the producer's transaction
+/// must be known to span the shard's partition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TxnOffsetCommitCall {
+    /// The request.
+    pub request: TxnOffsetCommitRequest,
+    /// The ids of its topics, in their order.
+    pub topic_ids: Vec<Uuid>,
 }
 
 /// The answer to the [`Call`] of the same name.
@@ -88,6 +102,8 @@ pub enum Reply {
     OffsetCommit(OffsetCommitResponse),
     OffsetFetch(OffsetFetchResponseGroup),
     OffsetDelete(OffsetDeleteResponse),
+    TxnOffsetCommit(TxnOffsetCommitResponse),
+    EndTransaction(ErrorCode),
     DescribeGroup(DescribedGroup),
     ListGroups(Vec<ListedGroup>),
     DeleteGroup(DeletableGroupResult),
@@ -133,23 +149,80 @@ pub enum Effect {
 }
 
 /// What a step gives. The driver hands the same one in again and again, cleared, so that no step allocates it anew.
-#[derive(Debug, Default)]
-pub struct Output {
+#[derive(Debug)]
+pub struct Output<E = Effect> {
     /// To be appended, in this order, in one batch.
     pub records: Vec<CoordinatorRecord>,
-    /// To be performed, in this order, once the records are durable.
-    pub effects: Vec<Effect>,
+    /// To be appended after the records, in this order, each in a batch of its own.
+    pub transactional: Vec<Transactional>,
+    /// To be performed, in this order, once all of these are durable.
+    pub effects: Vec<E>,
     /// Where keys and values are written before they are split off.
     pub(crate) scratch: BytesMut,
 }
 
-impl Output {
+/// What belongs to a producer's transaction: its batch carries the producer's id and epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transactional {
+    /// Records that count once the transaction is committed.
+    Records {
+        /// Whose transaction.
+        producer: ProducerEpoch,
+        /// What is written.
+        records: Vec<CoordinatorRecord>,
+    },
+    /// The end of the transaction in this partition.
+    Marker(Marker),
+}
+
+/// A producer, and which of its lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerEpoch {
+    /// The producer's id.
+    pub id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+}
+
+/// The end of a producer's transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marker {
+    /// Whose transaction, and the producer's epoch at its end.
+    pub producer: ProducerEpoch,
+    /// Whether what was written counts from now on, or never.
+    pub commit: bool,
+    /// The epoch of the coordinator that decided it.
+    pub coordinator_epoch: i32,
+    /// 2: the producer's epoch rises with each end, so that it is larger here than in the transaction (KIP-890).
+    pub transaction_version: i16,
+}
+
+impl<E> Default for Output<E> {
+    fn default() -> Output<E> {
+        Output {
+            records: Vec::new(),
+            transactional: Vec::new(),
+            effects: Vec::new(),
+            scratch: BytesMut::new(),
+        }
+    }
+}
+
+impl<E> Output<E> {
     /// Forgets records and effects, keeps the memory.
     pub fn clear(&mut self) {
         self.records.clear();
+        self.transactional.clear();
         self.effects.clear();
     }
 
+    /// Whether nothing is to be appended.
+    pub fn writes_nothing(&self) -> bool {
+        self.records.is_empty() && self.transactional.is_empty()
+    }
+}
+
+impl Output {
     pub(crate) fn reply(&mut self, to: ReplyTo, reply: Reply) {
         self.effects.push(Effect::Reply { to, reply });
     }
@@ -166,6 +239,8 @@ impl Call {
             Call::OffsetCommit(request) => Some(&request.group_id),
             Call::OffsetFetch(call) => Some(&call.group.group_id),
             Call::OffsetDelete(request) => Some(&request.group_id),
+            Call::TxnOffsetCommit(call) => Some(&call.request.group_id),
+            Call::EndTransaction(_) => None,
             Call::DescribeGroup(group_id) | Call::DeleteGroup(group_id) => Some(group_id),
             Call::ListGroups { .. } => None,
         }
@@ -208,6 +283,10 @@ impl Call {
                 error_code,
                 ..OffsetDeleteResponse::default()
             }),
+            Call::TxnOffsetCommit(call) => {
+                Reply::TxnOffsetCommit(crate::shard::refused_txn_commit(&call.request, error))
+            }
+            Call::EndTransaction(_) => Reply::EndTransaction(error),
             Call::DescribeGroup(group_id) => Reply::DescribeGroup(DescribedGroup {
                 group_id,
                 error_code,
@@ -262,6 +341,13 @@ impl Reply {
                 error_code,
                 ..OffsetDeleteResponse::default()
             }),
+            Reply::TxnOffsetCommit(mut response) => {
+                let topics = response.topics.iter_mut();
+                let partitions = topics.flat_map(|topic| &mut topic.partitions);
+                partitions.for_each(|partition| partition.error_code = error_code);
+                Reply::TxnOffsetCommit(response)
+            }
+            Reply::EndTransaction(_) => Reply::EndTransaction(error),
             Reply::DescribeGroup(group) => Reply::DescribeGroup(DescribedGroup {
                 group_id: group.group_id,
                 error_code,

@@ -24,14 +24,19 @@ mod partition;
 pub mod record;
 mod shard;
 mod timer;
+mod transaction;
 
 pub use config::GroupConfig;
 pub use effect::{
-    Call, Client, Context, CoordinatorRecord, Effect, Headers, OffsetFetchCall, Output, Reply,
-    ReplyTo,
+    Call, Client, Context, CoordinatorRecord, Effect, Headers, Marker, OffsetFetchCall, Output,
+    ProducerEpoch, Reply, ReplyTo, Transactional, TxnOffsetCommitCall,
 };
 pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;
 pub use record::ReplayError;
 pub use shard::GroupShard;
 pub use timer::{TimerKey, TimerKind};
+pub use transaction::{
+    CLIENT_MANAGED, EPOCH_BUMP, EndOfTransaction, InitCall, PartitionsCall, TransactionCall,
+    TransactionConfig, TransactionEffect, TransactionOutput, TransactionReply, TransactionShard,
+};

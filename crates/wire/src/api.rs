@@ -45,6 +45,16 @@ pub enum ApiKey {
     InitProducerId = 22,
     /// `OffsetForLeaderEpoch`, versions 2 to 4.
     OffsetForLeaderEpoch = 23,
+    /// `AddPartitionsToTxn`, versions 0 to 5.
+    AddPartitionsToTxn = 24,
+    /// `AddOffsetsToTxn`, versions 0 to 4.
+    AddOffsetsToTxn = 25,
+    /// `EndTxn`, versions 0 to 5.
+    EndTxn = 26,
+    /// `WriteTxnMarkers`, versions 1 to 2.
+    WriteTxnMarkers = 27,
+    /// `TxnOffsetCommit`, versions 0 to 5.
+    TxnOffsetCommit = 28,
     /// `DescribeConfigs`, versions 1 to 4.
     DescribeConfigs = 32,
     /// `AlterConfigs`, versions 0 to 2.
@@ -75,6 +85,10 @@ pub enum ApiKey {
     DescribeCluster = 60,
     /// `DescribeProducers`, versions 0 to 0.
     DescribeProducers = 61,
+    /// `DescribeTransactions`, versions 0 to 0.
+    DescribeTransactions = 65,
+    /// `ListTransactions`, versions 0 to 2.
+    ListTransactions = 66,
     /// `ListConfigResources`, versions 0 to 1.
     ListConfigResources = 74,
     /// `DescribeTopicPartitions`, versions 0 to 0.
@@ -122,6 +136,11 @@ impl ApiKey {
         ApiKey::DeleteRecords,
         ApiKey::InitProducerId,
         ApiKey::OffsetForLeaderEpoch,
+        ApiKey::AddPartitionsToTxn,
+        ApiKey::AddOffsetsToTxn,
+        ApiKey::EndTxn,
+        ApiKey::WriteTxnMarkers,
+        ApiKey::TxnOffsetCommit,
         ApiKey::DescribeConfigs,
         ApiKey::AlterConfigs,
         ApiKey::DescribeLogDirs,
@@ -137,6 +156,8 @@ impl ApiKey {
         ApiKey::UpdateFeatures,
         ApiKey::DescribeCluster,
         ApiKey::DescribeProducers,
+        ApiKey::DescribeTransactions,
+        ApiKey::ListTransactions,
         ApiKey::ListConfigResources,
         ApiKey::DescribeTopicPartitions,
     ];
@@ -163,6 +184,11 @@ impl ApiKey {
             21 => ApiKey::DeleteRecords,
             22 => ApiKey::InitProducerId,
             23 => ApiKey::OffsetForLeaderEpoch,
+            24 => ApiKey::AddPartitionsToTxn,
+            25 => ApiKey::AddOffsetsToTxn,
+            26 => ApiKey::EndTxn,
+            27 => ApiKey::WriteTxnMarkers,
+            28 => ApiKey::TxnOffsetCommit,
             32 => ApiKey::DescribeConfigs,
             33 => ApiKey::AlterConfigs,
             35 => ApiKey::DescribeLogDirs,
@@ -178,6 +204,8 @@ impl ApiKey {
             57 => ApiKey::UpdateFeatures,
             60 => ApiKey::DescribeCluster,
             61 => ApiKey::DescribeProducers,
+            65 => ApiKey::DescribeTransactions,
+            66 => ApiKey::ListTransactions,
             74 => ApiKey::ListConfigResources,
             75 => ApiKey::DescribeTopicPartitions,
             _ => return None,
@@ -287,6 +315,31 @@ impl ApiKey {
                 versions: (2, 4),
                 flexible_from: 4,
             },
+            ApiKey::AddPartitionsToTxn => ApiInfo {
+                name: "AddPartitionsToTxn",
+                versions: (0, 5),
+                flexible_from: 3,
+            },
+            ApiKey::AddOffsetsToTxn => ApiInfo {
+                name: "AddOffsetsToTxn",
+                versions: (0, 4),
+                flexible_from: 3,
+            },
+            ApiKey::EndTxn => ApiInfo {
+                name: "EndTxn",
+                versions: (0, 5),
+                flexible_from: 3,
+            },
+            ApiKey::WriteTxnMarkers => ApiInfo {
+                name: "WriteTxnMarkers",
+                versions: (1, 2),
+                flexible_from: 1,
+            },
+            ApiKey::TxnOffsetCommit => ApiInfo {
+                name: "TxnOffsetCommit",
+                versions: (0, 5),
+                flexible_from: 3,
+            },
             ApiKey::DescribeConfigs => ApiInfo {
                 name: "DescribeConfigs",
                 versions: (1, 4),
@@ -360,6 +413,16 @@ impl ApiKey {
             ApiKey::DescribeProducers => ApiInfo {
                 name: "DescribeProducers",
                 versions: (0, 0),
+                flexible_from: 0,
+            },
+            ApiKey::DescribeTransactions => ApiInfo {
+                name: "DescribeTransactions",
+                versions: (0, 0),
+                flexible_from: 0,
+            },
+            ApiKey::ListTransactions => ApiInfo {
+                name: "ListTransactions",
+                versions: (0, 2),
                 flexible_from: 0,
             },
             ApiKey::ListConfigResources => ApiInfo {
@@ -452,6 +515,26 @@ impl Request for messages::OffsetForLeaderEpochRequest {
     const KEY: ApiKey = ApiKey::OffsetForLeaderEpoch;
     type Response = messages::OffsetForLeaderEpochResponse;
 }
+impl Request for messages::AddPartitionsToTxnRequest {
+    const KEY: ApiKey = ApiKey::AddPartitionsToTxn;
+    type Response = messages::AddPartitionsToTxnResponse;
+}
+impl Request for messages::AddOffsetsToTxnRequest {
+    const KEY: ApiKey = ApiKey::AddOffsetsToTxn;
+    type Response = messages::AddOffsetsToTxnResponse;
+}
+impl Request for messages::EndTxnRequest {
+    const KEY: ApiKey = ApiKey::EndTxn;
+    type Response = messages::EndTxnResponse;
+}
+impl Request for messages::WriteTxnMarkersRequest {
+    const KEY: ApiKey = ApiKey::WriteTxnMarkers;
+    type Response = messages::WriteTxnMarkersResponse;
+}
+impl Request for messages::TxnOffsetCommitRequest {
+    const KEY: ApiKey = ApiKey::TxnOffsetCommit;
+    type Response = messages::TxnOffsetCommitResponse;
+}
 impl Request for messages::DescribeConfigsRequest {
     const KEY: ApiKey = ApiKey::DescribeConfigs;
     type Response = messages::DescribeConfigsResponse;
@@ -511,6 +594,14 @@ impl Request for messages::DescribeClusterRequest {
 impl Request for messages::DescribeProducersRequest {
     const KEY: ApiKey = ApiKey::DescribeProducers;
     type Response = messages::DescribeProducersResponse;
+}
+impl Request for messages::DescribeTransactionsRequest {
+    const KEY: ApiKey = ApiKey::DescribeTransactions;
+    type Response = messages::DescribeTransactionsResponse;
+}
+impl Request for messages::ListTransactionsRequest {
+    const KEY: ApiKey = ApiKey::ListTransactions;
+    type Response = messages::ListTransactionsResponse;
 }
 impl Request for messages::ListConfigResourcesRequest {
     const KEY: ApiKey = ApiKey::ListConfigResources;

@@ -1,4 +1,4 @@
-//! FindCoordinator (10): which broker coordinates a group. Here it is this one.
+//! FindCoordinator (10): which broker coordinates a group, or the transactions of a transactional id. Here it is this one.
 
 use catchword_wire::messages::find_coordinator_response::Coordinator;
 use catchword_wire::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
@@ -18,10 +18,15 @@ pub(crate) fn handle(
 ) -> Outcome<FindCoordinatorResponse> {
     let call = call.clone();
     Outcome::later(async move {
+        let is_group = request.key_type == GROUP;
         let problem = match request.key_type {
-            GROUP => {
+            GROUP | TRANSACTION => {
                 let broker = call.broker.clone();
-                match blocking(move || groups::ensure(&broker)).await {
+                let ensure = move || match is_group {
+                    true => groups::ensure(&broker),
+                    false => broker.transactions.ensure(&broker.catalog),
+                };
+                match blocking(ensure).await {
                     Some(Ok(())) => None,
                     Some(Err(error)) => Some((ErrorCode::CoordinatorNotAvailable, error.message)),
                     None => Some((
@@ -30,10 +35,6 @@ pub(crate) fn handle(
                     )),
                 }
             }
-            TRANSACTION => Some((
-                ErrorCode::InvalidRequest,
-                "transactions are not served yet".to_owned(),
-            )),
             SHARE => Some((
                 ErrorCode::InvalidRequest,
                 "share groups are not served yet".to_owned(),

@@ -1,21 +1,20 @@
-//! InitProducerId (22): an id and an epoch for an idempotent producer.
+//! InitProducerId (22): an id and an epoch for a producer. With a transactional id its coordinator gives them, and fences
+//! whoever had them before.
 
+use catchword_coordinator::{InitCall, TransactionCall, TransactionReply};
 use catchword_wire::ErrorCode;
 use catchword_wire::messages::{InitProducerIdRequest, InitProducerIdResponse};
 
 use crate::dispatch::Call;
 use crate::outcome::{Outcome, blocking};
 
+/// First version whose clients know PRODUCER_FENCED.
+const KNOWS_FENCED: i16 = 4;
+
 pub(crate) fn handle(
     call: &Call,
     request: InitProducerIdRequest,
 ) -> Outcome<InitProducerIdResponse> {
-    let failed = |error: ErrorCode| InitProducerIdResponse {
-        error_code: error.code(),
-        producer_id: -1,
-        producer_epoch: -1,
-        ..InitProducerIdResponse::default()
-    };
     if request
         .transactional_id
         .as_ref()
@@ -23,23 +22,47 @@ pub(crate) fn handle(
     {
         return Outcome::Now(failed(ErrorCode::InvalidRequest));
     }
-    if request.transactional_id.is_some() {
-        // Transactions have no coordinator yet; no client gets this far, as FindCoordinator refuses.
-        return Outcome::Now(failed(ErrorCode::NotCoordinator));
-    }
-    let catalog = call.broker.catalog.clone();
+    let call = call.clone();
     Outcome::later(async move {
-        match blocking(move || catalog.next_producer_id()).await {
-            Some(Ok(producer_id)) => InitProducerIdResponse {
+        let catalog = call.broker.catalog.clone();
+        let drawn = blocking(move || catalog.next_producer_id()).await;
+        let producer_id = match drawn {
+            Some(Ok(producer_id)) => producer_id,
+            Some(Err(error)) => {
+                tracing::warn!("no producer id could be given out: {error}");
+                return failed(ErrorCode::CoordinatorNotAvailable);
+            }
+            None => return failed(ErrorCode::CoordinatorNotAvailable),
+        };
+        if request.transactional_id.is_none() {
+            return InitProducerIdResponse {
                 producer_id,
                 producer_epoch: 0,
                 ..InitProducerIdResponse::default()
-            },
-            Some(Err(error)) => {
-                tracing::warn!("no producer id could be given out: {error}");
-                failed(ErrorCode::CoordinatorNotAvailable)
+            };
+        }
+        let asked = TransactionCall::InitProducerId(InitCall {
+            request,
+            spare_id: producer_id,
+        });
+        match call.broker.transactions.call(&call, asked).get().await {
+            Some(Some(TransactionReply::InitProducerId(mut response))) => {
+                let fenced = ErrorCode::ProducerFenced.code();
+                if call.version < KNOWS_FENCED && response.error_code == fenced {
+                    response.error_code = ErrorCode::InvalidProducerEpoch.code();
+                }
+                response
             }
-            None => failed(ErrorCode::CoordinatorNotAvailable),
+            _ => failed(ErrorCode::CoordinatorNotAvailable),
         }
     })
+}
+
+fn failed(error: ErrorCode) -> InitProducerIdResponse {
+    InitProducerIdResponse {
+        error_code: error.code(),
+        producer_id: -1,
+        producer_epoch: -1,
+        ..InitProducerIdResponse::default()
+    }
 }

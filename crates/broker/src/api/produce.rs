@@ -25,8 +25,9 @@ use crate::lookup;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 use crate::quota::Kind;
+use permits::Permits;
 
-mod transactional;
+mod permits;
 
 const ACKS_ALL: i16 = -1;
 
@@ -62,6 +63,23 @@ impl From<InvalidBatch> for Refused {
 }
 
 pub(crate) fn handle(call: &Call, request: ProduceRequest) -> Outcome<ProduceResponse> {
+    match &request.transactional_id {
+        // What has to be asked first is appended when the answer is there: requests of a connection still in their order,
+        // since each is looked at again only when it is the oldest.
+        Some(_) if request.acks != 0 => {
+            let call = call.clone();
+            Outcome::later(async move {
+                let permits = permits::ask(&call, &request).await;
+                let answered = produce(&call, request, &permits).get().await;
+                answered.unwrap_or_default()
+            })
+        }
+        Some(_) => Outcome::Close("a transaction's records were sent with acks=0"),
+        None => produce(call, request, &Permits::none()),
+    }
+}
+
+fn produce(call: &Call, request: ProduceRequest, permits: &Permits) -> Outcome<ProduceResponse> {
     let acks = request.acks;
     let now = clock::now_ms();
     let mut flush = FlushAll::default();
@@ -78,11 +96,13 @@ pub(crate) fn handle(call: &Call, request: ProduceRequest) -> Outcome<ProduceRes
                     format!("acks={acks} is not -1, 0 or 1"),
                 )),
                 Err(code) => Err(Refused::new(*code, "")),
-                Ok(topic) => append(call, topic, part, now).inspect(|(partition, appended)| {
-                    if acks == ACKS_ALL && topic.settings.durability == Durability::Fsync {
-                        flush.add(partition.clone(), appended.last_offset + 1);
-                    }
-                }),
+                Ok(topic) => {
+                    append(call, topic, part, now, permits).inspect(|(partition, appended)| {
+                        if acks == ACKS_ALL && topic.settings.durability == Durability::Fsync {
+                            flush.add(partition.clone(), appended.last_offset + 1);
+                        }
+                    })
+                }
             };
             failed |= done.is_err();
             partition_responses.push(answer(index, done));
@@ -117,6 +137,7 @@ fn append(
     topic: &Topic,
     part: PartitionProduceData,
     now: i64,
+    permits: &Permits,
 ) -> Result<(Arc<Partition>, Appended), Refused> {
     let partition = lookup::partition(topic, part.index).map_err(|code| Refused::new(code, ""))?;
     if topic.is_internal() {
@@ -126,7 +147,9 @@ fn append(
     let mut batch = only_batch(part.records)?;
     let validated = batch::validate(&batch, &options(&topic.settings, call.version, now))?;
     let origin = match batch.header.is_transactional() {
-        true => transactional::admit(partition, &batch.header, call.version)?,
+        true => permits
+            .of(partition)
+            .map_err(|code| Refused::new(code, permits::why(code)))?,
         false => AppendOrigin::Client,
     };
     if validated.max_timestamp != batch.header.max_timestamp {

@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 
 use super::load::{self, Amount};
 use super::shard::Shard;
-use super::snapshot::{self, Of};
+use super::snapshot::{self, Of, Part};
 
 /// How often shards are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -166,23 +166,33 @@ fn take(
 ) -> Result<Amount, String> {
     let empty = || GroupShard::new(config.clone(), 0);
     let (machine, loaded) = load::load(tp, log, durable_end, empty)?;
-    let records = machine.snapshot_records();
+    let mut parts = waiting(&machine, true);
+    parts.push((None, machine.snapshot_records()));
+    parts.extend(waiting(&machine, false));
     drop(machine);
     let of = Of {
         topic_id: log.topic_id(),
         end: loaded.end,
         leader_epoch: loaded.leader_epoch,
     };
-    let bytes = snapshot::encode(of, &records).map_err(|error| error.to_string())?;
+    let bytes = snapshot::encode(of, &parts).map_err(|error| error.to_string())?;
     let amount = Amount {
-        records: records.len() as u64,
+        records: snapshot::count(&parts) as u64,
         bytes: bytes.len() as u64,
     };
     // What was read is not in memory any more while the disk writes.
-    drop(records);
+    drop(parts);
     log.put_side_file(snapshot::NAME, of.end, &bytes)
         .map_err(|error| error.to_string())?;
     Ok(amount)
+}
+
+/// Offsets of transactions that have not ended. Those that something later has passed by stand before the rest of the
+/// state, so that a reader finds them passed by again.
+fn waiting(machine: &GroupShard, overtaken: bool) -> Vec<Part> {
+    let all = machine.dump_pending(overtaken).into_iter();
+    all.map(|(producer, record)| (Some(producer), vec![record]))
+        .collect()
 }
 
 /// What nobody waited for becomes durable too, so that a last snapshot may speak of it.

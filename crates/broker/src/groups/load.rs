@@ -3,13 +3,15 @@
 //! Invariant: the state is that of the log's records up to where it was read. A snapshot that cannot be used costs
 //! time and a log line, nothing else.
 
-use catchword_coordinator::{GroupShard, ReplayError};
+use catchword_coordinator::{ProducerEpoch, ReplayError};
 use catchword_log::{LogError, PartitionLog, Read, ReadLimit, TopicPartition};
-use catchword_wire::batch::{Batch, BatchError, RecordView, split, view_records};
+use catchword_wire::batch::{
+    Batch, BatchError, ControlRecord, RecordView, records, split, view_records,
+};
 use tracing::warn;
 
+use super::machine::Machine;
 use super::snapshot::{self, Of, Snapshot};
-use super::transactional::Transactional;
 
 /// Bytes read at once: little enough to stay in the processor's cache.
 const CHUNK: usize = 1 << 20;
@@ -37,12 +39,12 @@ pub(super) struct Amount {
 }
 
 /// Makes the state of all batches that end at or below `upto`. The error says what is wrong and where.
-pub(super) fn load(
+pub(super) fn load<M: Machine>(
     tp: &TopicPartition,
     log: &dyn PartitionLog,
     upto: i64,
-    new_machine: impl Fn() -> GroupShard,
-) -> Result<(GroupShard, Loaded), String> {
+    new_machine: impl Fn() -> M,
+) -> Result<(M, Loaded), String> {
     match log.ready() {
         // What is there can still be read, and groups told where they stand.
         Ok(()) | Err(LogError::Poisoned { .. }) => {}
@@ -62,12 +64,12 @@ pub(super) fn load(
 }
 
 /// The state of the newest snapshot that fits.
-fn newest_snapshot(
+fn newest_snapshot<M: Machine>(
     tp: &TopicPartition,
     log: &dyn PartitionLog,
     upto: i64,
-    new_machine: &impl Fn() -> GroupShard,
-) -> Option<(GroupShard, Loaded)> {
+    new_machine: &impl Fn() -> M,
+) -> Option<(M, Loaded)> {
     let offsets = log.side_files(snapshot::NAME).unwrap_or_else(|error| {
         warn!("{tp}: snapshots cannot be listed, the log is read instead: {error}");
         Vec::new()
@@ -83,11 +85,11 @@ fn newest_snapshot(
     None
 }
 
-fn read_snapshot(
+fn read_snapshot<M: Machine>(
     log: &dyn PartitionLog,
     offset: i64,
-    new_machine: &impl Fn() -> GroupShard,
-) -> Result<(GroupShard, Loaded), String> {
+    new_machine: &impl Fn() -> M,
+) -> Result<(M, Loaded), String> {
     let bytes = log.read_side_file(snapshot::NAME, offset);
     let bytes = bytes.map_err(|error| error.to_string())?;
     let amount = bytes.len() as u64;
@@ -146,14 +148,13 @@ fn fits(log: &dyn PartitionLog, of: Of) -> Result<(), String> {
 }
 
 /// Applies the log's records from where `loaded` ends.
-fn replay_log(
+fn replay_log<M: Machine>(
     log: &dyn PartitionLog,
     upto: i64,
-    machine: &mut GroupShard,
+    machine: &mut M,
     loaded: &mut Loaded,
 ) -> Result<(), String> {
     let mut offset = loaded.end;
-    let mut transactional = Transactional::default();
     while offset < log.offsets().log_end.min(upto) {
         let Read::Now(read) = log.read(offset, CHUNK, ReadLimit::LogEnd, true) else {
             return Err("the log cannot be read at once".into());
@@ -179,19 +180,8 @@ fn replay_log(
             loaded.leader_epoch = batch.header.partition_leader_epoch;
             loaded.tail.records += batch.header.records_count.unsigned_abs() as u64;
             loaded.tail.bytes += batch.bytes.len() as u64;
-            if !batch.header.has_producer_id() {
-                apply(&batch, from, machine)?;
-                continue;
-            }
-            let counted = transactional.pass(batch);
-            for batch in counted.map_err(|e| format!("below offset {offset}: {e}"))? {
-                apply(&batch, i64::MIN, machine)?;
-            }
+            apply(&batch, from, machine)?;
         }
-    }
-    if transactional.unfinished() > 0 {
-        let count = transactional.unfinished();
-        warn!("commits of {count} transactions that never ended are skipped");
     }
     Ok(())
 }
@@ -205,8 +195,17 @@ impl From<BatchError> for Broken {
     }
 }
 
-/// Applies a batch's records from an offset on. Headers tell who moved a bookmark, which is history and not state.
-fn apply(batch: &Batch, from: i64, machine: &mut GroupShard) -> Result<(), String> {
+/// Applies a batch's records from an offset on.
+fn apply<M: Machine>(batch: &Batch, from: i64, machine: &mut M) -> Result<(), String> {
+    let at = batch.header.base_offset;
+    if batch.header.is_control() {
+        return end(batch, machine).map_err(|why| format!("batch at offset {at}: {why}"));
+    }
+    let producer = ProducerEpoch {
+        id: batch.header.producer_id,
+        epoch: batch.header.producer_epoch,
+    };
+    let in_transaction = batch.header.is_transactional();
     let one = |record: RecordView<'_>| {
         if record.offset < from {
             return Ok(());
@@ -218,7 +217,11 @@ fn apply(batch: &Batch, from: i64, machine: &mut GroupShard) -> Result<(), Strin
             );
             return Ok(());
         };
-        match machine.replay(record.timestamp, key, record.value, &[]) {
+        let replayed = match in_transaction {
+            true => machine.replay_in_transaction(producer, key, record.value),
+            false => machine.replay(record.timestamp, key, record.value),
+        };
+        match replayed {
             Ok(()) => Ok(()),
             Err(error @ ReplayError::UnknownKeyType(_)) => {
                 warn!("offset {}: {error}: skipped", record.offset);
@@ -227,6 +230,18 @@ fn apply(batch: &Batch, from: i64, machine: &mut GroupShard) -> Result<(), Strin
             Err(error) => Err(Broken(format!("offset {}: {error}", record.offset))),
         }
     };
-    let at = batch.header.base_offset;
     view_records(batch, one).map_err(|Broken(why)| format!("batch at offset {at}: {why}"))
+}
+
+/// A marker ends a producer's transaction, in a log of ours as in one that Apache Kafka wrote.
+fn end<M: Machine>(batch: &Batch, machine: &mut M) -> Result<(), BatchError> {
+    let marker = records(batch)?.next().transpose()?;
+    let commit = match marker.as_ref().and_then(ControlRecord::parse) {
+        Some(ControlRecord::Commit { .. }) => true,
+        Some(ControlRecord::Abort { .. }) => false,
+        // What compaction left of a marker says nothing any more.
+        _ => return Ok(()),
+    };
+    machine.replay_end_of_transaction(batch.header.producer_id, commit);
+    Ok(())
 }

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
+use super::machine::Machine;
 use super::shard::Shard;
 
 /// More threads than this would only wait for the disk.
 const MAX_THREADS: usize = 16;
 
 /// Reads the shards in the background. Returns when all are read, or `patience` is over.
-pub(super) fn load_all(shards: &[Arc<Shard>], patience: Duration) {
+pub(crate) fn load_all<M: Machine>(shards: &[Arc<Shard<M>>], patience: Duration) {
     let all = shards.to_vec();
     let (done, finished) = mpsc::channel();
     std::thread::spawn(move || {
@@ -23,7 +24,7 @@ pub(super) fn load_all(shards: &[Arc<Shard>], patience: Duration) {
     let _ = finished.recv_timeout(patience);
 }
 
-fn work_together(shards: Vec<Arc<Shard>>) {
+fn work_together<M: Machine>(shards: Vec<Arc<Shard<M>>>) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.min(MAX_THREADS).min(shards.len());
     let queue = Queue(Mutex::new(shards));
@@ -37,7 +38,7 @@ fn work_together(shards: Vec<Arc<Shard>>) {
     });
 }
 
-fn report(shards: &[Arc<Shard>], begun: Instant) {
+fn report<M: Machine>(shards: &[Arc<Shard<M>>], begun: Instant) {
     let (mut groups, mut offsets, mut snapshots) = (0, 0, 0);
     let (mut from_snapshots, mut from_logs) = (0, 0);
     for shard in shards {
@@ -51,7 +52,8 @@ fn report(shards: &[Arc<Shard>], begun: Instant) {
     }
     if from_snapshots + from_logs > 0 {
         info!(
-            "{groups} groups with {offsets} committed offsets read in {} ms: {from_snapshots} records from {snapshots} snapshots, {from_logs} from the log",
+            "{} read in {} ms: {from_snapshots} records from {snapshots} snapshots, {from_logs} from the log",
+            M::report(groups, offsets),
             begun.elapsed().as_millis()
         );
     }
@@ -60,7 +62,7 @@ fn report(shards: &[Arc<Shard>], begun: Instant) {
 /// What is still to be read.
 struct Queue<T>(Mutex<Vec<T>>);
 
-impl Queue<Arc<Shard>> {
+impl<M: Machine> Queue<Arc<Shard<M>>> {
     fn work(&self) {
         while let Some(shard) = self.next(|shard| shard.is_wanted()) {
             shard.load();

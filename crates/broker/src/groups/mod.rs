@@ -7,24 +7,27 @@
 mod history;
 mod keeper;
 mod load;
-mod loading;
-mod shard;
+pub(crate) mod loading;
+pub(crate) mod machine;
+pub(crate) mod shard;
 mod snapshot;
 mod timers;
-mod transactional;
+pub(crate) mod write;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use catchword_config::{BrokerConfig, Durability};
-use catchword_coordinator::{Call as GroupCall, GroupConfig, Reply, partition_for};
+use catchword_coordinator::{Call as GroupCall, Client, GroupConfig, Marker, Reply, partition_for};
+use catchword_log::VerificationGuard;
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use crate::broker::Broker;
 use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, Topic, TopicError};
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
+use crate::partition::Partition;
 pub use history::compaction_policy;
 use keeper::Keeper;
 use shard::Shard;
@@ -97,7 +100,7 @@ impl Groups {
         let config = catalog.config();
         let durable = config.offsets_durability == Durability::Fsync;
         let group_config = group_config(&config);
-        let make = |(index, partition): (usize, &Arc<crate::partition::Partition>)| {
+        let make = |(index, partition): (usize, &Arc<Partition>)| {
             Shard::new(
                 index,
                 partition.clone(),
@@ -130,6 +133,44 @@ impl Groups {
             Some(shard) => shard.call(call, request),
             // The client has not asked for the coordinator yet, or asked a broker of another life.
             None => Outcome::Now(Some(request.refuse(ErrorCode::NotCoordinator))),
+        }
+    }
+
+    /// Asks the shard of a TxnOffsetCommit's group, for a transaction that is not known to have begun in its partition.
+    pub(crate) fn call_guarded(
+        &self,
+        call: &Call,
+        request: GroupCall,
+        guard: Option<VerificationGuard>,
+    ) -> Outcome<Option<Reply>> {
+        match request.group_id().and_then(|id| self.shard(id)) {
+            Some(shard) => shard.call_guarded(call, request, guard),
+            None => Outcome::Now(Some(request.refuse(ErrorCode::NotCoordinator))),
+        }
+    }
+
+    /// The partition of `__consumer_offsets` that a group lives in, if the topic exists.
+    pub(crate) fn partition(&self, group_id: &str) -> Option<Arc<Partition>> {
+        self.shard(group_id).map(|shard| shard.partition.clone())
+    }
+
+    /// Ends a transaction in a partition of `__consumer_offsets`; the error once that is durable, or why it is not.
+    pub(crate) async fn end_transaction(&self, partition: i32, marker: Marker) -> ErrorCode {
+        let shard = usize::try_from(partition)
+            .ok()
+            .and_then(|index| self.shards().get(index).cloned());
+        let Some(shard) = shard else {
+            return ErrorCode::NotCoordinator;
+        };
+        let asked = shard.ask(
+            &Client::default(),
+            0,
+            GroupCall::EndTransaction(marker),
+            None,
+        );
+        match asked.get().await {
+            Some(Some(Reply::EndTransaction(error))) => error,
+            _ => ErrorCode::NotCoordinator,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Drives one group shard: step, append, and only then answer.
+//! Drives one coordinator shard, be it of groups or of transactions: step, append, and only then answer.
 //!
 //! Invariant: effects are performed in the order in which they were decided, each after every record decided before it
 //! is durable. While one batch of records is being synced, later decisions gather for the next: so a sync's price is
@@ -10,38 +10,32 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use catchword_coordinator::{
-    Call as GroupCall, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupShard, Output,
-    Reply, ReplyTo, TimerKey,
-};
-use catchword_log::{AppendError, AppendOrigin, LogError};
-use catchword_wire::batch::{BatchBuilder, NewRecord, split};
+use catchword_coordinator::{Client, Context, GroupShard, Output, ReplyTo, TimerKey};
+use catchword_log::{AppendError, LogError, VerificationGuard};
 use catchword_wire::{ErrorCode, Str, Uuid};
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
 use super::load::{self, Amount, Loaded};
-use super::timers::Timers;
+use super::machine::{Machine, Outside, Task};
+use super::write::{self, Write};
 use crate::clock;
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 use crate::random;
 
-/// Larger batches would make a reader of `__consumer_offsets` take more than it wants at once.
-const MAX_BATCH_BYTES: usize = 900_000;
-
-pub(crate) struct Shard {
+pub(crate) struct Shard<M: Machine = GroupShard> {
     index: usize,
     pub(super) partition: Arc<Partition>,
-    pub(super) config: GroupConfig,
+    pub(super) config: M::Config,
     /// Whether answers wait for fdatasync: `offsets.durability`.
     durable: bool,
-    timers: Arc<Timers>,
+    outside: Arc<dyn Outside<M>>,
     /// Somebody has asked for it while it was being loaded.
     wanted: AtomicBool,
     kept: Mutex<Kept>,
-    state: Mutex<State>,
+    state: Mutex<State<M>>,
 }
 
 /// What is known of the shard's newest snapshot.
@@ -58,21 +52,21 @@ pub(super) struct Kept {
     loaded: Loaded,
 }
 
-enum State {
+enum State<M: Machine> {
     Loading,
-    Active(Box<Active>),
+    Active(Box<Active<M>>),
     Stopped,
 }
 
-struct Active {
-    machine: GroupShard,
-    out: Output,
+pub(crate) struct Active<M: Machine> {
+    pub(crate) machine: M,
+    pub(crate) out: Output<M::Effect>,
     /// Decided, not yet appended, and what waits for it.
-    records: Vec<CoordinatorRecord>,
-    effects: Vec<Effect>,
+    writes: Vec<Write>,
+    effects: Vec<M::Effect>,
     /// What waits for the batch that is being synced.
-    syncing: Option<Vec<Effect>>,
-    replies: HashMap<ReplyTo, oneshot::Sender<Reply>>,
+    syncing: Option<Vec<M::Effect>>,
+    replies: HashMap<ReplyTo, oneshot::Sender<M::Reply>>,
     next_reply: u64,
     /// Differs from load to load, so that a sync that comes late finds nothing of its own.
     term: u64,
@@ -87,33 +81,38 @@ enum Then {
     Reload,
 }
 
-impl Shard {
-    pub(super) fn new(
+impl<M: Machine> Shard<M> {
+    pub(crate) fn new(
         index: usize,
         partition: Arc<Partition>,
-        config: GroupConfig,
+        config: M::Config,
         durable: bool,
-        timers: Arc<Timers>,
-    ) -> Arc<Shard> {
+        outside: Arc<dyn Outside<M>>,
+    ) -> Arc<Shard<M>> {
         Arc::new(Shard {
             index,
             partition,
             config,
             durable,
-            timers,
+            outside,
             wanted: AtomicBool::new(false),
             kept: Mutex::default(),
             state: Mutex::new(State::Loading),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<M>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is known of its newest snapshot. Not to be held while anything else is locked.
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The partition that it is the state of.
+    pub(crate) fn partition(&self) -> &Arc<Partition> {
+        &self.partition
     }
 
     /// What the shard was loaded from.
@@ -126,7 +125,7 @@ impl Shard {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_loading(&self) -> bool {
+    pub(crate) fn is_loading(&self) -> bool {
         matches!(*self.lock(), State::Loading)
     }
 
@@ -138,16 +137,17 @@ impl Shard {
     }
 
     /// Reads the log into a new machine. Blocks.
-    pub(super) fn load(self: &Arc<Shard>) {
+    pub(super) fn load(self: &Arc<Self>) {
         let seed = u128::from_be_bytes(random::bytes());
-        let new_machine = || GroupShard::new(self.config.clone(), seed);
+        let new_machine = || M::new(&self.config, seed);
         let log = &*self.partition.log;
         let (machine, loaded) = match load::load(&self.partition.tp, log, i64::MAX, new_machine) {
             Ok(found) => found,
             Err(why) => {
                 error!(
-                    "{}: its groups cannot be served: {why}; `catchword doctor` tells more",
-                    self.partition.tp
+                    "{}: its {} cannot be served: {why}; `catchword doctor` tells more",
+                    self.partition.tp,
+                    M::WHAT
                 );
                 return;
             }
@@ -162,7 +162,7 @@ impl Shard {
         let mut active = Active {
             machine,
             out: Output::default(),
-            records: Vec::new(),
+            writes: Vec::new(),
             effects: Vec::new(),
             syncing: None,
             replies: HashMap::new(),
@@ -175,7 +175,7 @@ impl Shard {
             if matches!(*state, State::Stopped) {
                 return;
             }
-            let then = self.settle(&mut active);
+            let then = self.settle(&mut active, None);
             *state = State::Active(Box::new(active));
             then
         };
@@ -183,45 +183,68 @@ impl Shard {
     }
 
     /// Asks the machine. The answer comes at once if it depends on nothing that is not yet durable.
-    pub(super) fn call(
-        self: &Arc<Shard>,
+    pub(crate) fn call(
+        self: &Arc<Self>,
         call: &Call,
-        request: GroupCall,
-    ) -> Outcome<Option<Reply>> {
+        request: M::Call,
+    ) -> Outcome<Option<M::Reply>> {
+        self.call_guarded(call, request, None)
+    }
+
+    /// As [`call`](Shard::call), for what is to be written in a transaction that is not known to have begun in this
+    /// partition.
+    pub(crate) fn call_guarded(
+        self: &Arc<Self>,
+        call: &Call,
+        request: M::Call,
+        guard: Option<VerificationGuard>,
+    ) -> Outcome<Option<M::Reply>> {
         let client = Client {
             client_id: call.client_id.clone(),
             client_host: call.client.host.clone(),
             principal: Str::EMPTY,
         };
+        self.ask(&client, call.version, request, guard)
+    }
+
+    /// Asks the machine on behalf of anybody.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        client: &Client,
+        api_version: i16,
+        request: M::Call,
+        guard: Option<VerificationGuard>,
+    ) -> Outcome<Option<M::Reply>> {
         let (outcome, then) = {
             let mut state = self.lock();
             let active = match &mut *state {
                 State::Active(active) => active,
                 State::Loading => {
                     self.wanted.store(true, Ordering::Relaxed);
-                    return Outcome::Now(Some(
-                        request.refuse(ErrorCode::CoordinatorLoadInProgress),
-                    ));
+                    return Outcome::Now(Some(M::refuse(
+                        request,
+                        ErrorCode::CoordinatorLoadInProgress,
+                    )));
                 }
                 State::Stopped => {
-                    return Outcome::Now(Some(request.refuse(ErrorCode::NotCoordinator)));
+                    return Outcome::Now(Some(M::refuse(request, ErrorCode::NotCoordinator)));
                 }
             };
             let to = ReplyTo(active.next_reply);
             active.next_reply += 1;
             let ctx = Context {
                 now_ms: clock::now_ms(),
-                client: &client,
-                api_version: call.version,
+                client,
+                api_version,
             };
             active.machine.step(&ctx, to, request, &mut active.out);
             match active.immediate(to) {
-                Some(reply) => (Outcome::Now(Some(reply)), self.settle(active)),
+                Some(reply) => (Outcome::Now(Some(reply)), self.settle(active, guard)),
                 None => {
                     let (tx, rx) = oneshot::channel();
                     active.replies.insert(to, tx);
                     let answer = Outcome::later(async move { rx.await.ok() });
-                    (answer, self.settle(active))
+                    (answer, self.settle(active, guard))
                 }
             }
         };
@@ -229,25 +252,8 @@ impl Shard {
         outcome
     }
 
-    /// A timer fired.
-    pub(super) fn fire(self: &Arc<Shard>, key: &TimerKey) {
-        self.with(|active| active.machine.timer(clock::now_ms(), key, &mut active.out));
-    }
-
-    pub(super) fn topics_deleted(self: &Arc<Shard>, topics: &[(Str, Uuid)]) {
-        self.with(|active| active.machine.topics_deleted(topics, &mut active.out));
-    }
-
-    pub(super) fn expire(self: &Arc<Shard>) {
-        self.with(|active| {
-            active
-                .machine
-                .expire_offsets(clock::now_ms(), &mut active.out)
-        });
-    }
-
     /// Sends everyone who waits to look for another coordinator, and takes no more calls.
-    pub(super) fn stop(self: &Arc<Shard>) {
+    pub(crate) fn stop(self: &Arc<Self>) {
         let mut state = self.lock();
         if let State::Active(active) = &mut *state {
             active.refuse_all(ErrorCode::NotCoordinator);
@@ -255,11 +261,12 @@ impl Shard {
         *state = State::Stopped;
     }
 
-    fn with(self: &Arc<Shard>, f: impl FnOnce(&mut Active)) {
+    /// Has the machine do something that nobody waits for. Nothing happens while it is being loaded.
+    pub(crate) fn with(self: &Arc<Self>, f: impl FnOnce(&mut Active<M>)) {
         let then = match &mut *self.lock() {
             State::Active(active) => {
                 f(active);
-                self.settle(active)
+                self.settle(active, None)
             }
             _ => Then::Nothing,
         };
@@ -267,19 +274,19 @@ impl Shard {
     }
 
     /// Takes what the machine put out: effects that depend on nothing happen now, the rest with its records.
-    fn settle(&self, active: &mut Active) -> Then {
-        if active.out.records.is_empty() && active.is_idle() {
+    fn settle(&self, active: &mut Active<M>, guard: Option<VerificationGuard>) -> Then {
+        if active.out.writes_nothing() && active.is_idle() {
             let effects = std::mem::take(&mut active.out.effects);
             self.perform(active, effects);
             return Then::Nothing;
         }
         let Active {
             out,
-            records,
+            writes,
             effects,
             ..
         } = active;
-        records.append(&mut out.records);
+        write::gather(out, guard, writes);
         effects.append(&mut out.effects);
         out.clear();
         if active.syncing.is_some() {
@@ -290,14 +297,14 @@ impl Shard {
     }
 
     /// Appends what has gathered.
-    fn flush(&self, active: &mut Active) -> Then {
-        let records = std::mem::take(&mut active.records);
-        if records.is_empty() {
+    fn flush(&self, active: &mut Active<M>) -> Then {
+        let writes = std::mem::take(&mut active.writes);
+        if writes.is_empty() {
             let effects = std::mem::take(&mut active.effects);
             self.perform(active, effects);
             return Then::Nothing;
         }
-        match self.append(&records) {
+        match write::append(&self.partition, &writes) {
             Ok(end) if self.durable => {
                 active.syncing = Some(std::mem::take(&mut active.effects));
                 Then::Sync(end, active.term)
@@ -312,12 +319,17 @@ impl Shard {
                     AppendError::Storage(LogError::DiskFull { .. }) => {
                         ErrorCode::CoordinatorNotAvailable
                     }
-                    AppendError::Storage(_) => ErrorCode::NotCoordinator,
+                    // A transaction that ended meanwhile: whoever waits asks again.
+                    AppendError::Storage(_)
+                    | AppendError::InvalidProducerEpoch { .. }
+                    | AppendError::InvalidTxnState { .. }
+                    | AppendError::TransactionCoordinatorFenced { .. } => ErrorCode::NotCoordinator,
                     _ => ErrorCode::UnknownServerError,
                 };
                 error!(
-                    "{}: committed offsets cannot be stored: {why}",
-                    self.partition.tp
+                    "{}: what was decided of its {} cannot be stored: {why}",
+                    self.partition.tp,
+                    M::WHAT
                 );
                 active.refuse_all(code);
                 Then::Reload
@@ -325,50 +337,8 @@ impl Shard {
         }
     }
 
-    fn append(&self, records: &[CoordinatorRecord]) -> Result<i64, AppendError> {
-        let invalid = |detail| AppendError::InvalidBatch {
-            partition: self.partition.tp.clone(),
-            detail,
-        };
-        let now = clock::now_ms();
-        let mut end = 0;
-        let mut rest = records;
-        while !rest.is_empty() {
-            let mut builder = BatchBuilder::new(0);
-            let mut taken = 0;
-            for record in rest {
-                if taken > 0 && builder.uncompressed_len() > MAX_BATCH_BYTES {
-                    break;
-                }
-                let new = NewRecord {
-                    timestamp: now,
-                    key: Some(&record.key),
-                    value: record.value.as_deref(),
-                    headers: &record.headers,
-                };
-                builder
-                    .push(new)
-                    .map_err(|_| invalid("a coordinator record is too large"))?;
-                taken += 1;
-            }
-            rest = &rest[taken..];
-            let bytes = builder
-                .build()
-                .map_err(|_| invalid("a batch of coordinator records is too large"))?;
-            let batches: Result<Vec<_>, _> = split(bytes).collect();
-            let batches =
-                batches.map_err(|_| invalid("a batch that was just built cannot be read"))?;
-            end = self
-                .partition
-                .append(&batches, None, AppendOrigin::Coordinator)?
-                .last_offset
-                + 1;
-        }
-        Ok(end)
-    }
-
     /// Does what must not be done under the lock.
-    fn after(self: &Arc<Shard>, then: Then) {
+    fn after(self: &Arc<Self>, then: Then) {
         match then {
             Then::Nothing => {}
             Then::Sync(end, term) => {
@@ -382,7 +352,7 @@ impl Shard {
                 *self.lock() = State::Loading;
                 let shard = self.clone();
                 std::thread::spawn(move || {
-                    info!("{}: its groups are read anew", shard.partition.tp);
+                    info!("{}: its {} are read anew", shard.partition.tp, M::WHAT);
                     shard.load();
                 });
             }
@@ -390,7 +360,7 @@ impl Shard {
     }
 
     /// The batch that was being synced is durable, or will never be known to be.
-    fn synced(self: &Arc<Shard>, term: u64, result: Result<(), String>) {
+    fn synced(self: &Arc<Self>, term: u64, result: Result<(), String>) {
         let then = {
             let mut state = self.lock();
             let State::Active(active) = &mut *state else {
@@ -407,8 +377,9 @@ impl Shard {
                 }
                 Err(why) => {
                     error!(
-                        "{}: committed offsets did not become durable: {why}",
-                        self.partition.tp
+                        "{}: what was decided of its {} did not become durable: {why}",
+                        self.partition.tp,
+                        M::WHAT
                     );
                     active.effects.splice(0..0, effects);
                     active.refuse_all(ErrorCode::NotCoordinator);
@@ -419,41 +390,55 @@ impl Shard {
         self.after(then);
     }
 
-    fn perform(&self, active: &mut Active, effects: Vec<Effect>) {
+    fn perform(&self, active: &mut Active<M>, effects: Vec<M::Effect>) {
         for effect in effects {
-            match effect {
-                Effect::Reply { to, reply } => {
+            match M::task(effect) {
+                Task::Reply { to, reply } => {
                     if let Some(waiter) = active.replies.remove(&to) {
                         let _ = waiter.send(reply);
                     }
                 }
-                Effect::SetTimer { key, at_ms } => self.timers.set(self.index, key, at_ms),
-                // A timer that fires for nothing does no harm.
-                Effect::CancelTimer { .. } => {}
+                Task::Other(effect) => self.outside.perform(self.index, effect),
             }
         }
     }
 }
 
-impl Active {
+impl Shard<GroupShard> {
+    /// A timer fired.
+    pub(super) fn fire(self: &Arc<Self>, key: &TimerKey) {
+        self.with(|active| active.machine.timer(clock::now_ms(), key, &mut active.out));
+    }
+
+    pub(super) fn topics_deleted(self: &Arc<Self>, topics: &[(Str, Uuid)]) {
+        self.with(|active| active.machine.topics_deleted(topics, &mut active.out));
+    }
+
+    pub(super) fn expire(self: &Arc<Self>) {
+        self.with(|active| {
+            active
+                .machine
+                .expire_offsets(clock::now_ms(), &mut active.out)
+        });
+    }
+}
+
+impl<M: Machine> Active<M> {
     /// Whether nothing is on its way to the disk.
     fn is_idle(&self) -> bool {
-        self.syncing.is_none() && self.records.is_empty()
+        self.syncing.is_none() && self.writes.is_empty()
     }
 
     /// The reply to the call just made, if it waits for nothing: spares the common case a channel.
-    fn immediate(&mut self, to: ReplyTo) -> Option<Reply> {
-        if !self.out.records.is_empty() || !self.is_idle() {
+    fn immediate(&mut self, to: ReplyTo) -> Option<M::Reply> {
+        if !self.out.writes_nothing() || !self.is_idle() {
             return None;
         }
-        let at = self
-            .out
-            .effects
-            .iter()
-            .position(|e| matches!(e, Effect::Reply { to: t, .. } if *t == to))?;
-        match self.out.effects.remove(at) {
-            Effect::Reply { reply, .. } => Some(reply),
-            _ => None,
+        let effects = self.out.effects.iter();
+        let at = effects.map(M::answers).position(|at| at == Some(to))?;
+        match M::task(self.out.effects.remove(at)) {
+            Task::Reply { reply, .. } => Some(reply),
+            Task::Other(_) => None,
         }
     }
 
@@ -469,11 +454,11 @@ impl Active {
             .into_iter()
             .map(|effect| (effect, false));
         for (effect, was_decided) in decided.into_iter().chain(undecided) {
-            if let Effect::Reply { to, reply } = effect
+            if let Task::Reply { to, reply } = M::task(effect)
                 && let Some(waiter) = self.replies.remove(&to)
             {
                 let _ = waiter.send(if was_decided {
-                    reply.into_error(code)
+                    M::into_error(reply, code)
                 } else {
                     reply
                 });

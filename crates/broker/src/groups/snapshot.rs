@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 8 bytes  cwgroups
-//! int16    version, 1
+//! int16    version, 2
 //! 16 bytes topic id
 //! int64    end: it speaks of every record below this offset
 //! int32    leader epoch of the record before that
@@ -14,14 +14,15 @@
 //! time: all that it says is in the log as well, so a version that is not known is simply not used.
 
 use bytes::{Buf, BufMut, Bytes};
-use catchword_coordinator::CoordinatorRecord;
+use catchword_coordinator::{CoordinatorRecord, ProducerEpoch};
 use catchword_wire::Uuid;
 use catchword_wire::batch::{BatchBuilder, BuildError, NewRecord};
 
 /// What the log calls it.
 pub(super) const NAME: &str = "groups";
 const MAGIC: &[u8; 8] = b"cwgroups";
-const VERSION: i16 = 1;
+/// 2: offsets of transactions that have not ended are in it.
+const VERSION: i16 = 2;
 const HEADER_LEN: usize = 8 + 2 + 16 + 8 + 4 + 8;
 const CRC_LEN: usize = 4;
 /// A batch is ended when it has grown to this: what is read at once stays in the processor's cache.
@@ -47,18 +48,42 @@ pub(super) struct Snapshot {
     pub(super) batches: Bytes,
 }
 
-/// Writes a snapshot.
-pub(super) fn encode(of: Of, records: &[CoordinatorRecord]) -> Result<Vec<u8>, BuildError> {
-    let mut bytes = Vec::with_capacity(HEADER_LEN + CRC_LEN + 96 * records.len());
+/// Records that belong together, and the producer in whose transaction they wait, if they do.
+pub(super) type Part = (Option<ProducerEpoch>, Vec<CoordinatorRecord>);
+
+/// Writes a snapshot. The parts keep their order.
+pub(super) fn encode(of: Of, parts: &[Part]) -> Result<Vec<u8>, BuildError> {
+    let records = count(parts);
+    let mut bytes = Vec::with_capacity(HEADER_LEN + CRC_LEN + 96 * records);
     bytes.put_slice(MAGIC);
     bytes.put_i16(VERSION);
     bytes.put_slice(&of.topic_id.0);
     bytes.put_i64(of.end);
     bytes.put_i32(of.leader_epoch);
-    bytes.put_u64(records.len() as u64);
-    let mut rest = records;
+    bytes.put_u64(records as u64);
+    for (producer, records) in parts {
+        put_batches(*producer, records, &mut bytes)?;
+    }
+    let crc = crc_fast::crc32_iscsi(&bytes);
+    bytes.put_u32(crc);
+    Ok(bytes)
+}
+
+/// How many records there are.
+pub(super) fn count(parts: &[Part]) -> usize {
+    parts.iter().map(|(_, records)| records.len()).sum()
+}
+
+fn put_batches(
+    producer: Option<ProducerEpoch>,
+    mut rest: &[CoordinatorRecord],
+    bytes: &mut Vec<u8>,
+) -> Result<(), BuildError> {
     while !rest.is_empty() {
         let mut builder = BatchBuilder::new(0);
+        if let Some(ProducerEpoch { id, epoch }) = producer {
+            builder = builder.producer(id, epoch, -1).transactional(true);
+        }
         let mut taken = 0;
         while taken < rest.len() && builder.uncompressed_len() < BATCH_BYTES {
             builder.push(NewRecord {
@@ -72,9 +97,7 @@ pub(super) fn encode(of: Of, records: &[CoordinatorRecord]) -> Result<Vec<u8>, B
         bytes.put_slice(&builder.build()?);
         rest = &rest[taken..];
     }
-    let crc = crc_fast::crc32_iscsi(&bytes);
-    bytes.put_u32(crc);
-    Ok(bytes)
+    Ok(())
 }
 
 /// Reads a snapshot; the error says what is wrong with it.
@@ -131,7 +154,7 @@ mod tests {
     fn a_snapshot_reads_as_it_was_written() {
         for count in [0, 1, 1000] {
             let written = some(count);
-            let read = decode(encode(OF, &written).unwrap().into()).unwrap();
+            let read = decode(encode(OF, &[(None, written.clone())]).unwrap().into()).unwrap();
             assert_eq!((read.of, read.records), (OF, count as u64));
             let mut found = Vec::new();
             for batch in split(read.batches) {
@@ -147,7 +170,7 @@ mod tests {
 
     #[test]
     fn no_flipped_bit_and_no_missing_byte_goes_unnoticed() {
-        let whole = encode(OF, &some(2)).unwrap();
+        let whole = encode(OF, &[(None, some(2))]).unwrap();
         for at in 0..whole.len() {
             for bit in 0..8 {
                 let mut bytes = whole.clone();
@@ -161,8 +184,8 @@ mod tests {
 
     #[test]
     fn another_version_is_named_and_not_taken_for_damage() {
-        let mut bytes = encode(OF, &some(2)).unwrap();
-        bytes[9] = 2;
-        assert!(decode(bytes.into()).unwrap_err().contains("version 2"));
+        let mut bytes = encode(OF, &[(None, some(2))]).unwrap();
+        bytes[9] = 9;
+        assert!(decode(bytes.into()).unwrap_err().contains("version 9"));
     }
 }

@@ -5,10 +5,11 @@ use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use catchword_coordinator::TimerKey;
+use catchword_coordinator::{Effect, GroupShard, TimerKey};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::machine::Outside;
 use super::shard::Shard;
 use crate::clock;
 
@@ -20,6 +21,16 @@ pub(crate) struct Timers {
     /// The earliest timer changed.
     changed: Notify,
     shards: RwLock<Arc<Vec<Arc<Shard>>>>,
+}
+
+impl Outside<GroupShard> for Timers {
+    fn perform(&self, shard: usize, effect: Effect) {
+        match effect {
+            Effect::SetTimer { key, at_ms } => self.set(shard, key, at_ms),
+            // A timer that fires for nothing does no harm; an answer is the shard's to give.
+            Effect::CancelTimer { .. } | Effect::Reply { .. } => {}
+        }
+    }
 }
 
 impl Timers {

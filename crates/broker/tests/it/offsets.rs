@@ -12,8 +12,8 @@ use catchword_wire::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
 use catchword_wire::messages::{
-    DeleteGroupsRequest, DeleteTopicsRequest, FindCoordinatorRequest, MetadataRequest,
-    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+    DeleteGroupsRequest, DeleteTopicsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest,
 };
 use catchword_wire::records::{OffsetCommitKey, OffsetCommitValue};
 use catchword_wire::{Decoder, ErrorCode, Message, Str, Uuid};
@@ -362,23 +362,6 @@ fn g9_before_the_coordinator_was_asked_for_it_is_not_here() {
     );
     client.find_coordinator();
     assert_eq!(commit(&mut client, "g", "t", &[(0, 1)]), [(0, 0)]);
-}
-
-#[test]
-fn coordinators_that_are_not_served_are_refused_in_words() {
-    let broker = TestBroker::start();
-    let request = FindCoordinatorRequest {
-        key_type: 1,
-        coordinator_keys: vec!["tx".into()],
-        ..Default::default()
-    };
-    let answer = broker.client().call(&request, 4).coordinators[0].clone();
-    assert_ne!(answer.error_code, 0);
-    assert!(
-        answer
-            .error_message
-            .is_some_and(|m| m.contains("transactions"))
-    );
 }
 
 #[test]

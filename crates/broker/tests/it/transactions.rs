@@ -7,9 +7,11 @@ use catchword_log::{
 use catchword_wire::batch::{Batch, BatchBuilder, NewRecord};
 use catchword_wire::messages::describe_producers_request::TopicRequest;
 use catchword_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use catchword_wire::messages::{DescribeProducersRequest, FetchRequest, ListOffsetsRequest};
+use catchword_wire::messages::{
+    DescribeProducersRequest, FetchRequest, ListOffsetsRequest, ProduceRequest,
+};
 
-use crate::harness::{TestBroker, fetch_request, records_of};
+use crate::harness::{TestBroker, fetch_request, produce_request, records_of};
 
 fn transactional(id: i64, value: &str) -> Batch {
     let mut builder = BatchBuilder::new(0).producer(id, 0, 0).transactional(true);
@@ -138,9 +140,23 @@ fn the_producer_of_an_open_transaction_is_described_and_may_go_on() {
 
     let mut next = BatchBuilder::new(0).producer(9, 0, 1).transactional(true);
     next.push(NewRecord::default()).unwrap();
-    let went_on = client.produce_batch("t", next.build().unwrap(), -1);
+    let mut produce = |batch| {
+        let request = ProduceRequest {
+            transactional_id: Some("x".into()),
+            ..produce_request("t", batch, -1)
+        };
+        let response = client.call(&request, 9);
+        response.responses[0].partition_responses[0].clone()
+    };
+    let went_on = produce(next.build().unwrap());
     assert_eq!((went_on.error_code, went_on.base_offset), (0, 5));
     let unknown = transactional(10, "x").bytes;
+    // Its coordinator, of which there is none yet, cannot be asked: Kafka's producers try again at this.
+    let refused = produce(unknown.clone());
+    assert_eq!(refused.error_code, 19, "NOT_ENOUGH_REPLICAS");
     let refused = client.produce_batch("t", unknown, -1);
-    assert_eq!(refused.error_code, 48, "INVALID_TXN_STATE");
+    assert_eq!(
+        refused.error_code, 53,
+        "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"
+    );
 }

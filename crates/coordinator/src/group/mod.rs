@@ -117,6 +117,22 @@ impl Group {
         }
     }
 
+    /// T3: whether offsets may be committed as part of a transaction. A caller that names a member must be it.
+    pub(crate) fn accept_commit_in_transaction(
+        &self,
+        member_id: &str,
+        instance_id: Option<&Str>,
+        generation: i32,
+    ) -> Result<(), ErrorCode> {
+        match &self.kind {
+            GroupKind::Simple if generation < 0 => Ok(()),
+            GroupKind::Simple => Err(ErrorCode::UnknownMemberId),
+            GroupKind::Classic(classic) => {
+                classic.accept_commit_in_transaction(member_id, instance_id, generation)
+            }
+        }
+    }
+
     /// Whether offsets may be deleted one by one.
     pub(crate) fn accept_offset_delete(&self) -> Result<(), ErrorCode> {
         self.kind

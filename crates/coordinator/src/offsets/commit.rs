@@ -76,7 +76,7 @@ pub(crate) fn commit(
 }
 
 /// Kafka counts Java's characters, which are UTF-16 code units. A text has no more of them than bytes.
-fn metadata_fits(metadata: &Option<Str>, max: usize) -> bool {
+pub(crate) fn metadata_fits(metadata: &Option<Str>, max: usize) -> bool {
     let Some(metadata) = metadata else {
         return true;
     };

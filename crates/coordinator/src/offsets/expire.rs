@@ -26,6 +26,7 @@ pub(crate) fn expire(
     offsets: &mut Offsets,
     expiry: Expiry,
     is_subscribed: impl Fn(&str) -> bool,
+    is_pending: impl Fn(&str, i32) -> bool,
     (now_ms, retention_ms): (i64, i64),
     headers: &Headers,
     out: &mut Output,
@@ -48,6 +49,8 @@ pub(crate) fn expire(
             .filter(|(_, bookmark)| is_expired(bookmark))
             .peekable();
         if due.peek().is_some() && !is_subscribed(topic) {
+            // T5: a transaction is about to move it.
+            let due = due.filter(|(partition, _)| !is_pending(topic, *partition));
             expired.extend(due.map(|(partition, _)| (topic.clone(), *partition)));
         }
     }

@@ -8,8 +8,9 @@ use catchword_wire::messages::offset_fetch_request::{
 use catchword_wire::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
 };
-use catchword_wire::{Str, Uuid};
+use catchword_wire::{ErrorCode, Str, Uuid};
 
+use super::pending::Pending;
 use super::{Bookmark, Offsets, find};
 
 /// The bookmarks asked for; all of them where the topics are null. `None` for a group that does not exist.
@@ -78,6 +79,23 @@ fn found(partition: i32, bookmark: &Bookmark) -> OffsetFetchResponsePartitions {
         committed_leader_epoch: bookmark.leader_epoch,
         metadata: Some(bookmark.metadata().clone()),
         error_code: 0,
+    }
+}
+
+/// T4: offsets that an open transaction may still move are not told to whoever wants to go on from them.
+pub(crate) fn hide_unstable(found: &mut OffsetFetchResponseGroup, pending: &Pending) {
+    if pending.is_empty() {
+        return;
+    }
+    for topic in &mut found.topics {
+        for partition in &mut topic.partitions {
+            if pending.has(&found.group_id, &topic.name, partition.partition_index) {
+                *partition = OffsetFetchResponsePartitions {
+                    error_code: ErrorCode::UnstableOffsetCommit.code(),
+                    ..missing(partition.partition_index)
+                };
+            }
+        }
     }
 }
 

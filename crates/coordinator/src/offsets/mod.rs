@@ -8,14 +8,15 @@ mod delete;
 mod expire;
 mod fetch;
 pub(crate) mod history;
+pub(crate) mod pending;
 
 use catchword_wire::records::OffsetCommitValue;
 use catchword_wire::{Str, Uuid};
 
-pub(crate) use commit::{commit, refused_commit};
+pub(crate) use commit::{commit, metadata_fits, refused_commit};
 pub(crate) use delete::{delete_all, delete_offsets, delete_topic};
 pub(crate) use expire::{Expiry, expire};
-pub(crate) use fetch::fetch;
+pub(crate) use fetch::{fetch, hide_unstable};
 
 /// The place in one partition from which a group will read on.
 #[derive(Debug, Clone, PartialEq, Eq)]

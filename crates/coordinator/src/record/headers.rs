@@ -29,6 +29,8 @@ pub enum Cause {
     /// Someone committed who is not a member, while the group was empty: an administrator's reset, or a consumer that
     /// assigns itself its partitions. The protocol does not tell the two apart; the client id often does.
     Standalone,
+    /// A commit that was part of a transaction, which was committed (TxnOffsetCommit).
+    Transaction,
     /// An administrator deleted offsets of the group (OffsetDelete).
     OffsetDelete,
     /// An administrator deleted the group.
@@ -47,6 +49,7 @@ impl Cause {
         match self {
             Cause::Commit => "commit",
             Cause::Standalone => "standalone",
+            Cause::Transaction => "transaction",
             Cause::OffsetDelete => "offset-delete",
             Cause::GroupDelete => "group-delete",
             Cause::Expire => "expire",

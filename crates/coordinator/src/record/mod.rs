@@ -46,6 +46,14 @@ pub enum ReplayError {
         #[source]
         cause: DecodeError,
     },
+    /// A transaction in a state that is not known.
+    #[error("transaction {transactional_id} is in the unknown state {status}")]
+    UnknownStatus {
+        /// Whose transaction.
+        transactional_id: Str,
+        /// The number of the state.
+        status: i8,
+    },
     /// A group with members whose record names no protocol.
     #[error("group {0} has members but no protocol")]
     NoProtocol(Str),
@@ -100,11 +108,14 @@ pub(crate) fn is_offset_key(key: &[u8]) -> bool {
     )
 }
 
-fn decoder(bytes: &[u8]) -> Decoder {
+pub(crate) fn decoder(bytes: &[u8]) -> Decoder {
     Decoder::new(Bytes::copy_from_slice(bytes))
 }
 
-fn versioned<M: catchword_wire::Message>(key_type: i16, value: &[u8]) -> Result<M, ReplayError> {
+pub(crate) fn versioned<M: catchword_wire::Message>(
+    key_type: i16,
+    value: &[u8],
+) -> Result<M, ReplayError> {
     let mut fields = decoder(value);
     let decoded = fields
         .i16()

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
-use crate::effect::{CoordinatorRecord, Headers, Output};
+use crate::effect::{CoordinatorRecord, Headers, Output, ProducerEpoch};
 use crate::group::{ClassicGroup, Group, GroupKind, Scope};
 use crate::offsets::Bookmark;
 use crate::record::{self, Record, ReplayError, quick};
@@ -27,6 +27,10 @@ impl GroupShard {
         {
             let group = self.group_or_new(key.group_id);
             group.offsets.put(key.topic, key.partition, bookmark);
+            if !self.pending.is_empty() {
+                let key = (Str::copy(key.group_id), Str::copy(key.topic), key.partition);
+                self.pending.overtake(&key);
+            }
             return Ok(());
         }
         match record::decode(key, value)? {
@@ -41,6 +45,7 @@ impl GroupShard {
                 group
                     .offsets
                     .put(&topic, partition, Bookmark::from_record(value));
+                self.pending.overtake(&(group_id, topic, partition));
             }
             Record::Offset {
                 group_id,
@@ -51,6 +56,7 @@ impl GroupShard {
                 if let Some(group) = self.groups.get_mut(&group_id) {
                     group.offsets.remove(&topic, partition);
                 }
+                self.pending.forget(&(group_id, topic, partition));
             }
             Record::Group {
                 group_id,
@@ -66,7 +72,8 @@ impl GroupShard {
                 value: None,
             } => {
                 // Tombstones of its offsets, if it had any, stand before or after this one.
-                let keeps = |group: &Group| !group.offsets.is_empty();
+                let waits = self.pending.has_group(&group_id);
+                let keeps = |group: &Group| waits || !group.offsets.is_empty();
                 match self.groups.get_mut(&group_id) {
                     Some(group) if keeps(group) => group.kind = GroupKind::Simple,
                     _ => drop(self.groups.remove(&group_id)),
@@ -76,14 +83,28 @@ impl GroupShard {
         Ok(())
     }
 
-    fn group_or_new(&mut self, group_id: &str) -> &mut Group {
-        if !self.groups.contains_key(group_id) {
-            let group = Group::new(group_id);
-            self.groups.insert(group.id.clone(), group);
+    /// Applies a record that is part of a producer's transaction, on load: it counts when the transaction is committed.
+    ///
+    /// # Errors
+    /// As [`replay`](GroupShard::replay) has.
+    pub fn replay_in_transaction(
+        &mut self,
+        producer: ProducerEpoch,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), ReplayError> {
+        // Nothing but offsets is written in transactions.
+        if let Record::Offset {
+            group_id,
+            topic,
+            partition,
+            value: Some(value),
+        } = record::decode(key, value)?
+        {
+            let key = (group_id.detached(), topic.detached(), partition);
+            self.put_pending(producer, key, Bookmark::from_record(value));
         }
-        self.groups
-            .get_mut(group_id)
-            .expect("it was inserted above")
+        Ok(())
     }
 
     /// The log has been read to its end: members found in it are given a session from now on.

@@ -6,18 +6,21 @@
 mod log;
 mod members;
 mod offsets;
+mod transactions;
 
 use std::collections::BTreeMap;
 
-use catchword_wire::Str;
 use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
+use catchword_wire::{ErrorCode, Str};
 
 use crate::config::GroupConfig;
 use crate::effect::{Call, Context, Output, Reply, ReplyTo};
 use crate::group::{Group, Scope, describe_unknown, passes};
 use crate::ids::IdSource;
-use crate::offsets::fetch;
+use crate::offsets::pending::Pending;
+use crate::offsets::{fetch, hide_unstable};
 use crate::timer::TimerKey;
+pub(crate) use transactions::refused_txn_commit;
 
 /// The state of one partition of `__consumer_offsets`.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct GroupShard {
     config: GroupConfig,
     ids: IdSource,
     groups: BTreeMap<Str, Group>,
+    /// Offsets of transactions that have not ended.
+    pending: Pending,
 }
 
 impl GroupShard {
@@ -34,6 +39,7 @@ impl GroupShard {
             config,
             ids: IdSource::new(seed),
             groups: BTreeMap::new(),
+            pending: Pending::default(),
         }
     }
 
@@ -56,10 +62,21 @@ impl GroupShard {
             }
             Call::OffsetFetch(call) => {
                 let group = self.groups.get(&call.group.group_id);
-                Reply::OffsetFetch(fetch(group.map(|g| &g.offsets), call.group))
+                let mut found = fetch(group.map(|g| &g.offsets), call.group);
+                if call.require_stable {
+                    hide_unstable(&mut found, &self.pending);
+                }
+                Reply::OffsetFetch(found)
             }
             Call::OffsetDelete(request) => {
                 Reply::OffsetDelete(self.delete_offsets(ctx, request, out))
+            }
+            Call::TxnOffsetCommit(call) => {
+                Reply::TxnOffsetCommit(self.commit_in_transaction(ctx, call, out))
+            }
+            Call::EndTransaction(marker) => {
+                self.end_transaction(marker, out);
+                Reply::EndTransaction(ErrorCode::None)
             }
             Call::DescribeGroup(group_id) => {
                 Reply::DescribeGroup(match self.groups.get(&group_id) {

@@ -19,6 +19,27 @@ impl GroupShard {
         request: OffsetCommitRequest,
         out: &mut Output,
     ) -> OffsetCommitResponse {
+        // Few shards have any, so that a commit does not ask by key.
+        let overtakes = !self.pending.is_empty();
+        let group_id = request.group_id.clone();
+        let response = self.commit_unless_refused(ctx, request, out);
+        if overtakes {
+            let topics = response.topics.iter();
+            let committed = topics.flat_map(|topic| {
+                let partitions = topic.partitions.iter().filter(|p| p.error_code == 0);
+                partitions.map(|p| (topic.name.clone(), p.partition_index))
+            });
+            self.overtake_pending(&group_id, &committed.collect::<Vec<_>>());
+        }
+        response
+    }
+
+    fn commit_unless_refused(
+        &mut self,
+        ctx: &Context<'_>,
+        request: OffsetCommitRequest,
+        out: &mut Output,
+    ) -> OffsetCommitResponse {
         let mut cause = Cause::Commit;
         if let Some(group) = self.groups.get_mut(&request.group_id) {
             let mut scope = Scope {
@@ -79,7 +100,18 @@ impl GroupShard {
         let headers = by(Cause::OffsetDelete, ctx.client, &Str::EMPTY);
         let Group { kind, offsets, .. } = group;
         let is_subscribed = |topic: &str| kind.is_subscribed_to(topic);
-        offsets::delete_offsets(offsets, request, is_subscribed, &headers, out)
+        let pending = self.pending.of_group(&request.group_id);
+        let pending = pending.filter(|(_, topic, partition)| {
+            let mut topics = request.topics.iter().filter(|asked| asked.name == *topic);
+            topics.any(|asked| {
+                let mut partitions = asked.partitions.iter();
+                partitions.any(|p| p.partition_index == *partition)
+            }) && !is_subscribed(topic)
+        });
+        let pending: Vec<_> = pending.cloned().collect();
+        let response = offsets::delete_offsets(offsets, request, is_subscribed, &headers, out);
+        self.forget_pending(pending, &headers, out);
+        response
     }
 
     pub(super) fn delete_group(
@@ -105,6 +137,8 @@ impl GroupShard {
             return;
         };
         offsets::delete_all(&group.id, &mut group.offsets, headers, out);
+        let pending = self.pending.of_group(group_id).cloned().collect();
+        self.forget_pending(pending, headers, out);
         if let Some(classic) = group.classic_mut() {
             classic.cancel_timers(out);
         }
@@ -123,9 +157,19 @@ impl GroupShard {
                 id, kind, offsets, ..
             } = &mut *group;
             let is_subscribed = |topic: &str| kind.is_subscribed_to(topic);
-            let nothing_left =
-                offsets::expire(id, offsets, expiry, is_subscribed, times, &headers, out);
-            if nothing_left && group.is_vacant() {
+            let pending = &self.pending;
+            let is_pending = |topic: &str, partition| pending.has(id, topic, partition);
+            let nothing_left = offsets::expire(
+                id,
+                offsets,
+                expiry,
+                is_subscribed,
+                is_pending,
+                times,
+                &headers,
+                out,
+            );
+            if nothing_left && group.is_vacant() && !pending.has_group(&group.id) {
                 gone.push(group.id.clone());
             }
         }
@@ -142,5 +186,15 @@ impl GroupShard {
                 offsets::delete_topic(&group.id, &mut group.offsets, topic, &headers, out);
             }
         }
+        let all = self.pending.in_order(false).into_iter();
+        let all = all.chain(self.pending.in_order(true));
+        let gone = all.filter(|((_, topic, _), waiting)| {
+            let id = waiting.bookmark.topic_id;
+            topics
+                .iter()
+                .any(|(name, deleted)| name == topic && (id.is_zero() || id == *deleted))
+        });
+        let gone = gone.map(|(key, _)| key.clone()).collect();
+        self.forget_pending(gone, &headers, out);
     }
 }

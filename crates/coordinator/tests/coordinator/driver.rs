@@ -298,6 +298,8 @@ pub(crate) fn error_of(reply: &Reply) -> ErrorCode {
             Some(topic) => topic.partitions[0].error_code,
             None => response.error_code,
         },
+        Reply::TxnOffsetCommit(response) => response.topics[0].partitions[0].error_code,
+        Reply::EndTransaction(error) => error.code(),
         Reply::DescribeGroup(response) => response.error_code,
         Reply::ListGroups(_) => 0,
         Reply::DeleteGroup(response) => response.error_code,

@@ -13,4 +13,5 @@ mod history;
 mod nonsense;
 mod promises;
 mod sim;
+mod transactions;
 mod transcript;

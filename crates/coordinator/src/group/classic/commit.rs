@@ -1,7 +1,7 @@
 //! Who may commit offsets of a classic group, and who may delete them.
 
-use catchword_wire::ErrorCode;
 use catchword_wire::messages::OffsetCommitRequest;
+use catchword_wire::{ErrorCode, Str};
 
 use super::ClassicGroup;
 use crate::group::Scope;
@@ -36,6 +36,24 @@ impl ClassicGroup {
                 Ok(())
             }
             ClassicState::Empty => unreachable!("an empty group has no members to be valid"),
+        }
+    }
+
+    /// T3: a member that is named must be one of the present generation; the group may be doing what it will.
+    pub(crate) fn accept_commit_in_transaction(
+        &self,
+        member_id: &str,
+        instance_id: Option<&Str>,
+        generation: i32,
+    ) -> Result<(), ErrorCode> {
+        let names_nobody = generation < 0 && member_id.is_empty() && instance_id.is_none();
+        if names_nobody || (generation < 0 && self.state == ClassicState::Empty) {
+            return Ok(());
+        }
+        self.validate(member_id, instance_id)?;
+        match generation == self.generation {
+            true => Ok(()),
+            false => Err(ErrorCode::IllegalGeneration),
         }
     }
 

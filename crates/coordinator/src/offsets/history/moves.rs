@@ -57,6 +57,7 @@ impl Seen {
         let cause = match header(CAUSE) {
             None => Why::ReadingOn,
             Some(cause) if cause == Cause::Commit.name().as_bytes() => Why::ReadingOn,
+            Some(cause) if cause == Cause::Transaction.name().as_bytes() => Why::ReadingOn,
             Some(cause) if cause == Cause::Standalone.name().as_bytes() => Why::Standalone,
             Some(_) => Why::Meant,
         };

@@ -1,6 +1,6 @@
 //! One test for each promise about groups and offsets; the name begins with the promise's line.
 //!
-//! S: records, C: commits, F: fetches, D: deletion and expiry, G: classic groups.
+//! S: records, C: commits, F: fetches, D: deletion and expiry, G: classic groups, T: transactions.
 
 mod commits;
 mod deletion;
@@ -9,3 +9,4 @@ mod fetches;
 mod groups;
 mod rebalances;
 mod static_members;
+mod transactions;

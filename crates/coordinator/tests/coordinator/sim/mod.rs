@@ -14,7 +14,7 @@
 mod broker;
 mod checker;
 mod member;
-mod rng;
+pub(crate) mod rng;
 mod world;
 
 use std::panic::catch_unwind;

@@ -161,6 +161,7 @@ fn show_reply(reply: &Reply, shown: &Shown) -> String {
         }
         Reply::SyncGroup(r) if failed => error(r.error_code),
         Reply::SyncGroup(r) => format!("assigned {:?}", text(&r.assignment)),
+        Reply::TxnOffsetCommit(_) | Reply::EndTransaction(_) => error(error_of(reply).code()),
         Reply::Heartbeat(r) => error(r.error_code),
         Reply::LeaveGroup(r) => {
             let all: Vec<String> = r.members.iter().map(|m| error(m.error_code)).collect();

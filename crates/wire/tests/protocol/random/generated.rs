@@ -2545,6 +2545,395 @@ mod list_config_resources_response {
         }
     }
 }
+mod add_partitions_to_txn_request {
+    use super::*;
+    use catchword_wire::messages::add_partitions_to_txn_request::*;
+    impl Random for AddPartitionsToTxnRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            if version >= 4 {
+                m.transactions = g.array(|g| AddPartitionsToTxnTransaction::random(g, version));
+            }
+            if version <= 3 {
+                m.v3_and_below_transactional_id = g.string();
+            }
+            if version <= 3 {
+                m.v3_and_below_producer_id = g.i64();
+            }
+            if version <= 3 {
+                m.v3_and_below_producer_epoch = g.i16();
+            }
+            if version <= 3 {
+                m.v3_and_below_topics = g.array(|g| AddPartitionsToTxnTopic::random(g, version));
+            }
+            m
+        }
+    }
+    impl Random for AddPartitionsToTxnTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+    impl Random for AddPartitionsToTxnTransaction {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            if version >= 4 {
+                m.transactional_id = g.string();
+            }
+            if version >= 4 {
+                m.producer_id = g.i64();
+            }
+            if version >= 4 {
+                m.producer_epoch = g.i16();
+            }
+            if version >= 4 {
+                m.verify_only = g.bool();
+            }
+            if version >= 4 {
+                m.topics = g.array(|g| AddPartitionsToTxnTopic::random(g, version));
+            }
+            m
+        }
+    }
+}
+mod add_partitions_to_txn_response {
+    use super::*;
+    use catchword_wire::messages::add_partitions_to_txn_response::*;
+    impl Random for AddPartitionsToTxnPartitionResult {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.partition_error_code = g.i16();
+            m
+        }
+    }
+    impl Random for AddPartitionsToTxnResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            if version >= 4 {
+                m.error_code = g.i16();
+            }
+            if version >= 4 {
+                m.results_by_transaction =
+                    g.array(|g| AddPartitionsToTxnResult::random(g, version));
+            }
+            if version <= 3 {
+                m.results_by_topic_v3_and_below =
+                    g.array(|g| AddPartitionsToTxnTopicResult::random(g, version));
+            }
+            m
+        }
+    }
+    impl Random for AddPartitionsToTxnResult {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            if version >= 4 {
+                m.transactional_id = g.string();
+            }
+            if version >= 4 {
+                m.topic_results = g.array(|g| AddPartitionsToTxnTopicResult::random(g, version));
+            }
+            m
+        }
+    }
+    impl Random for AddPartitionsToTxnTopicResult {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.results_by_partition =
+                g.array(|g| AddPartitionsToTxnPartitionResult::random(g, version));
+            m
+        }
+    }
+}
+mod add_offsets_to_txn_request {
+    use super::*;
+    use catchword_wire::messages::add_offsets_to_txn_request::*;
+    impl Random for AddOffsetsToTxnRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.transactional_id = g.string();
+            m.producer_id = g.i64();
+            m.producer_epoch = g.i16();
+            m.group_id = g.string();
+            m
+        }
+    }
+}
+mod add_offsets_to_txn_response {
+    use super::*;
+    use catchword_wire::messages::add_offsets_to_txn_response::*;
+    impl Random for AddOffsetsToTxnResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m
+        }
+    }
+}
+mod end_txn_request {
+    use super::*;
+    use catchword_wire::messages::end_txn_request::*;
+    impl Random for EndTxnRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.transactional_id = g.string();
+            m.producer_id = g.i64();
+            m.producer_epoch = g.i16();
+            m.committed = g.bool();
+            m
+        }
+    }
+}
+mod end_txn_response {
+    use super::*;
+    use catchword_wire::messages::end_txn_response::*;
+    impl Random for EndTxnResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            if version >= 5 {
+                m.producer_id = g.i64();
+            }
+            if version >= 5 {
+                m.producer_epoch = g.i16();
+            }
+            m
+        }
+    }
+}
+mod write_txn_markers_request {
+    use super::*;
+    use catchword_wire::messages::write_txn_markers_request::*;
+    impl Random for WritableTxnMarker {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.producer_id = g.i64();
+            m.producer_epoch = g.i16();
+            m.transaction_result = g.bool();
+            m.topics = g.array(|g| WritableTxnMarkerTopic::random(g, version));
+            m.coordinator_epoch = g.i32();
+            if version >= 2 {
+                m.transaction_version = g.i8();
+            }
+            m
+        }
+    }
+    impl Random for WritableTxnMarkerTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partition_indexes = g.array(|g| g.i32());
+            m
+        }
+    }
+    impl Random for WriteTxnMarkersRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.markers = g.array(|g| WritableTxnMarker::random(g, version));
+            m
+        }
+    }
+}
+mod write_txn_markers_response {
+    use super::*;
+    use catchword_wire::messages::write_txn_markers_response::*;
+    impl Random for WritableTxnMarkerPartitionResult {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.error_code = g.i16();
+            m
+        }
+    }
+    impl Random for WritableTxnMarkerResult {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.producer_id = g.i64();
+            m.topics = g.array(|g| WritableTxnMarkerTopicResult::random(g, version));
+            m
+        }
+    }
+    impl Random for WritableTxnMarkerTopicResult {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partitions = g.array(|g| WritableTxnMarkerPartitionResult::random(g, version));
+            m
+        }
+    }
+    impl Random for WriteTxnMarkersResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.markers = g.array(|g| WritableTxnMarkerResult::random(g, version));
+            m
+        }
+    }
+}
+mod txn_offset_commit_request {
+    use super::*;
+    use catchword_wire::messages::txn_offset_commit_request::*;
+    impl Random for TxnOffsetCommitRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.transactional_id = g.string();
+            m.group_id = g.string();
+            m.producer_id = g.i64();
+            m.producer_epoch = g.i16();
+            if version >= 3 {
+                m.generation_id = g.i32();
+            }
+            if version >= 3 {
+                m.member_id = g.string();
+            }
+            if version >= 3 {
+                m.group_instance_id = g.nullable(version >= 3, |g| g.string());
+            }
+            m.topics = g.array(|g| TxnOffsetCommitRequestTopic::random(g, version));
+            m
+        }
+    }
+    impl Random for TxnOffsetCommitRequestPartition {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.committed_offset = g.i64();
+            if version >= 2 {
+                m.committed_leader_epoch = g.i32();
+            }
+            m.committed_metadata = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for TxnOffsetCommitRequestTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partitions = g.array(|g| TxnOffsetCommitRequestPartition::random(g, version));
+            m
+        }
+    }
+}
+mod txn_offset_commit_response {
+    use super::*;
+    use catchword_wire::messages::txn_offset_commit_response::*;
+    impl Random for TxnOffsetCommitResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.topics = g.array(|g| TxnOffsetCommitResponseTopic::random(g, version));
+            m
+        }
+    }
+    impl Random for TxnOffsetCommitResponsePartition {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.error_code = g.i16();
+            m
+        }
+    }
+    impl Random for TxnOffsetCommitResponseTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partitions = g.array(|g| TxnOffsetCommitResponsePartition::random(g, version));
+            m
+        }
+    }
+}
+mod describe_transactions_request {
+    use super::*;
+    use catchword_wire::messages::describe_transactions_request::*;
+    impl Random for DescribeTransactionsRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.transactional_ids = g.array(|g| g.string());
+            m
+        }
+    }
+}
+mod describe_transactions_response {
+    use super::*;
+    use catchword_wire::messages::describe_transactions_response::*;
+    impl Random for DescribeTransactionsResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.transaction_states = g.array(|g| TransactionState::random(g, version));
+            m
+        }
+    }
+    impl Random for TopicData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+    impl Random for TransactionState {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.error_code = g.i16();
+            m.transactional_id = g.string();
+            m.transaction_state = g.string();
+            m.transaction_timeout_ms = g.i32();
+            m.transaction_start_time_ms = g.i64();
+            m.producer_id = g.i64();
+            m.producer_epoch = g.i16();
+            m.topics = g.array(|g| TopicData::random(g, version));
+            m
+        }
+    }
+}
+mod list_transactions_request {
+    use super::*;
+    use catchword_wire::messages::list_transactions_request::*;
+    impl Random for ListTransactionsRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.state_filters = g.array(|g| g.string());
+            m.producer_id_filters = g.array(|g| g.i64());
+            if version >= 1 {
+                m.duration_filter = g.i64();
+            }
+            if version >= 2 {
+                m.transactional_id_pattern = g.nullable(version >= 2, |g| g.string());
+            }
+            m
+        }
+    }
+}
+mod list_transactions_response {
+    use super::*;
+    use catchword_wire::messages::list_transactions_response::*;
+    impl Random for ListTransactionsResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.unknown_state_filters = g.array(|g| g.string());
+            m.transaction_states = g.array(|g| TransactionState::random(g, version));
+            m
+        }
+    }
+    impl Random for TransactionState {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.transactional_id = g.string();
+            m.producer_id = g.i64();
+            m.transaction_state = g.string();
+            m
+        }
+    }
+}
 mod request_header {
     use super::*;
     use catchword_wire::messages::request_header::*;

@@ -6,6 +6,10 @@
 macro_rules! all_messages {
     ($call:ident) => {
         $call! {
+            AddOffsetsToTxnRequest,
+            AddOffsetsToTxnResponse,
+            AddPartitionsToTxnRequest,
+            AddPartitionsToTxnResponse,
             AlterClientQuotasRequest,
             AlterClientQuotasResponse,
             AlterConfigsRequest,
@@ -40,8 +44,12 @@ macro_rules! all_messages {
             DescribeProducersResponse,
             DescribeTopicPartitionsRequest,
             DescribeTopicPartitionsResponse,
+            DescribeTransactionsRequest,
+            DescribeTransactionsResponse,
             ElectLeadersRequest,
             ElectLeadersResponse,
+            EndTxnRequest,
+            EndTxnResponse,
             FetchRequest,
             FetchResponse,
             FindCoordinatorRequest,
@@ -64,6 +72,8 @@ macro_rules! all_messages {
             ListOffsetsResponse,
             ListPartitionReassignmentsRequest,
             ListPartitionReassignmentsResponse,
+            ListTransactionsRequest,
+            ListTransactionsResponse,
             MetadataRequest,
             MetadataResponse,
             OffsetCommitRequest,
@@ -80,8 +90,12 @@ macro_rules! all_messages {
             ResponseHeader,
             SyncGroupRequest,
             SyncGroupResponse,
+            TxnOffsetCommitRequest,
+            TxnOffsetCommitResponse,
             UpdateFeaturesRequest,
-            UpdateFeaturesResponse
+            UpdateFeaturesResponse,
+            WriteTxnMarkersRequest,
+            WriteTxnMarkersResponse
         }
     };
 }

@@ -1,0 +1,149 @@
+//! What a driver needs of a coordinator's state machine: the same for groups and for transactions.
+//!
+//! A machine decides and knows nothing of logs; [`Shard`](super::shard::Shard) makes what it decided durable and then
+//! performs it. What is not an answer to a caller goes to [`Outside`].
+
+use catchword_coordinator::{
+    Call, Context, Effect, GroupConfig, GroupShard, Output, ProducerEpoch, ReplayError, Reply,
+    ReplyTo,
+};
+use catchword_wire::ErrorCode;
+
+/// A pure state machine whose records are those of one partition.
+pub(crate) trait Machine: Sized + Send + 'static {
+    type Config: Clone + Send + Sync;
+    type Call;
+    type Reply: Send + 'static;
+    type Effect: Send;
+    /// What is in it, for the log.
+    const WHAT: &'static str;
+
+    /// A machine without state. `seed` differs from run to run of a broker.
+    fn new(config: &Self::Config, seed: u128) -> Self;
+    /// Applies a record of the log.
+    fn replay(
+        &mut self,
+        timestamp_ms: i64,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), ReplayError>;
+    /// Applies a record that is part of a producer's transaction.
+    fn replay_in_transaction(
+        &mut self,
+        producer: ProducerEpoch,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), ReplayError>;
+    /// Applies the end of a producer's transaction.
+    fn replay_end_of_transaction(&mut self, producer_id: i64, commit: bool);
+    /// The log has been read to its end.
+    fn loaded(&mut self, now_ms: i64, out: &mut Output<Self::Effect>);
+    fn step(
+        &mut self,
+        ctx: &Context<'_>,
+        to: ReplyTo,
+        call: Self::Call,
+        out: &mut Output<Self::Effect>,
+    );
+    /// Answers whoever waits undecided.
+    fn unload(&mut self, error: ErrorCode, out: &mut Output<Self::Effect>);
+    /// How much there is, as the start tells it.
+    fn counts(&self) -> (usize, usize);
+
+    /// The counts in words.
+    fn report(first: usize, second: usize) -> String;
+    fn refuse(call: Self::Call, error: ErrorCode) -> Self::Reply;
+    fn into_error(reply: Self::Reply, error: ErrorCode) -> Self::Reply;
+    /// Whom the effect answers.
+    fn answers(effect: &Self::Effect) -> Option<ReplyTo>;
+    fn task(effect: Self::Effect) -> Task<Self>;
+}
+
+/// An effect, by who performs it.
+pub(crate) enum Task<M: Machine> {
+    Reply { to: ReplyTo, reply: M::Reply },
+    Other(M::Effect),
+}
+
+/// Performs what is not an answer.
+pub(crate) trait Outside<M: Machine>: Send + Sync {
+    /// Must not call the shard back before it returns.
+    fn perform(&self, shard: usize, effect: M::Effect);
+}
+
+impl Machine for GroupShard {
+    type Config = GroupConfig;
+    type Call = Call;
+    type Reply = Reply;
+    type Effect = Effect;
+    const WHAT: &'static str = "groups";
+
+    fn new(config: &GroupConfig, seed: u128) -> GroupShard {
+        GroupShard::new(config.clone(), seed)
+    }
+
+    fn replay(
+        &mut self,
+        timestamp_ms: i64,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), ReplayError> {
+        // Headers tell who moved a bookmark, which is history and not state.
+        GroupShard::replay(self, timestamp_ms, key, value, &[])
+    }
+
+    fn replay_in_transaction(
+        &mut self,
+        producer: ProducerEpoch,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), ReplayError> {
+        GroupShard::replay_in_transaction(self, producer, key, value)
+    }
+
+    fn replay_end_of_transaction(&mut self, producer_id: i64, commit: bool) {
+        GroupShard::replay_end_of_transaction(self, producer_id, commit);
+    }
+
+    fn loaded(&mut self, now_ms: i64, out: &mut Output) {
+        GroupShard::loaded(self, now_ms, out);
+    }
+
+    fn step(&mut self, ctx: &Context<'_>, to: ReplyTo, call: Call, out: &mut Output) {
+        GroupShard::step(self, ctx, to, call, out);
+    }
+
+    fn unload(&mut self, error: ErrorCode, out: &mut Output) {
+        GroupShard::unload(self, error, out);
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        GroupShard::counts(self)
+    }
+
+    fn report(groups: usize, offsets: usize) -> String {
+        format!("{groups} groups with {offsets} committed offsets")
+    }
+
+    fn refuse(call: Call, error: ErrorCode) -> Reply {
+        call.refuse(error)
+    }
+
+    fn into_error(reply: Reply, error: ErrorCode) -> Reply {
+        reply.into_error(error)
+    }
+
+    fn answers(effect: &Effect) -> Option<ReplyTo> {
+        match effect {
+            Effect::Reply { to, .. } => Some(*to),
+            _ => None,
+        }
+    }
+
+    fn task(effect: Effect) -> Task<GroupShard> {
+        match effect {
+            Effect::Reply { to, reply } => Task::Reply { to, reply },
+            other => Task::Other(other),
+        }
+    }
+}
