@@ -63,6 +63,10 @@ pub enum ApiKey {
     DescribeCluster = 60,
     /// `DescribeProducers`, versions 0 to 0.
     DescribeProducers = 61,
+    /// `ConsumerGroupHeartbeat`, versions 0 to 1.
+    ConsumerGroupHeartbeat = 68,
+    /// `ConsumerGroupDescribe`, versions 0 to 1.
+    ConsumerGroupDescribe = 69,
     /// `DescribeTopicPartitions`, versions 0 to 0.
     DescribeTopicPartitions = 75,
 }
@@ -117,6 +121,8 @@ impl ApiKey {
         ApiKey::OffsetDelete,
         ApiKey::DescribeCluster,
         ApiKey::DescribeProducers,
+        ApiKey::ConsumerGroupHeartbeat,
+        ApiKey::ConsumerGroupDescribe,
         ApiKey::DescribeTopicPartitions,
     ];
 
@@ -151,6 +157,8 @@ impl ApiKey {
             47 => ApiKey::OffsetDelete,
             60 => ApiKey::DescribeCluster,
             61 => ApiKey::DescribeProducers,
+            68 => ApiKey::ConsumerGroupHeartbeat,
+            69 => ApiKey::ConsumerGroupDescribe,
             75 => ApiKey::DescribeTopicPartitions,
             _ => return None,
         })
@@ -304,6 +312,16 @@ impl ApiKey {
                 versions: (0, 0),
                 flexible_from: 0,
             },
+            ApiKey::ConsumerGroupHeartbeat => ApiInfo {
+                name: "ConsumerGroupHeartbeat",
+                versions: (0, 1),
+                flexible_from: 0,
+            },
+            ApiKey::ConsumerGroupDescribe => ApiInfo {
+                name: "ConsumerGroupDescribe",
+                versions: (0, 1),
+                flexible_from: 0,
+            },
             ApiKey::DescribeTopicPartitions => ApiInfo {
                 name: "DescribeTopicPartitions",
                 versions: (0, 0),
@@ -424,6 +442,14 @@ impl Request for messages::DescribeClusterRequest {
 impl Request for messages::DescribeProducersRequest {
     const KEY: ApiKey = ApiKey::DescribeProducers;
     type Response = messages::DescribeProducersResponse;
+}
+impl Request for messages::ConsumerGroupHeartbeatRequest {
+    const KEY: ApiKey = ApiKey::ConsumerGroupHeartbeat;
+    type Response = messages::ConsumerGroupHeartbeatResponse;
+}
+impl Request for messages::ConsumerGroupDescribeRequest {
+    const KEY: ApiKey = ApiKey::ConsumerGroupDescribe;
+    type Response = messages::ConsumerGroupDescribeResponse;
 }
 impl Request for messages::DescribeTopicPartitionsRequest {
     const KEY: ApiKey = ApiKey::DescribeTopicPartitions;
