@@ -3,11 +3,17 @@
 use catchword_wire::ErrorCode;
 use catchword_wire::api::ApiKey;
 use catchword_wire::frame;
-use catchword_wire::messages::api_versions_response::ApiVersion;
+use catchword_wire::messages::api_versions_response::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use catchword_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
 use crate::dispatch::{Answer, Call, Refused};
 use crate::outcome::Outcome;
+
+/// The feature by which clients know that the groups of KIP-848 are served. Its level 0 is none of them; who speaks less
+/// than version 4 cannot read a 0 (KAFKA-17492).
+const GROUP_VERSION: &str = "group.version";
 
 pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVersionsResponse> {
     if call.version >= 3 {
@@ -29,7 +35,17 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVer
     }
     Outcome::Now(ApiVersionsResponse {
         api_keys: spoken(),
-        finalized_features_epoch: -1,
+        supported_features: vec![SupportedFeatureKey {
+            name: GROUP_VERSION.into(),
+            min_version: if call.version >= 4 { 0 } else { 1 },
+            max_version: 1,
+        }],
+        finalized_features_epoch: 0,
+        finalized_features: vec![FinalizedFeatureKey {
+            name: GROUP_VERSION.into(),
+            min_version_level: 1,
+            max_version_level: 1,
+        }],
         ..ApiVersionsResponse::default()
     })
 }
