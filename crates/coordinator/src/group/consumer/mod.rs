@@ -24,8 +24,6 @@ mod reconcile;
 mod regex;
 mod subscribe;
 mod target;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
