@@ -223,6 +223,8 @@ fn route(key: ApiKey, run: Run) -> Result<Answer, Refused> {
         ApiKey::TxnOffsetCommit         => run.with(api::txn_offset_commit::handle),
         ApiKey::DescribeTransactions    => run.with(api::describe_transactions::handle),
         ApiKey::ListTransactions        => run.with(api::list_transactions::handle),
+        ApiKey::ConsumerGroupHeartbeat  => run.with(api::consumer_group_heartbeat::handle),
+        ApiKey::ConsumerGroupDescribe   => run.with(api::consumer_group_describe::handle),
         ApiKey::DescribeTopicPartitions => run.with(api::describe_topic_partitions::handle),
         ApiKey::ElectLeaders => run.with(api::elect_leaders::handle),
         ApiKey::AlterPartitionReassignments => run.with(api::alter_partition_reassignments::handle),

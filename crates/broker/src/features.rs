@@ -27,6 +27,13 @@ pub(crate) static FEATURES: &[Feature] = &[
         max: METADATA_4_3,
         level: METADATA_4_3,
     },
+    // Tells clients that the groups of KIP-848 are served.
+    Feature {
+        name: "group.version",
+        min: 0,
+        max: 1,
+        level: 1,
+    },
     // Tells clients that their epoch rises with each end of a transaction (KIP-890).
     Feature {
         name: "transaction.version",

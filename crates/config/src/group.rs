@@ -10,7 +10,7 @@ use crate::error::{ConfigError, nearest};
 use crate::key::{Key, Scope, key_table, same};
 use crate::value::Value;
 
-const LATER: &str = "the protocol it belongs to is not served yet";
+const LATER: &str = "what is set on a group is not heeded yet, the key of the broker is";
 
 key_table! {
     /// Every key that is set on a group.
@@ -20,9 +20,9 @@ key_table! {
     Scope::Group;
 
     consumer_assignment_interval_ms: i32 = Key::int("consumer.assignment.interval.ms", "1000").at_least(0).stands(&[same("group.consumer.assignment.interval.ms")])
-        .doc("How long at least between two assignments of a KIP-848 group, in milliseconds.").accepted(LATER);
+        .doc("How long at least between two assignments of a KIP-848 group, in milliseconds.");
     consumer_heartbeat_interval_ms: i32 = Key::int("consumer.heartbeat.interval.ms", "5000").at_least(1).stands(&[same("group.consumer.heartbeat.interval.ms")])
-        .doc("Heartbeat interval of the group's members, in milliseconds.").accepted(LATER);
+        .doc("Heartbeat interval of the group's members, in milliseconds.");
     share_assignment_interval_ms: i32 = Key::int("share.assignment.interval.ms", "1000").between(0, 15_000)
         .doc("How long at least between two assignments of a share group, in milliseconds.").accepted(LATER);
     share_auto_offset_reset: String = Key::string("share.auto.offset.reset", "latest").not_empty()
@@ -52,7 +52,7 @@ key_table! {
     streams_session_timeout_ms: i32 = Key::int("streams.session.timeout.ms", "45000").between(45_000, 60_000)
         .doc("Session timeout of a streams group's members, in milliseconds.").accepted(LATER);
     consumer_session_timeout_ms: i32 = Key::int("consumer.session.timeout.ms", "45000").at_least(1).stands(&[same("group.consumer.session.timeout.ms")])
-        .doc("Session timeout of the group's members, in milliseconds.").accepted(LATER);
+        .doc("Session timeout of the group's members, in milliseconds.");
 }
 
 impl GroupSettings {

@@ -89,6 +89,10 @@ pub enum ApiKey {
     DescribeTransactions = 65,
     /// `ListTransactions`, versions 0 to 2.
     ListTransactions = 66,
+    /// `ConsumerGroupHeartbeat`, versions 0 to 1.
+    ConsumerGroupHeartbeat = 68,
+    /// `ConsumerGroupDescribe`, versions 0 to 1.
+    ConsumerGroupDescribe = 69,
     /// `ListConfigResources`, versions 0 to 1.
     ListConfigResources = 74,
     /// `DescribeTopicPartitions`, versions 0 to 0.
@@ -158,6 +162,8 @@ impl ApiKey {
         ApiKey::DescribeProducers,
         ApiKey::DescribeTransactions,
         ApiKey::ListTransactions,
+        ApiKey::ConsumerGroupHeartbeat,
+        ApiKey::ConsumerGroupDescribe,
         ApiKey::ListConfigResources,
         ApiKey::DescribeTopicPartitions,
     ];
@@ -206,6 +212,8 @@ impl ApiKey {
             61 => ApiKey::DescribeProducers,
             65 => ApiKey::DescribeTransactions,
             66 => ApiKey::ListTransactions,
+            68 => ApiKey::ConsumerGroupHeartbeat,
+            69 => ApiKey::ConsumerGroupDescribe,
             74 => ApiKey::ListConfigResources,
             75 => ApiKey::DescribeTopicPartitions,
             _ => return None,
@@ -425,6 +433,16 @@ impl ApiKey {
                 versions: (0, 2),
                 flexible_from: 0,
             },
+            ApiKey::ConsumerGroupHeartbeat => ApiInfo {
+                name: "ConsumerGroupHeartbeat",
+                versions: (0, 1),
+                flexible_from: 0,
+            },
+            ApiKey::ConsumerGroupDescribe => ApiInfo {
+                name: "ConsumerGroupDescribe",
+                versions: (0, 1),
+                flexible_from: 0,
+            },
             ApiKey::ListConfigResources => ApiInfo {
                 name: "ListConfigResources",
                 versions: (0, 1),
@@ -602,6 +620,14 @@ impl Request for messages::DescribeTransactionsRequest {
 impl Request for messages::ListTransactionsRequest {
     const KEY: ApiKey = ApiKey::ListTransactions;
     type Response = messages::ListTransactionsResponse;
+}
+impl Request for messages::ConsumerGroupHeartbeatRequest {
+    const KEY: ApiKey = ApiKey::ConsumerGroupHeartbeat;
+    type Response = messages::ConsumerGroupHeartbeatResponse;
+}
+impl Request for messages::ConsumerGroupDescribeRequest {
+    const KEY: ApiKey = ApiKey::ConsumerGroupDescribe;
+    type Response = messages::ConsumerGroupDescribeResponse;
 }
 impl Request for messages::ListConfigResourcesRequest {
     const KEY: ApiKey = ApiKey::ListConfigResources;

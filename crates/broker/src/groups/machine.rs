@@ -9,6 +9,9 @@ use catchword_coordinator::{
 };
 use catchword_wire::ErrorCode;
 
+use super::consumers;
+use crate::broker::Broker;
+
 /// A pure state machine whose records are those of one partition.
 pub(crate) trait Machine: Sized + Send + 'static {
     type Config: Clone + Send + Sync;
@@ -38,6 +41,8 @@ pub(crate) trait Machine: Sized + Send + 'static {
     fn replay_end_of_transaction(&mut self, producer_id: i64, commit: bool);
     /// The log has been read to its end.
     fn loaded(&mut self, now_ms: i64, out: &mut Output<Self::Effect>);
+    /// Takes from the broker what it must know for the call that comes.
+    fn look_around(&mut self, _broker: &Broker, _call: &Self::Call) {}
     fn step(
         &mut self,
         ctx: &Context<'_>,
@@ -107,6 +112,10 @@ impl Machine for GroupShard {
 
     fn loaded(&mut self, now_ms: i64, out: &mut Output) {
         GroupShard::loaded(self, now_ms, out);
+    }
+
+    fn look_around(&mut self, broker: &Broker, call: &Call) {
+        consumers::look_around(self, broker, call);
     }
 
     fn step(&mut self, ctx: &Context<'_>, to: ReplyTo, call: Call, out: &mut Output) {

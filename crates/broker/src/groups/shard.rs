@@ -19,6 +19,7 @@ use tracing::{error, info};
 use super::load::{self, Amount, Loaded};
 use super::machine::{Machine, Outside, Task};
 use super::write::{self, Write};
+use crate::broker::Broker;
 use crate::clock;
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
@@ -204,12 +205,13 @@ impl<M: Machine> Shard<M> {
             client_host: call.client.host.clone(),
             principal: Str::EMPTY,
         };
-        self.ask(&client, call.version, request, guard)
+        self.ask(Some(&call.broker), &client, call.version, request, guard)
     }
 
-    /// Asks the machine on behalf of anybody.
+    /// Asks the machine on behalf of anybody. Without a broker it knows of the topics what it was told before.
     pub(crate) fn ask(
         self: &Arc<Self>,
+        broker: Option<&Broker>,
         client: &Client,
         api_version: i16,
         request: M::Call,
@@ -237,6 +239,9 @@ impl<M: Machine> Shard<M> {
                 client,
                 api_version,
             };
+            if let Some(broker) = broker {
+                active.machine.look_around(broker, &request);
+            }
             active.machine.step(&ctx, to, request, &mut active.out);
             match active.immediate(to) {
                 Some(reply) => (Outcome::Now(Some(reply)), self.settle(active, guard)),

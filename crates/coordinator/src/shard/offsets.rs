@@ -7,7 +7,7 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
 use crate::effect::{Context, Headers, Output};
-use crate::group::{Group, Scope, fits_record};
+use crate::group::{Group, GroupKind, Scope, fits_record};
 use crate::offsets::{self, refused_commit};
 use crate::record;
 use crate::record::headers::{Cause, because, by};
@@ -47,7 +47,7 @@ impl GroupShard {
                 config: &self.config,
                 out,
             };
-            if let Err(error) = group.accept_commit(&request, &mut scope) {
+            if let Err(error) = group.accept_commit(&request, ctx.api_version, &mut scope) {
                 return refused_commit(&request, error);
             }
             if group.is_empty() {
@@ -139,6 +139,9 @@ impl GroupShard {
         offsets::delete_all(&group.id, &mut group.offsets, headers, out);
         let pending = self.pending.of_group(group_id).cloned().collect();
         self.forget_pending(pending, headers, out);
+        if let GroupKind::Consumer(consumer) = &mut group.kind {
+            return consumer.end(headers, out);
+        }
         if let Some(classic) = group.classic_mut() {
             classic.cancel_timers(out);
         }

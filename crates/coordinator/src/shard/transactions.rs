@@ -95,11 +95,17 @@ impl GroupShard {
         if request.group_id.is_empty() || !fits_record(&request.group_id) {
             return Err(ErrorCode::InvalidGroupId);
         }
+        let partitions = request.topics.iter().flat_map(|topic| {
+            let id = self.image.topic(&topic.name).map_or(Uuid::ZERO, |t| t.id);
+            let all = topic.partitions.iter();
+            all.map(move |partition| (id, partition.partition_index))
+        });
         match self.groups.get(&request.group_id) {
             Some(group) => group.accept_commit_in_transaction(
                 &request.member_id,
                 request.group_instance_id.as_ref(),
                 request.generation_id,
+                partitions,
             ),
             None if request.generation_id >= 0 => Err(ErrorCode::IllegalGeneration),
             None => Ok(()),

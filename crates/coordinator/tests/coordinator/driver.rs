@@ -303,6 +303,8 @@ pub(crate) fn error_of(reply: &Reply) -> ErrorCode {
         Reply::DescribeGroup(response) => response.error_code,
         Reply::ListGroups(_) => 0,
         Reply::DeleteGroup(response) => response.error_code,
+        Reply::ConsumerGroupHeartbeat(response) => response.error_code,
+        Reply::ConsumerGroupDescribe(response) => response.error_code,
     };
     ErrorCode::from_code(code)
 }

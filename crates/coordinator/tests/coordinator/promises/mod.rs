@@ -3,6 +3,7 @@
 //! S: records, C: commits, F: fetches, D: deletion and expiry, G: classic groups, T: transactions.
 
 mod commits;
+mod consumer_groups;
 mod deletion;
 mod expiry;
 mod fetches;

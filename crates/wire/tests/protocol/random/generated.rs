@@ -2078,6 +2078,143 @@ mod describe_producers_response {
         }
     }
 }
+mod consumer_group_heartbeat_request {
+    use super::*;
+    use catchword_wire::messages::consumer_group_heartbeat_request::*;
+    impl Random for ConsumerGroupHeartbeatRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m.member_epoch = g.i32();
+            m.instance_id = g.nullable(true, |g| g.string());
+            m.rack_id = g.nullable(true, |g| g.string());
+            m.rebalance_timeout_ms = g.i32();
+            m.subscribed_topic_names = g.nullable(true, |g| g.array(|g| g.string()));
+            if version >= 1 {
+                m.subscribed_topic_regex = g.nullable(version >= 1, |g| g.string());
+            }
+            m.server_assignor = g.nullable(true, |g| g.string());
+            m.topic_partitions =
+                g.nullable(true, |g| g.array(|g| TopicPartitions::random(g, version)));
+            m
+        }
+    }
+    impl Random for TopicPartitions {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod consumer_group_heartbeat_response {
+    use super::*;
+    use catchword_wire::messages::consumer_group_heartbeat_response::*;
+    impl Random for Assignment {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_partitions = g.array(|g| TopicPartitions::random(g, version));
+            m
+        }
+    }
+    impl Random for ConsumerGroupHeartbeatResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.member_id = g.nullable(true, |g| g.string());
+            m.member_epoch = g.i32();
+            m.heartbeat_interval_ms = g.i32();
+            m.assignment = g.nullable(true, |g| Assignment::random(g, version));
+            m
+        }
+    }
+    impl Random for TopicPartitions {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod consumer_group_describe_request {
+    use super::*;
+    use catchword_wire::messages::consumer_group_describe_request::*;
+    impl Random for ConsumerGroupDescribeRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_ids = g.array(|g| g.string());
+            m.include_authorized_operations = g.bool();
+            m
+        }
+    }
+}
+mod consumer_group_describe_response {
+    use super::*;
+    use catchword_wire::messages::consumer_group_describe_response::*;
+    impl Random for Assignment {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_partitions = g.array(|g| TopicPartitions::random(g, version));
+            m
+        }
+    }
+    impl Random for ConsumerGroupDescribeResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.groups = g.array(|g| DescribedGroup::random(g, version));
+            m
+        }
+    }
+    impl Random for DescribedGroup {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.group_id = g.string();
+            m.group_state = g.string();
+            m.group_epoch = g.i32();
+            m.assignment_epoch = g.i32();
+            m.assignor_name = g.string();
+            m.members = g.array(|g| Member::random(g, version));
+            m.authorized_operations = g.i32();
+            m
+        }
+    }
+    impl Random for Member {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.member_id = g.string();
+            m.instance_id = g.nullable(true, |g| g.string());
+            m.rack_id = g.nullable(true, |g| g.string());
+            m.member_epoch = g.i32();
+            m.client_id = g.string();
+            m.client_host = g.string();
+            m.subscribed_topic_names = g.array(|g| g.string());
+            m.subscribed_topic_regex = g.nullable(true, |g| g.string());
+            m.assignment = Assignment::random(g, version);
+            m.target_assignment = Assignment::random(g, version);
+            if version >= 1 {
+                m.member_type = g.i8();
+            }
+            m
+        }
+    }
+    impl Random for TopicPartitions {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.topic_name = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
 mod describe_topic_partitions_request {
     use super::*;
     use catchword_wire::messages::describe_topic_partitions_request::*;
@@ -3116,6 +3253,232 @@ mod group_metadata_value {
             m.session_timeout = g.i32();
             m.subscription = g.bytes();
             m.assignment = g.bytes();
+            m
+        }
+    }
+}
+mod consumer_group_metadata_key {
+    use super::*;
+    use catchword_wire::records::consumer_group_metadata_key::*;
+    impl Random for ConsumerGroupMetadataKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m
+        }
+    }
+}
+mod consumer_group_metadata_value {
+    use super::*;
+    use catchword_wire::records::consumer_group_metadata_value::*;
+    impl Random for ConsumerGroupMetadataValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.epoch = g.i32();
+            m.metadata_hash = g.i64();
+            m
+        }
+    }
+}
+mod consumer_group_partition_metadata_key {
+    use super::*;
+    use catchword_wire::records::consumer_group_partition_metadata_key::*;
+    impl Random for ConsumerGroupPartitionMetadataKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m
+        }
+    }
+}
+mod consumer_group_partition_metadata_value {
+    use super::*;
+    use catchword_wire::records::consumer_group_partition_metadata_value::*;
+    impl Random for ConsumerGroupPartitionMetadataValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topics = g.array(|g| TopicMetadata::random(g, version));
+            m
+        }
+    }
+    impl Random for PartitionMetadata {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition = g.i32();
+            m.racks = g.array(|g| g.string());
+            m
+        }
+    }
+    impl Random for TopicMetadata {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.topic_name = g.string();
+            m.num_partitions = g.i32();
+            m.partition_metadata = g.array(|g| PartitionMetadata::random(g, version));
+            m
+        }
+    }
+}
+mod consumer_group_member_metadata_key {
+    use super::*;
+    use catchword_wire::records::consumer_group_member_metadata_key::*;
+    impl Random for ConsumerGroupMemberMetadataKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m
+        }
+    }
+}
+mod consumer_group_member_metadata_value {
+    use super::*;
+    use catchword_wire::records::consumer_group_member_metadata_value::*;
+    impl Random for ClassicMemberMetadata {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.session_timeout_ms = g.i32();
+            m.supported_protocols = g.array(|g| ClassicProtocol::random(g, version));
+            m
+        }
+    }
+    impl Random for ClassicProtocol {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.metadata = g.bytes();
+            m
+        }
+    }
+    impl Random for ConsumerGroupMemberMetadataValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.instance_id = g.nullable(true, |g| g.string());
+            m.rack_id = g.nullable(true, |g| g.string());
+            m.client_id = g.string();
+            m.client_host = g.string();
+            m.subscribed_topic_names = g.array(|g| g.string());
+            m.subscribed_topic_regex = g.nullable(true, |g| g.string());
+            m.rebalance_timeout_ms = g.i32();
+            m.server_assignor = g.nullable(true, |g| g.string());
+            m.classic_member_metadata =
+                g.nullable(true, |g| ClassicMemberMetadata::random(g, version));
+            m
+        }
+    }
+}
+mod consumer_group_target_assignment_metadata_key {
+    use super::*;
+    use catchword_wire::records::consumer_group_target_assignment_metadata_key::*;
+    impl Random for ConsumerGroupTargetAssignmentMetadataKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m
+        }
+    }
+}
+mod consumer_group_target_assignment_metadata_value {
+    use super::*;
+    use catchword_wire::records::consumer_group_target_assignment_metadata_value::*;
+    impl Random for ConsumerGroupTargetAssignmentMetadataValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.assignment_epoch = g.i32();
+            m.assignment_timestamp = g.i64();
+            m
+        }
+    }
+}
+mod consumer_group_target_assignment_member_key {
+    use super::*;
+    use catchword_wire::records::consumer_group_target_assignment_member_key::*;
+    impl Random for ConsumerGroupTargetAssignmentMemberKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m
+        }
+    }
+}
+mod consumer_group_target_assignment_member_value {
+    use super::*;
+    use catchword_wire::records::consumer_group_target_assignment_member_value::*;
+    impl Random for ConsumerGroupTargetAssignmentMemberValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_partitions = g.array(|g| TopicPartition::random(g, version));
+            m
+        }
+    }
+    impl Random for TopicPartition {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod consumer_group_current_member_assignment_key {
+    use super::*;
+    use catchword_wire::records::consumer_group_current_member_assignment_key::*;
+    impl Random for ConsumerGroupCurrentMemberAssignmentKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m
+        }
+    }
+}
+mod consumer_group_current_member_assignment_value {
+    use super::*;
+    use catchword_wire::records::consumer_group_current_member_assignment_value::*;
+    impl Random for ConsumerGroupCurrentMemberAssignmentValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.member_epoch = g.i32();
+            m.previous_member_epoch = g.i32();
+            m.state = g.i8();
+            m.assigned_partitions = g.array(|g| TopicPartitions::random(g, version));
+            m.partitions_pending_revocation = g.array(|g| TopicPartitions::random(g, version));
+            m
+        }
+    }
+    impl Random for TopicPartitions {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| g.i32());
+            m.assignment_epochs = g.nullable(true, |g| g.array(|g| g.i32()));
+            m
+        }
+    }
+}
+mod consumer_group_regular_expression_key {
+    use super::*;
+    use catchword_wire::records::consumer_group_regular_expression_key::*;
+    impl Random for ConsumerGroupRegularExpressionKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.regular_expression = g.string();
+            m
+        }
+    }
+}
+mod consumer_group_regular_expression_value {
+    use super::*;
+    use catchword_wire::records::consumer_group_regular_expression_value::*;
+    impl Random for ConsumerGroupRegularExpressionValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topics = g.array(|g| g.string());
+            m.version = g.i64();
+            m.timestamp = g.i64();
             m
         }
     }

@@ -1,0 +1,81 @@
+//! What groups of KIP-848's protocol are told from outside: the topics, and what is set on a group.
+
+use std::sync::{Arc, PoisonError};
+
+use catchword_config::BrokerConfig;
+use catchword_coordinator::{
+    Call, ConsumerGroupConfig, GroupSettings, GroupShard, MetadataImage, MigrationPolicy,
+};
+use catchword_wire::Str;
+
+use super::Groups;
+use crate::broker::Broker;
+use crate::catalog::Catalog;
+
+/// What holds for consumer groups on a broker with this configuration.
+pub(super) fn consumer_config(config: &BrokerConfig) -> ConsumerGroupConfig {
+    ConsumerGroupConfig {
+        defaults: settings_of(config),
+        max_size: usize::try_from(config.group_consumer_max_size).unwrap_or(0),
+        assignors: config
+            .group_consumer_assignors
+            .iter()
+            .map(|name| Str::copy(name))
+            .collect(),
+        migration_policy: match config.group_consumer_migration_policy.as_str() {
+            "disabled" => MigrationPolicy::Disabled,
+            "upgrade" => MigrationPolicy::Upgrade,
+            "downgrade" => MigrationPolicy::Downgrade,
+            _ => MigrationPolicy::Bidirectional,
+        },
+    }
+}
+
+/// The settings of a group on which nothing is set: the broker's, kept within the broker's bounds.
+fn settings_of(config: &BrokerConfig) -> GroupSettings {
+    let within = |value: i32, min: i32, max: i32| value.max(min).min(max.max(min));
+    GroupSettings {
+        session_timeout_ms: within(
+            config.group_consumer_session_timeout_ms,
+            config.group_consumer_min_session_timeout_ms,
+            config.group_consumer_max_session_timeout_ms,
+        ),
+        heartbeat_interval_ms: within(
+            config.group_consumer_heartbeat_interval_ms,
+            config.group_consumer_min_heartbeat_interval_ms,
+            config.group_consumer_max_heartbeat_interval_ms,
+        ),
+        assignment_interval_ms: config.group_consumer_assignment_interval_ms,
+    }
+}
+
+/// Tells a shard what it must know for a call: the topics as they are, and what is set on the group.
+pub(super) fn look_around(machine: &mut GroupShard, broker: &Broker, call: &Call) {
+    let catalog = &broker.catalog;
+    if machine.metadata_version() != catalog.topics_version() {
+        machine.set_metadata(broker.groups.metadata(catalog));
+    }
+    if let Call::ConsumerGroupHeartbeat(request) = call {
+        let own = catalog.group_configs(&request.group_id);
+        machine.set_group_settings(&request.group_id, own.map(|own| set_on_group(&own)));
+    }
+}
+
+fn set_on_group(own: &catchword_config::GroupSettings) -> GroupSettings {
+    GroupSettings {
+        session_timeout_ms: own.consumer_session_timeout_ms,
+        heartbeat_interval_ms: own.consumer_heartbeat_interval_ms,
+        assignment_interval_ms: own.consumer_assignment_interval_ms,
+    }
+}
+
+impl Groups {
+    /// The topics as they are now; made once for all shards.
+    pub(super) fn metadata(&self, catalog: &Catalog) -> Arc<MetadataImage> {
+        let mut known = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.version() != catalog.topics_version() {
+            *known = Arc::new(catalog.metadata_image());
+        }
+        known.clone()
+    }
+}
