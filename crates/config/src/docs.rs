@@ -37,6 +37,9 @@ pub fn markdown() -> String {
         |key| matches!(key.effect, Effect::Used),
     );
     out.push_str(ACCEPTED);
+    section(&mut out, "Group keys", GROUP_KEYS, |key| {
+        matches!(key.effect, Effect::Used)
+    });
     section(&mut out, "Broker keys without effect", BROKER_KEYS, |key| {
         key.effect != Effect::Used
     });
