@@ -13,4 +13,5 @@ mod order;
 mod produce;
 mod snapshots;
 mod topics;
+mod transactional;
 mod transactions;
