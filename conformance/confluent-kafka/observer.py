@@ -6,7 +6,7 @@
     describe                                 prints `topic NAME ID PARTITIONS` and `config NAME KEY VALUE` lines
     committed GROUP TOPIC                    prints `committed TOPIC PARTITION OFFSET` lines
     members GROUP                            prints `state STATE`, then `member CLIENT-ID PARTITION,...` lines
-    dump TOPIC                               prints `record PARTITION OFFSET KEY VALUE` for all that is in the topic
+    dump TOPIC                               prints `record PARTITION OFFSET KEY VALUE` for all that is in the topic and committed
 """
 
 import base64
@@ -88,7 +88,7 @@ def members(admin, group):
 
 def dump(admin, topic):
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "dump", "enable.auto.commit": False,
-                         "auto.offset.reset": "earliest"})
+                         "auto.offset.reset": "earliest", "enable.partition.eof": True})
     waiting = {}
     for p in admin.list_topics(topic, timeout=10).topics[topic].partitions:
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)
@@ -99,6 +99,10 @@ def dump(admin, topic):
         message = consumer.poll(10)
         if message is None:
             raise SystemExit(f"nothing came for 10 s; still to read, up to: {waiting}")
+        if message.error() and message.error().code() == KafkaError._PARTITION_EOF:
+            # What is left are markers of transactions, or what may still be aborted.
+            waiting.pop(message.partition(), None)
+            continue
         if message.error():
             print(message.error(), file=sys.stderr)
             continue

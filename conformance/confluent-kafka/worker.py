@@ -92,5 +92,36 @@ def consume(bootstrap, topic, group, client, session="6000", instance=None, assi
     consumer.close()
 
 
+def transform(bootstrap, topic, to, group, client):
+    """Every life of it begins anew: whatever a broken transaction left is aborted by the next one's beginning."""
+    while True:
+        producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": f"{group}-mover", "linger.ms": 0,
+                             "reconnect.backoff.max.ms": 1000, "transaction.timeout.ms": 10000})
+        consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "client.id": client,
+                             "group.instance.id": "mover",  # whoever comes after a kill takes over at once
+                             "session.timeout.ms": 6000, "heartbeat.interval.ms": 1000,
+                             "auto.offset.reset": "earliest", "enable.auto.commit": False,
+                             "isolation.level": "read_committed", "reconnect.backoff.max.ms": 1000})
+        try:
+            producer.init_transactions(30)
+            consumer.subscribe([topic])
+            while True:
+                messages = [m for m in consumer.consume(20, 0.2) if not m.error()]
+                if not messages:
+                    continue
+                producer.begin_transaction()
+                ends = {}
+                for m in messages:
+                    producer.produce(to, m.value(), m.key())
+                    ends[m.partition()] = m.offset() + 1
+                producer.send_offsets_to_transaction(
+                    [TopicPartition(topic, p, offset) for p, offset in ends.items()], consumer.consumer_group_metadata())
+                producer.commit_transaction(30)
+                say("moved", len(messages))
+        except KafkaException as error:
+            say("broke", error)
+            consumer.close()
+
+
 if __name__ == "__main__":
-    {"produce": produce, "consume": consume}[sys.argv[1]](**dict(word.split("=", 1) for word in sys.argv[2:]))
+    {"produce": produce, "consume": consume, "transform": transform}[sys.argv[1]](**dict(word.split("=", 1) for word in sys.argv[2:]))

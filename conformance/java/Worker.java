@@ -29,8 +29,53 @@ public final class Worker {
         }
         if (args[0].equals("produce")) {
             produce(options);
+        } else if (args[0].equals("transform")) {
+            while (true) {
+                transform(options);
+            }
         } else {
             consume(options);
+        }
+    }
+
+    /** One life; whatever a broken transaction left is aborted by the next one's beginning. */
+    private static void transform(Map<String, String> options) {
+        Properties writes = new Properties();
+        writes.put("bootstrap.servers", options.get("bootstrap"));
+        writes.put("transactional.id", options.get("group") + "-mover");
+        writes.put("transaction.timeout.ms", "10000");
+        Properties reads = new Properties();
+        reads.put("bootstrap.servers", options.get("bootstrap"));
+        reads.put("group.id", options.get("group"));
+        reads.put("client.id", options.get("client"));
+        reads.put("group.instance.id", "mover"); // whoever comes after a kill takes over at once
+        reads.put("session.timeout.ms", "6000");
+        reads.put("heartbeat.interval.ms", "1000");
+        reads.put("auto.offset.reset", "earliest");
+        reads.put("enable.auto.commit", "false");
+        reads.put("isolation.level", "read_committed");
+        reads.put("max.poll.records", "20");
+        try (var producer = new KafkaProducer<>(writes, new StringSerializer(), new StringSerializer());
+                var consumer = new KafkaConsumer<>(reads, new StringDeserializer(), new StringDeserializer())) {
+            producer.initTransactions();
+            consumer.subscribe(List.of(options.get("topic")));
+            while (true) {
+                var records = consumer.poll(Duration.ofMillis(200));
+                if (records.isEmpty()) {
+                    continue;
+                }
+                producer.beginTransaction();
+                Map<TopicPartition, OffsetAndMetadata> ends = new HashMap<>();
+                for (ConsumerRecord<String, String> got : records) {
+                    producer.send(new ProducerRecord<>(options.get("to"), got.key(), got.value()));
+                    ends.put(new TopicPartition(got.topic(), got.partition()), new OffsetAndMetadata(got.offset() + 1));
+                }
+                producer.sendOffsetsToTransaction(ends, consumer.groupMetadata());
+                producer.commitTransaction();
+                say("moved", records.count());
+            }
+        } catch (KafkaException error) {
+            say("broke", error);
         }
     }
 

@@ -36,6 +36,7 @@ class Client:
     asks_to_commit: bool = True     # commits when told to, rather than every second
     tells_rebalances: bool = True
     heard: Callable = field(default=lambda line: line)
+    transform: Callable = None      # (bootstrap, from, to, group, client id) -> command line; moves records in transactions
     incremental_groups: bool = False  # can do cooperative-sticky and static membership on request
 
 
@@ -61,8 +62,11 @@ def worker_arguments(bootstrap, topic, group, client, options):
     return ["consume"] + [f"{k}={v}" for k, v in words.items()]
 
 
-def with_worker(name, start, **more):
+def with_worker(name, start, transactional=False, **more):
     """A client driven by a worker program of ours, started by the words `start`."""
+    if transactional:
+        more["transform"] = lambda bootstrap, topic, to, group, client: start + [
+            "transform", f"bootstrap={bootstrap}", f"topic={topic}", f"to={to}", f"group={group}", f"client={client}"]
     return Client(
         name=name,
         produce=lambda bootstrap, topic, codec="none": start + [
@@ -176,11 +180,12 @@ CLIENTS = [
                 needs=("cargo", "cc", "make"), install=install_rdkafka, incremental_groups=True),
     KCAT,
     with_worker("java", [*JAVA, "-cp", f"{CACHE / 'java'}:{JARS}/*", "Worker"],
-                needs=("java", "javac", "mvn"), install=install_java, incremental_groups=True),
+                needs=("java", "javac", "mvn"), install=install_java, incremental_groups=True, transactional=True),
     CONSOLE,
     with_worker("confluent-kafka", [str(CACHE / "confluent-kafka" / "bin" / "python"),
                                     str(HOME / "confluent-kafka" / "worker.py")],
-                needs=("python3",), install=lambda: install_python("confluent-kafka"), incremental_groups=True),
+                needs=("python3",), install=lambda: install_python("confluent-kafka"), incremental_groups=True,
+                transactional=True),
     with_worker("aiokafka", [str(CACHE / "aiokafka" / "bin" / "python"), str(HOME / "aiokafka" / "worker.py")],
                 needs=("python3",), install=lambda: install_python("aiokafka")),
     with_worker("franz-go", [str(CACHE / "franz-go")], needs=("go",), install=install_franz_go),

@@ -81,7 +81,6 @@ struct Found {
     consumer: BTreeSet<String>,
     share: BTreeSet<String>,
     streams: BTreeSet<String>,
-    transactional_ids: BTreeSet<String>,
     open: BTreeSet<String>,
 }
 
@@ -127,7 +126,6 @@ impl Found {
         let id = id.transactional_id.to_string();
         self.open.remove(&id);
         let Some((version, rest)) = record.value.as_ref().and_then(typed) else {
-            self.transactional_ids.remove(&id);
             return;
         };
         let value = TransactionLogValue::decode(&mut Decoder::new(rest), version);
@@ -139,9 +137,8 @@ impl Found {
             )
         });
         if is_open {
-            self.open.insert(id.clone());
+            self.open.insert(id);
         }
-        self.transactional_ids.insert(id);
     }
 
     fn tell(&self, remarks: &mut Remarks) {
@@ -149,12 +146,6 @@ impl Found {
             remarks.refuse(
                 format!("{}: {}", some(self.open.len(), "transaction is open", "transactions are open"), few(&self.open)),
                 "readers of committed records would wait at it for ever. Start Kafka again: it ends a transaction whose producer is gone after transaction.timeout.ms (by default a minute), or `kafka-transactions.sh abort` does",
-            );
-        }
-        if !self.transactional_ids.is_empty() {
-            remarks.left(
-                format!("{}: {}", some(self.transactional_ids.len(), "transactional id", "transactional ids"), few(&self.transactional_ids)),
-                "the records that they wrote come along; new transactions are refused until this version has them",
             );
         }
         let kinds = [

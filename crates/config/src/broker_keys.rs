@@ -273,6 +273,8 @@ key_table! {
         .doc("Partitions of __transaction_state. It cannot change once there are transactional ids.");
     transaction_state_log_segment_bytes: i32 = Key::int("transaction.state.log.segment.bytes", "104857600").at_least(1)
         .doc("The size of a segment file of __transaction_state, in bytes.");
+    transaction_state_log_load_buffer_size: i32 = Key::int("transaction.state.log.load.buffer.size", "5242880").at_least(1)
+        .doc("How much is read at a time when transactions are loaded, in bytes.").accepted(BUFFERS);
     transaction_state_log_replication_factor: i16 = Key::short("transaction.state.log.replication.factor", "1").kafka_default("3").at_least(1)
         .doc("Replicas of __transaction_state.").accepted(ONE_MACHINE);
     transaction_state_log_min_isr: i32 = Key::int("transaction.state.log.min.isr", "1").kafka_default("2").at_least(1)

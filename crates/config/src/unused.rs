@@ -9,7 +9,8 @@ const QUORUM: &str = "there is no controller quorum";
 const REPLICAS: &str = "a partition lives on one broker, there are no replicas";
 const METADATA: &str = "cluster metadata is kept in the broker's own log";
 const TIERED: &str = "there is no tiered storage in the local log";
-const TRANSACTIONS: &str = "transactions are not served yet";
+const TWO_PHASES: &str = "two-phase commit is not served, which is Kafka's default";
+const VERIFIED: &str = "a transaction's partitions are always verified, within the same process";
 const SHARE: &str = "share and streams groups are not served yet";
 const CONSUMER: &str = "the broker has other means for it";
 const JAVA: &str = "it names Java code or a Java runtime's metrics";
@@ -85,11 +86,11 @@ static UNUSED: &[(&str, &[&str])] = &[
     ),
     (METADATA, &["metadata.*", "internal.metadata.*"]),
     (TIERED, &["remote.*", "rsm.config.*", "rlmm.config.*"]),
+    (TWO_PHASES, &["transaction.two.phase.commit.enable"]),
     (
-        TRANSACTIONS,
+        VERIFIED,
         &[
-            "transaction.*",
-            "transactional.id.expiration.ms",
+            "transaction.partition.verification.enable",
             "add.partitions.to.txn.*",
         ],
     ),
@@ -180,7 +181,6 @@ mod tests {
             "listener.name.internal.sasl.jaas.config",
             "authorizer.class.name",
             "share.coordinator.state.topic.min.isr",
-            "transaction.state.log.min.isr",
         ] {
             assert!(reason(name).is_some(), "{name}");
         }

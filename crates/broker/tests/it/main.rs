@@ -15,4 +15,5 @@ mod produce;
 mod quotas;
 mod snapshots;
 mod topics;
+mod transactional;
 mod transactions;

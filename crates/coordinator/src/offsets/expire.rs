@@ -20,13 +20,12 @@ pub(crate) enum Expiry {
     UnreadSince(i64),
 }
 
-/// Removes what has expired. Returns whether nothing is left.
+/// Removes what has expired, but for what somebody reads or a transaction is about to move. Returns whether nothing is left.
 pub(crate) fn expire(
     group_id: &Str,
     offsets: &mut Offsets,
     expiry: Expiry,
-    is_subscribed: impl Fn(&str) -> bool,
-    is_pending: impl Fn(&str, i32) -> bool,
+    is_needed: impl Fn(&str, i32) -> bool,
     (now_ms, retention_ms): (i64, i64),
     headers: &Headers,
     out: &mut Output,
@@ -44,15 +43,10 @@ pub(crate) fn expire(
     let mut expired: Vec<(Str, i32)> = Vec::new();
     for (topic, bookmarks) in offsets.topics() {
         // Asked for only where something is due: most sweeps find nothing.
-        let mut due = bookmarks
+        let due = bookmarks
             .iter()
-            .filter(|(_, bookmark)| is_expired(bookmark))
-            .peekable();
-        if due.peek().is_some() && !is_subscribed(topic) {
-            // T5: a transaction is about to move it.
-            let due = due.filter(|(partition, _)| !is_pending(topic, *partition));
-            expired.extend(due.map(|(partition, _)| (topic.clone(), *partition)));
-        }
+            .filter(|(partition, bookmark)| is_expired(bookmark) && !is_needed(topic, *partition));
+        expired.extend(due.map(|(partition, _)| (topic.clone(), *partition)));
     }
     for (topic, partition) in expired {
         offsets.remove(&topic, partition);

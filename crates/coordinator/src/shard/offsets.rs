@@ -159,19 +159,13 @@ impl GroupShard {
             let Group {
                 id, kind, offsets, ..
             } = &mut *group;
-            let is_subscribed = |topic: &str| kind.is_subscribed_to(topic);
+            // T5: what a transaction is about to move stays.
             let pending = &self.pending;
-            let is_pending = |topic: &str, partition| pending.has(id, topic, partition);
-            let nothing_left = offsets::expire(
-                id,
-                offsets,
-                expiry,
-                is_subscribed,
-                is_pending,
-                times,
-                &headers,
-                out,
-            );
+            let is_needed = |topic: &str, partition| {
+                kind.is_subscribed_to(topic) || pending.has(id, topic, partition)
+            };
+            let nothing_left =
+                offsets::expire(id, offsets, expiry, is_needed, times, &headers, out);
             if nothing_left && group.is_vacant() && !pending.has_group(&group.id) {
                 gone.push(group.id.clone());
             }
