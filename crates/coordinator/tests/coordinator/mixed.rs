@@ -358,6 +358,7 @@ fn run(seed: u64) {
 
 /// `MIXED_SEED=7 cargo test -p catchword-coordinator mixed` replays one.
 #[test]
+#[allow(clippy::disallowed_methods)]
 fn mixed_groups_never_share_a_partition_and_come_to_rest_once_faults_stop() {
     if let Some(seed) = std::env::var("MIXED_SEED")
         .ok()
