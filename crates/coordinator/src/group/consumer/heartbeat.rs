@@ -154,7 +154,7 @@ impl ConsumerGroup {
         }
         let refreshed = self.refresh_regexes(env, scope);
         // A group has no record before its first epoch.
-        let must = changed || refreshed || self.epoch == 0;
+        let must = changed || refreshed || self.assignment_epoch == 0;
         self.maybe_bump(must, env.image, scope.out);
         changed
     }

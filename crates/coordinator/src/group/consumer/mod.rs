@@ -91,7 +91,8 @@ impl ConsumerGroup {
     pub(crate) fn new(id: Str) -> ConsumerGroup {
         ConsumerGroup {
             id,
-            epoch: 0,
+            // As Kafka counts: the first members begin epoch 2.
+            epoch: 1,
             metadata_hash: 0,
             assignment_epoch: 0,
             assigned_at_ms: 0,

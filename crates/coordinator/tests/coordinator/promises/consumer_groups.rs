@@ -11,7 +11,7 @@ use crate::driver::{DAY, Driver, SECOND, WEEK, commit, join, offset_delete, sync
 fn first(driver: &mut Driver) {
     let response = driver.beat(joining("g", "a"));
     assert_eq!(given(&response), Some(vec![0, 1, 2, 3, 4, 5]));
-    assert_eq!(response.member_epoch, 1);
+    assert_eq!(response.member_epoch, 2);
 }
 
 #[test]
@@ -21,8 +21,8 @@ fn the_first_member_is_given_everything_in_its_first_answer_and_nothing_new_afte
     assert_eq!(response.member_id, Some("a".into()));
     assert_eq!(response.heartbeat_interval_ms, 5000);
     assert_eq!(given(&response), Some(vec![0, 1, 2, 3, 4, 5]));
-    let response = driver.beat(owning("g", "a", 1, &[0, 1, 2, 3, 4, 5]));
-    assert_eq!((response.member_epoch, given(&response)), (1, None));
+    let response = driver.beat(owning("g", "a", 2, &[0, 1, 2, 3, 4, 5]));
+    assert_eq!((response.member_epoch, given(&response)), (2, None));
     assert_eq!(driver.described("g").group_state, "Stable");
 }
 
@@ -33,7 +33,7 @@ fn a_heartbeat_that_says_nothing_new_writes_nothing_and_sets_no_timer() {
     let records = driver.log.len();
     for _ in 0..20 {
         driver.tick(SECOND);
-        driver.beat(alive("g", "a", 1));
+        driver.beat(alive("g", "a", 2));
         assert_eq!(driver.last_effects.len(), 1, "the answer and nothing else");
     }
     assert_eq!(driver.log.len(), records);
@@ -46,23 +46,23 @@ fn a_partition_goes_to_its_new_owner_only_when_the_one_before_has_given_it_up() 
     let b = driver.beat(joining("g", "b"));
     assert_eq!(
         (b.member_epoch, given(&b)),
-        (2, Some(vec![])),
+        (3, Some(vec![])),
         "nothing is free yet"
     );
-    let a = driver.beat(owning("g", "a", 1, &[0, 1, 2, 3, 4, 5]));
+    let a = driver.beat(owning("g", "a", 2, &[0, 1, 2, 3, 4, 5]));
     assert_eq!(
         (a.member_epoch, given(&a)),
-        (1, Some(vec![0, 1, 2])),
+        (2, Some(vec![0, 1, 2])),
         "it stays until it gives up"
     );
     assert_eq!(driver.described("g").group_state, "Reconciling");
-    assert_eq!(given(&driver.beat(alive("g", "b", 2))), None);
+    assert_eq!(given(&driver.beat(alive("g", "b", 3))), None);
     // It says what it has still.
-    let a = driver.beat(owning("g", "a", 1, &[0, 1, 2, 4]));
-    assert_eq!((a.member_epoch, given(&a)), (1, None));
-    let a = driver.beat(owning("g", "a", 1, &[0, 1, 2]));
-    assert_eq!(a.member_epoch, 2);
-    let b = driver.beat(alive("g", "b", 2));
+    let a = driver.beat(owning("g", "a", 2, &[0, 1, 2, 4]));
+    assert_eq!((a.member_epoch, given(&a)), (2, None));
+    let a = driver.beat(owning("g", "a", 2, &[0, 1, 2]));
+    assert_eq!(a.member_epoch, 3);
+    let b = driver.beat(alive("g", "b", 3));
     assert_eq!(given(&b), Some(vec![3, 4, 5]));
     assert_eq!(driver.described("g").group_state, "Stable");
     assert_eq!(driver.owners("g").len(), 2);
@@ -106,7 +106,7 @@ fn malformed_heartbeats_have_the_errors_of_kafka() {
 fn who_is_not_known_is_told_so_and_by_the_kind_of_what_is_missing() {
     let mut driver = driver();
     assert_eq!(
-        driver.beat_error(alive("g", "a", 1)),
+        driver.beat_error(alive("g", "a", 2)),
         ErrorCode::GroupIdNotFound
     );
     assert_eq!(
@@ -115,14 +115,14 @@ fn who_is_not_known_is_told_so_and_by_the_kind_of_what_is_missing() {
     );
     first(&mut driver);
     assert_eq!(
-        driver.beat_error(alive("g", "b", 1)),
+        driver.beat_error(alive("g", "b", 2)),
         ErrorCode::UnknownMemberId
     );
     assert_eq!(
         driver.beat_error(alive("g", "b", -1)),
         ErrorCode::UnknownMemberId
     );
-    let mut with_name = alive("g", "a", 1);
+    let mut with_name = alive("g", "a", 2);
     with_name.instance_id = Some("x".into());
     assert_eq!(driver.beat_error(with_name), ErrorCode::UnknownMemberId);
 }
@@ -132,28 +132,28 @@ fn an_epoch_that_is_not_the_members_is_fenced_but_for_an_answer_that_was_lost() 
     let mut driver = driver();
     first(&mut driver);
     assert_eq!(
-        driver.beat_error(alive("g", "a", 7)),
+        driver.beat_error(alive("g", "a", 8)),
         ErrorCode::FencedMemberEpoch
     );
     driver.beat(joining("g", "b"));
-    driver.beat(owning("g", "a", 1, &[0, 1, 2, 3, 4, 5]));
-    assert_eq!(driver.beat(owning("g", "a", 1, &[0, 1, 2])).member_epoch, 2);
+    driver.beat(owning("g", "a", 2, &[0, 1, 2, 3, 4, 5]));
+    assert_eq!(driver.beat(owning("g", "a", 2, &[0, 1, 2])).member_epoch, 3);
     // The answer that said 2 was lost: the same again is accepted, as long as it has nothing that is not its own.
-    assert_eq!(driver.beat(owning("g", "a", 1, &[0, 1, 2])).member_epoch, 2);
-    assert_eq!(driver.beat(owning("g", "a", 1, &[0, 1])).member_epoch, 2);
+    assert_eq!(driver.beat(owning("g", "a", 2, &[0, 1, 2])).member_epoch, 3);
+    assert_eq!(driver.beat(owning("g", "a", 2, &[0, 1])).member_epoch, 3);
     assert_eq!(
-        driver.beat_error(owning("g", "a", 1, &[0, 1, 3])),
+        driver.beat_error(owning("g", "a", 2, &[0, 1, 3])),
         ErrorCode::FencedMemberEpoch
     );
     assert_eq!(
-        driver.beat_error(alive("g", "a", 1)),
+        driver.beat_error(alive("g", "a", 2)),
         ErrorCode::FencedMemberEpoch
     );
     // A fenced member begins again, under the same id.
     let again = driver.beat(joining("g", "a"));
     assert_eq!(
         (again.member_epoch, given(&again)),
-        (2, Some(vec![0, 1, 2]))
+        (3, Some(vec![0, 1, 2]))
     );
 }
 
@@ -163,13 +163,13 @@ fn a_member_that_is_silent_for_its_session_timeout_is_out_and_what_it_had_is_fre
     first(&mut driver);
     driver.beat(joining("g", "b"));
     driver.tick(30 * SECOND);
-    driver.beat(alive("g", "b", 2));
+    driver.beat(alive("g", "b", 3));
     driver.tick(16 * SECOND);
     assert_eq!(
-        driver.beat_error(alive("g", "a", 1)),
+        driver.beat_error(alive("g", "a", 2)),
         ErrorCode::UnknownMemberId
     );
-    let b = driver.beat(alive("g", "b", 2));
+    let b = driver.beat(alive("g", "b", 3));
     assert_eq!(given(&b), Some(vec![0, 1, 2, 3, 4, 5]));
 }
 
@@ -178,19 +178,19 @@ fn a_member_that_does_not_give_up_within_its_rebalance_timeout_is_out() {
     let mut driver = driver();
     first(&mut driver);
     driver.beat(joining("g", "b"));
-    driver.beat(owning("g", "a", 1, &[0, 1, 2, 3, 4, 5]));
+    driver.beat(owning("g", "a", 2, &[0, 1, 2, 3, 4, 5]));
     for _ in 0..5 {
         driver.tick(10 * SECOND);
-        driver.beat(alive("g", "a", 1));
-        driver.beat(alive("g", "b", 2));
+        driver.beat(alive("g", "a", 2));
+        driver.beat(alive("g", "b", 3));
     }
     driver.tick(10 * SECOND);
     assert_eq!(
-        driver.beat_error(alive("g", "a", 1)),
+        driver.beat_error(alive("g", "a", 2)),
         ErrorCode::UnknownMemberId
     );
     assert_eq!(
-        given(&driver.beat(alive("g", "b", 2))).map(|p| p.len()),
+        given(&driver.beat(alive("g", "b", 3))).map(|p| p.len()),
         Some(6)
     );
 }
@@ -206,10 +206,10 @@ fn times_of_a_group_of_its_own_come_before_the_brokers() {
     driver.shard.set_group_settings("g", Some(settings));
     assert_eq!(driver.beat(joining("g", "a")).heartbeat_interval_ms, 7000);
     driver.tick(49 * SECOND);
-    driver.beat(alive("g", "a", 1));
+    driver.beat(alive("g", "a", 2));
     driver.tick(51 * SECOND);
     assert_eq!(
-        driver.beat_error(alive("g", "a", 1)),
+        driver.beat_error(alive("g", "a", 2)),
         ErrorCode::UnknownMemberId
     );
 }
@@ -219,13 +219,13 @@ fn members_that_come_at_once_are_shared_out_once_for_all() {
     let mut driver = with_config(GroupConfig::default());
     first(&mut driver);
     let b = driver.beat(joining("g", "b"));
-    assert_eq!((b.member_epoch, given(&b)), (1, Some(vec![])));
+    assert_eq!((b.member_epoch, given(&b)), (2, Some(vec![])));
     assert_eq!(driver.described("g").group_state, "Assigning");
     driver.beat(joining("g", "c"));
     driver.tick(SECOND);
-    let a = driver.beat(owning("g", "a", 1, &[0, 1, 2, 3, 4, 5]));
+    let a = driver.beat(owning("g", "a", 2, &[0, 1, 2, 3, 4, 5]));
     assert_eq!(given(&a).map(|p| p.len()), Some(2));
-    assert_eq!(driver.described("g").assignment_epoch, 3);
+    assert_eq!(driver.described("g").assignment_epoch, 4);
 }
 
 fn named(member: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
@@ -248,7 +248,7 @@ fn a_static_member_that_leaves_for_a_while_comes_back_under_another_id_to_what_i
         ErrorCode::UnreleasedInstanceId
     );
     assert_eq!(
-        driver.beat_error(named("b", 1)),
+        driver.beat_error(named("b", 2)),
         ErrorCode::FencedInstanceId
     );
     assert_eq!(driver.beat(named("a", -2)).member_epoch, -2);
@@ -262,11 +262,11 @@ fn a_static_member_that_leaves_for_a_while_comes_back_under_another_id_to_what_i
         "nobody else hears of it"
     );
     assert_eq!(
-        driver.beat_error(named("a", 1)),
+        driver.beat_error(named("a", 2)),
         ErrorCode::FencedInstanceId
     );
     assert_eq!(
-        driver.beat_error(alive("g", "a", 1)),
+        driver.beat_error(alive("g", "a", 2)),
         ErrorCode::UnknownMemberId
     );
     driver.beat(named("b", -1));
@@ -287,22 +287,22 @@ fn topics_that_come_grow_and_go_change_what_members_have() {
     let mut driver = driver();
     first(&mut driver);
     driver.set_topics(2, &[("t", 1, 8), ("u", 2, 1)]);
-    let grown = driver.beat(alive("g", "a", 1));
+    let grown = driver.beat(alive("g", "a", 2));
     assert_eq!(
         (grown.member_epoch, given(&grown).map(|p| p.len())),
-        (2, Some(8))
+        (3, Some(8))
     );
     driver.set_topics(3, &[("u", 2, 1)]);
-    let gone = driver.beat(alive("g", "a", 2));
-    assert_eq!((gone.member_epoch, given(&gone)), (2, Some(vec![])));
-    assert_eq!(driver.beat(owning("g", "a", 2, &[])).member_epoch, 3);
+    let gone = driver.beat(alive("g", "a", 3));
+    assert_eq!((gone.member_epoch, given(&gone)), (3, Some(vec![])));
+    assert_eq!(driver.beat(owning("g", "a", 3, &[])).member_epoch, 4);
     driver.set_topics(4, &[("t", 9, 1), ("u", 2, 1)]);
-    let another = driver.beat(alive("g", "a", 3));
+    let another = driver.beat(alive("g", "a", 4));
     let topics = another.assignment.unwrap().topic_partitions;
     assert_eq!(topics[0].topic_id, topic_id(9));
     // What nobody reads changes nothing.
     driver.set_topics(5, &[("t", 9, 1), ("u", 2, 5)]);
-    assert_eq!(driver.beat(alive("g", "a", 4)).member_epoch, 4);
+    assert_eq!(driver.beat(alive("g", "a", 5)).member_epoch, 5);
 }
 
 #[test]
@@ -326,10 +326,10 @@ fn a_regular_expression_stands_for_the_topics_that_there_are_at_any_time() {
         3,
         &[("orders-1", 1, 1), ("orders-2", 2, 1), ("orders-3", 4, 1)],
     );
-    let response = driver.beat(alive("g", "a", 1));
+    let response = driver.beat(alive("g", "a", 2));
     assert_eq!(topics(response), [topic_id(1), topic_id(2), topic_id(4)]);
     driver.restart();
-    let mut narrower = alive("g", "a", 2);
+    let mut narrower = alive("g", "a", 3);
     narrower.subscribed_topic_regex = Some("orders-1".into());
     driver.set_topics(
         3,
@@ -377,16 +377,16 @@ fn c9_a_commit_at_an_older_epoch_is_good_for_what_the_member_had_then() {
     let mut driver = driver();
     first(&mut driver);
     assert_eq!(
-        commit_at(&mut driver, 8, "a", 1),
+        commit_at(&mut driver, 8, "a", 2),
         ErrorCode::UnsupportedVersion
     );
-    assert_eq!(commit_at(&mut driver, 9, "a", 1), ErrorCode::None);
+    assert_eq!(commit_at(&mut driver, 9, "a", 2), ErrorCode::None);
     assert_eq!(
-        commit_at(&mut driver, 9, "a", 2),
+        commit_at(&mut driver, 9, "a", 3),
         ErrorCode::StaleMemberEpoch
     );
     assert_eq!(
-        commit_at(&mut driver, 9, "b", 1),
+        commit_at(&mut driver, 9, "b", 2),
         ErrorCode::UnknownMemberId
     );
     assert_eq!(
@@ -394,17 +394,17 @@ fn c9_a_commit_at_an_older_epoch_is_good_for_what_the_member_had_then() {
         ErrorCode::UnknownMemberId
     );
     driver.beat(joining("g", "b"));
-    driver.beat(owning("g", "a", 1, &[0, 1, 2, 3, 4, 5]));
-    driver.beat(owning("g", "a", 1, &[0, 1, 2]));
-    driver.beat(alive("g", "b", 2));
+    driver.beat(owning("g", "a", 2, &[0, 1, 2, 3, 4, 5]));
+    driver.beat(owning("g", "a", 2, &[0, 1, 2]));
+    driver.beat(alive("g", "b", 3));
     // Partition 0 is a's since epoch 1, and it is at 2 now; b was never given it.
-    assert_eq!(commit_at(&mut driver, 9, "a", 1), ErrorCode::None);
+    assert_eq!(commit_at(&mut driver, 9, "a", 2), ErrorCode::None);
     assert_eq!(
-        commit_at(&mut driver, 9, "a", 0),
+        commit_at(&mut driver, 9, "a", 1),
         ErrorCode::StaleMemberEpoch
     );
     assert_eq!(
-        commit_at(&mut driver, 9, "b", 1),
+        commit_at(&mut driver, 9, "b", 2),
         ErrorCode::StaleMemberEpoch
     );
 }
@@ -428,16 +428,16 @@ fn f3_a_member_that_asks_for_offsets_must_be_at_its_epoch() {
         driver.error_of(9, Call::OffsetFetch(call))
     };
     assert_eq!(ask(None, -1), ErrorCode::None);
-    assert_eq!(ask(Some("a"), 1), ErrorCode::None);
-    assert_eq!(ask(Some("a"), 2), ErrorCode::StaleMemberEpoch);
-    assert_eq!(ask(Some("b"), 1), ErrorCode::UnknownMemberId);
+    assert_eq!(ask(Some("a"), 2), ErrorCode::None);
+    assert_eq!(ask(Some("a"), 3), ErrorCode::StaleMemberEpoch);
+    assert_eq!(ask(Some("b"), 2), ErrorCode::UnknownMemberId);
 }
 
 #[test]
 fn d1_d2_offsets_in_use_and_groups_with_members_cannot_be_deleted() {
     let mut driver = driver();
     first(&mut driver);
-    commit_at(&mut driver, 9, "a", 1);
+    commit_at(&mut driver, 9, "a", 2);
     let deleted = driver.error_of(0, offset_delete("g", "t", 0));
     assert_eq!(deleted, ErrorCode::GroupSubscribedToTopic);
     let delete = || Call::DeleteGroup("g".into());
@@ -455,7 +455,7 @@ fn d1_d2_offsets_in_use_and_groups_with_members_cannot_be_deleted() {
 fn d4_a_quiet_partition_keeps_its_bookmark_for_the_retention_time_after_the_group_became_empty() {
     let mut driver = driver();
     first(&mut driver);
-    commit_at(&mut driver, 9, "a", 1);
+    commit_at(&mut driver, 9, "a", 2);
     driver.now_ms += 2 * WEEK;
     driver.beat(alive("g", "a", -1));
     driver.restart();
@@ -473,13 +473,13 @@ fn a_restart_of_the_broker_changes_nothing_for_members() {
     let mut driver = driver();
     first(&mut driver);
     driver.beat(joining("g", "b"));
-    driver.beat(owning("g", "a", 1, &[0, 1, 2, 3, 4, 5]));
+    driver.beat(owning("g", "a", 2, &[0, 1, 2, 3, 4, 5]));
     let before = driver.described("g");
     driver.restart();
     driver.set_topics(1, &[("t", 1, 6)]);
     assert_eq!(driver.described("g"), before);
-    assert_eq!(driver.beat(owning("g", "a", 1, &[0, 1, 2])).member_epoch, 2);
-    assert_eq!(given(&driver.beat(alive("g", "b", 2))), Some(vec![3, 4, 5]));
+    assert_eq!(driver.beat(owning("g", "a", 2, &[0, 1, 2])).member_epoch, 3);
+    assert_eq!(given(&driver.beat(alive("g", "b", 3))), Some(vec![3, 4, 5]));
     driver.restart();
     driver.tick(46 * SECOND);
     assert_eq!(driver.described("g").group_state, "Empty");
@@ -535,11 +535,11 @@ fn g10_a_classic_member_and_one_of_the_new_protocol_share_a_group() {
     first(&mut driver);
     let c = driver.new_member("g");
     let generation = classic_joins(&mut driver, &c);
-    assert_eq!(generation, 2);
+    assert_eq!(generation, 3);
     assert_eq!(synced(&mut driver, &c, generation), Vec::<i32>::new());
     assert_eq!(driver.heartbeat("g", &c, generation), ErrorCode::None);
-    driver.beat(owning("g", "a", 1, &[0, 1, 2, 3, 4, 5]));
-    driver.beat(owning("g", "a", 1, &[0, 1, 2]));
+    driver.beat(owning("g", "a", 2, &[0, 1, 2, 3, 4, 5]));
+    driver.beat(owning("g", "a", 2, &[0, 1, 2]));
     // What it waited for is free: it is told to fetch it.
     assert_eq!(
         driver.heartbeat("g", &c, generation),
@@ -552,7 +552,7 @@ fn g10_a_classic_member_and_one_of_the_new_protocol_share_a_group() {
     assert_eq!(driver.heartbeat("g", "a", 2), ErrorCode::UnknownMemberId);
     assert_eq!(driver.leave("g", &[c]), [ErrorCode::None]);
     assert_eq!(
-        given(&driver.beat(alive("g", "a", 2))).map(|p| p.len()),
+        given(&driver.beat(alive("g", "a", 3))).map(|p| p.len()),
         Some(6)
     );
 }
@@ -572,7 +572,7 @@ fn g10_the_last_member_of_the_new_protocol_leaves_a_classic_group_behind() {
     assert_eq!(driver.state("g"), "PreparingRebalance");
     driver.restart();
     assert_eq!(driver.state("g"), "Stable");
-    assert_eq!(driver.heartbeat("g", &c, 2), ErrorCode::None);
+    assert_eq!(driver.heartbeat("g", &c, generation), ErrorCode::None);
 }
 
 #[test]
@@ -619,7 +619,7 @@ fn g10_who_does_not_rejoin_within_its_rebalance_timeout_is_out() {
     let generation = classic_joins(&mut driver, &c);
     synced(&mut driver, &c, generation);
     driver.beat(joining("g", "b"));
-    let mut epoch = 3;
+    let mut epoch = 4;
     for _ in 0..6 {
         assert_eq!(
             driver.heartbeat("g", &c, generation),
