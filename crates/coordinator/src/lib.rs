@@ -19,6 +19,7 @@ mod config;
 mod effect;
 mod group;
 mod ids;
+pub mod ledger;
 mod offsets;
 mod partition;
 pub mod record;
@@ -27,8 +28,8 @@ mod timer;
 
 pub use config::GroupConfig;
 pub use effect::{
-    Call, Client, Context, CoordinatorRecord, Effect, Headers, OffsetFetchCall, Output, Reply,
-    ReplyTo,
+    BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, Headers, MoveOffsets, Moved,
+    OffsetFetchCall, Output, Reply, ReplyTo,
 };
 pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;

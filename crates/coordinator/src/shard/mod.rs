@@ -5,6 +5,7 @@
 
 mod log;
 mod members;
+mod moves;
 mod offsets;
 
 use std::collections::BTreeMap;
@@ -74,6 +75,7 @@ impl GroupShard {
                     .filter(|group| passes(group, &states, &types))
                     .collect(),
             ),
+            Call::MoveOffsets(call) => Reply::MoveOffsets(self.move_offsets(ctx, call, out)),
             Call::DeleteGroup(group_id) => {
                 let error_code = self.delete_group(ctx, &group_id, out).code();
                 Reply::DeleteGroup(DeletableGroupResult {
