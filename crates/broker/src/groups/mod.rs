@@ -29,6 +29,7 @@ pub use history::compaction_policy;
 use keeper::Keeper;
 use shard::Shard;
 pub(crate) use timers::Timers;
+pub(crate) use transactional::Transactional;
 
 /// How long a start waits for shards to be read: where there is little to read no client meets one that is not.
 const START_PATIENCE: Duration = Duration::from_millis(25);

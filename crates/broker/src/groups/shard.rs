@@ -30,6 +30,8 @@ use crate::random;
 
 /// Larger batches would make a reader of `__consumer_offsets` take more than it wants at once.
 const MAX_BATCH_BYTES: usize = 900_000;
+/// But what one request did stays in one batch up to this size, so that a crash keeps all of it or nothing.
+const MAX_CHANGE_BYTES: usize = 16 << 20;
 
 pub(crate) struct Shard {
     index: usize,
@@ -337,7 +339,8 @@ impl Shard {
             let mut builder = BatchBuilder::new(0);
             let mut taken = 0;
             for record in rest {
-                if taken > 0 && builder.uncompressed_len() > MAX_BATCH_BYTES {
+                let is_full = builder.uncompressed_len() > MAX_BATCH_BYTES;
+                if taken > 0 && is_full && may_split(&rest[taken - 1], record, &builder) {
                     break;
                 }
                 let new = NewRecord {
@@ -480,4 +483,9 @@ impl Active {
             }
         }
     }
+}
+
+/// Whether a batch may end between two records: not within a change, whose records share their headers.
+fn may_split(last: &CoordinatorRecord, next: &CoordinatorRecord, builder: &BatchBuilder) -> bool {
+    !Arc::ptr_eq(&last.headers, &next.headers) || builder.uncompressed_len() > MAX_CHANGE_BYTES
 }

@@ -7,13 +7,13 @@ use catchword_wire::batch::{Batch, BatchError, ControlRecord, records};
 
 /// Batches of transactions whose end has not come by yet, by producer.
 #[derive(Debug, Default)]
-pub(super) struct Transactional {
+pub(crate) struct Transactional {
     open: HashMap<i64, Vec<Batch>>,
 }
 
 impl Transactional {
     /// The batches that count now that this one has come by, in order.
-    pub(super) fn pass(&mut self, batch: Batch) -> Result<Vec<Batch>, BatchError> {
+    pub(crate) fn pass(&mut self, batch: Batch) -> Result<Vec<Batch>, BatchError> {
         let producer = batch.header.producer_id;
         if batch.header.is_control() {
             let batches = self.open.remove(&producer).unwrap_or_default();
@@ -31,7 +31,7 @@ impl Transactional {
     }
 
     /// Producers whose transactions have not ended.
-    pub(super) fn unfinished(&self) -> usize {
+    pub(crate) fn unfinished(&self) -> usize {
         self.open.len()
     }
 }

@@ -140,6 +140,7 @@ async fn run(dir: &Path, settings: &[(String, String)]) -> Running {
     let mut pairs = vec![
         ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned()),
         ("log.dirs".to_owned(), dir.display().to_string()),
+        ("http.listener".to_owned(), "127.0.0.1:0".to_owned()),
         (
             "group.initial.rebalance.delay.ms".to_owned(),
             "0".to_owned(),

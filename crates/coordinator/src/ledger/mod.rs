@@ -340,11 +340,14 @@ pub fn needle(group_id: &str) -> Vec<u8> {
     [&len.to_be_bytes()[..], group_id.as_bytes()].concat()
 }
 
-/// The group whose bookmark a record removed, if that is what it did.
-pub fn removed_from(record: &Record) -> Option<Str> {
-    if record.value.is_some() {
-        return None;
-    }
+/// The group that a record of a bookmark is about.
+pub fn group_of(record: &Record) -> Option<&str> {
     let key = quick::offset_key(record.key.as_deref()?)?;
-    Some(Str::copy(key.group_id))
+    Some(key.group_id)
+}
+
+/// Whether a record says itself that it is more than reading on, or says nothing and removes a bookmark.
+pub fn is_marked(record: &Record) -> bool {
+    let is_commit = |cause: Str| cause == crate::record::headers::Cause::Commit.name();
+    record.value.is_none() || header(record, CAUSE).is_some_and(|cause| !is_commit(cause))
 }
