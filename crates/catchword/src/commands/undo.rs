@@ -67,6 +67,9 @@ pub(crate) struct RestoreArgs {
     cluster: Cluster,
 }
 
+/// Longer tables nobody reads.
+const MAX_ROWS: usize = 50;
+
 #[derive(Debug, Deserialize)]
 struct Done {
     group: String,
@@ -147,11 +150,18 @@ fn carry_out(
     let done: Done = read(&preview)?;
     if let Some(change) = &done.undoes {
         let (what, by) = (change.what(), change.by.words());
-        ui.line(format_args!("Change {} to group {:?}: {what}, {}, by {by}.", change.id, done.group, when(change.at_ms)))?;
+        let at = when(change.at_ms).replacen("  ", ", ", 1);
+        ui.line(format_args!(
+            "Change {} to group {:?}: {what}, {at}, by {by}.",
+            change.id, done.group
+        ))?;
     } else {
         ui.line(format_args!("What group {:?} has lost:", done.group))?;
     }
     ui.table(&table(&done.partitions))?;
+    if let Some(more) = done.partitions.len().checked_sub(MAX_ROWS).filter(|n| *n > 0) {
+        ui.line(format_args!("… and {} more (--json has all)", count(more as i64)))?;
+    }
     let written = done.partitions.iter().filter(|step| step.moves).count();
     match applied {
         Some(applied) => {
@@ -187,7 +197,7 @@ fn table(steps: &[Step]) -> Table {
         ("THEN", Align::Right),
         ("EFFECT", Align::Left),
     ]);
-    for step in steps {
+    for step in steps.iter().take(MAX_ROWS) {
         let remark = match step.obstacle.as_deref() {
             Some("moved-on") if step.moves => " (overwrites what was committed since)",
             Some("moved-on") => "not moved: committed since",
