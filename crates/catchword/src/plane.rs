@@ -86,7 +86,11 @@ impl Api {
         let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
         let user = user.unwrap_or_default();
         let user: String = user.chars().filter(char::is_ascii_graphic).collect();
-        let by = if user.is_empty() { String::new() } else { format!(" ({user})") };
+        let by = if user.is_empty() {
+            String::new()
+        } else {
+            format!(" ({user})")
+        };
         Ok(Api {
             address: format!("{host}:{port}"),
             agent: format!("catchword{by}"),
@@ -122,10 +126,15 @@ impl Api {
             let read = serde_json::from_slice(&body);
             return read.map_err(|e| Failure::failed(format!("the answer is not understood: {e}")));
         }
-        Err(Failure::failed(match serde_json::from_slice::<Refusal>(&body) {
-            Ok(refusal) => format!("{}.\n  What to do: {}.", refusal.message, refusal.what_to_do),
-            Err(_) => format!("the broker's JSON API answered with status {status}"),
-        }))
+        Err(Failure::failed(
+            match serde_json::from_slice::<Refusal>(&body) {
+                Ok(refusal) => format!(
+                    "{}.\n  What to do: {}.",
+                    refusal.message, refusal.what_to_do
+                ),
+                Err(_) => format!("the broker's JSON API answered with status {status}"),
+            },
+        ))
     }
 }
 
@@ -284,7 +293,10 @@ mod tests {
         assert_eq!(many.summary(), "2 partitions of a, 5 back, 2 on");
         let gone = change(&[("a", 0, Some(5), None), ("b", 1, Some(5), None)]);
         assert_eq!(gone.summary(), "2 partitions of 2 topics, 2 removed");
-        assert_eq!(change(&[("a", 0, None, Some(5))]).summary(), "a:0  none → 5");
+        assert_eq!(
+            change(&[("a", 0, None, Some(5))]).summary(),
+            "a:0  none → 5"
+        );
     }
 
     #[test]

@@ -48,14 +48,22 @@ mod tests {
 
     fn asked(headers: &[(&'static str, &'static str)]) -> HeaderMap {
         let header = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
         };
         headers.iter().map(header).collect()
     }
 
     #[test]
     fn curl_and_the_command_line_pass() {
-        for host in ["127.0.0.1:9644", "[::1]:9644", "localhost:9644", "kafka-1:9644"] {
+        for host in [
+            "127.0.0.1:9644",
+            "[::1]:9644",
+            "localhost:9644",
+            "kafka-1:9644",
+        ] {
             let mut headers = asked(&[("content-type", "application/json")]);
             headers.insert(HOST, HeaderValue::from_static(host));
             assert_eq!(refusal(&headers, true, &["kafka-1"]), None, "{host}");

@@ -23,47 +23,118 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
     };
     add("kafka_brokers", "Brokers in the cluster.", &[], 1);
     let loading = i64::from(broker.groups.is_loading());
-    add("catchword_groups_loading", "1 while groups are being read at a start.", &[], loading);
+    add(
+        "catchword_groups_loading",
+        "1 while groups are being read at a start.",
+        &[],
+        loading,
+    );
     for topic in broker.catalog.topics() {
         let count = i64::try_from(topic.partitions.len()).unwrap_or(i64::MAX);
         let label = [("topic", &*topic.name)];
-        add("kafka_topic_partitions", "Partitions of a topic.", &label, count);
+        add(
+            "kafka_topic_partitions",
+            "Partitions of a topic.",
+            &label,
+            count,
+        );
         if topic.is_internal() {
             continue;
         }
         for partition in &topic.partitions {
             let (index, offsets) = (partition.tp.partition.to_string(), partition.log.offsets());
             let labels = [("partition", &*index), ("topic", &*topic.name)];
-            add("kafka_topic_partition_current_offset", "End of a partition.", &labels, offsets.high_watermark);
-            add("kafka_topic_partition_oldest_offset", "Beginning of a partition.", &labels, offsets.log_start);
+            add(
+                "kafka_topic_partition_current_offset",
+                "End of a partition.",
+                &labels,
+                offsets.high_watermark,
+            );
+            add(
+                "kafka_topic_partition_oldest_offset",
+                "Beginning of a partition.",
+                &labels,
+                offsets.log_start,
+            );
         }
     }
     for group in &groups {
         let label = [("consumergroup", &*group.group)];
         let state = [("consumergroup", &*group.group), ("state", &*group.state)];
-        add("catchword_consumergroup_state", "1 for the state that a group is in.", &state, 1);
+        add(
+            "catchword_consumergroup_state",
+            "1 for the state that a group is in.",
+            &state,
+            1,
+        );
         let mut lag: BTreeMap<&str, i64> = BTreeMap::new();
-        for PartitionLag { topic, partition, committed, lag: behind, lost, .. } in &group.partitions {
+        for PartitionLag {
+            topic,
+            partition,
+            committed,
+            lag: behind,
+            lost,
+            ..
+        } in &group.partitions
+        {
             let index = partition.to_string();
             let labels = [label[0], ("partition", &*index), ("topic", topic)];
-            add("kafka_consumergroup_current_offset", "Committed offset of a group.", &labels, *committed);
-            add("catchword_consumergroup_lost", "Offsets that the log lost before the group read them.", &labels, *lost);
+            add(
+                "kafka_consumergroup_current_offset",
+                "Committed offset of a group.",
+                &labels,
+                *committed,
+            );
+            add(
+                "catchword_consumergroup_lost",
+                "Offsets that the log lost before the group read them.",
+                &labels,
+                *lost,
+            );
             let Some(behind) = behind else { continue };
-            add("kafka_consumergroup_lag", "Offsets that a group has still to read.", &labels, *behind);
-            let kminion = [("group_id", &*group.group), ("topic_name", topic), ("partition_id", &*index)];
-            add("kminion_kafka_consumer_group_topic_partition_lag", "Offsets that a group has still to read.", &kminion, *behind);
+            add(
+                "kafka_consumergroup_lag",
+                "Offsets that a group has still to read.",
+                &labels,
+                *behind,
+            );
+            let kminion = [
+                ("group_id", &*group.group),
+                ("topic_name", topic),
+                ("partition_id", &*index),
+            ];
+            add(
+                "kminion_kafka_consumer_group_topic_partition_lag",
+                "Offsets that a group has still to read.",
+                &kminion,
+                *behind,
+            );
             *lag.entry(topic).or_default() += behind;
         }
         for (topic, behind) in lag {
             let labels = [label[0], ("topic", topic)];
-            add("kafka_consumergroup_lag_sum", "Offsets that a group has still to read in a topic.", &labels, behind);
+            add(
+                "kafka_consumergroup_lag_sum",
+                "Offsets that a group has still to read in a topic.",
+                &labels,
+                behind,
+            );
             let kminion = [("group_id", &*group.group), ("topic_name", topic)];
-            add("kminion_kafka_consumer_group_topic_lag", "Offsets that a group has still to read in a topic.", &kminion, behind);
+            add(
+                "kminion_kafka_consumer_group_topic_lag",
+                "Offsets that a group has still to read in a topic.",
+                &kminion,
+                behind,
+            );
         }
     }
     let mut out = String::new();
     for (name, metric) in all {
-        let _ = write!(out, "# HELP {name} {}\n# TYPE {name} gauge\n{}", metric.help, metric.lines);
+        let _ = write!(
+            out,
+            "# HELP {name} {}\n# TYPE {name} gauge\n{}",
+            metric.help, metric.lines
+        );
     }
     Ok(out)
 }
@@ -87,7 +158,10 @@ impl Metric {
 }
 
 fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -51,7 +51,9 @@ pub(crate) async fn start(broker: &Arc<Broker>) -> Option<JoinHandle<()>> {
     broker.set_http(address);
     info!("JSON API and metrics on http://{address}");
     if !address.ip().is_loopback() {
-        warn!("http.listener {address} can be reached from other machines, and whoever reaches it can move offsets");
+        warn!(
+            "http.listener {address} can be reached from other machines, and whoever reaches it can move offsets"
+        );
     }
     Some(tokio::spawn(accept(broker.clone(), listener)))
 }
@@ -81,10 +83,13 @@ async fn accept(broker: Arc<Broker>, listener: TcpListener) {
 async fn serve(broker: Arc<Broker>, stream: TcpStream, peer: SocketAddr) {
     let answer = service_fn(|request: Request<Incoming>| {
         let broker = broker.clone();
-        async move { Ok::<Response<Full<Bytes>>, Infallible>(routes::answer(&broker, peer, request).await) }
+        async move {
+            Ok::<Response<Full<Bytes>>, Infallible>(routes::answer(&broker, peer, request).await)
+        }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE);
     let mut stopping = broker.stopping();
     tokio::select! {
         // What the client did wrong on the way is its own affair.

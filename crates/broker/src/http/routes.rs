@@ -39,7 +39,10 @@ pub(super) async fn answer(
 ) -> Response<Full<Bytes>> {
     let is_change = request.method() != Method::GET && request.method() != Method::HEAD;
     let config = broker.catalog.config();
-    let own_host = config.http_listener.rsplit_once(':').map_or("", |(host, _)| host);
+    let own_host = config
+        .http_listener
+        .rsplit_once(':')
+        .map_or("", |(host, _)| host);
     let host_name = crate::broker::host_name();
     let own = [own_host, &host_name];
     if let Some(why) = guard::refusal(request.headers(), is_change, &own) {
@@ -89,8 +92,12 @@ async fn route(
             json(&plane::log(broker, &Str::copy(group), limit, commits).await?)
         }
         ("GET", ["v1", "groups", group, "at"]) => {
-            let time_ms = number(&query, "time_ms")?
-                .ok_or_else(|| bad("time_ms is missing", "give ?time_ms=MILLISECONDS since 1970"))?;
+            let time_ms = number(&query, "time_ms")?.ok_or_else(|| {
+                bad(
+                    "time_ms is missing",
+                    "give ?time_ms=MILLISECONDS since 1970",
+                )
+            })?;
             json(&plane::at(broker, &Str::copy(group), time_ms).await?)
         }
         ("POST", ["v1", "groups", group, "restore"]) => {
@@ -100,12 +107,20 @@ async fn route(
         }
         ("GET", ["v1", "changes"]) => json(&plane::changes(broker, limit).await?),
         ("GET", ["v1", "changes", id]) => {
-            let id = id.parse().map_err(|why: String| bad(&why, "ids stand in the list of changes"))?;
+            let id = id
+                .parse()
+                .map_err(|why: String| bad(&why, "ids stand in the list of changes"))?;
             let (group, found) = plane::change(broker, id).await?;
-            json(&found.change(id).map(|change| ChangeView::of(&group, change)))
+            json(
+                &found
+                    .change(id)
+                    .map(|change| ChangeView::of(&group, change)),
+            )
         }
         ("POST", ["v1", "changes", id, "undo"]) => {
-            let id = id.parse().map_err(|why: String| bad(&why, "ids stand in the list of changes"))?;
+            let id = id
+                .parse()
+                .map_err(|why: String| bad(&why, "ids stand in the list of changes"))?;
             let how = how(request).await?;
             json(&plane::undo(broker, &asker, id, how).await?)
         }
@@ -121,7 +136,9 @@ async fn route(
 
 fn asker(peer: SocketAddr, request: &Request<Incoming>) -> Asker {
     let agent = request.headers().get(USER_AGENT);
-    let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or("http");
+    let agent = agent
+        .and_then(|agent| agent.to_str().ok())
+        .unwrap_or("http");
     let short: String = agent.chars().take(100).collect();
     Asker {
         client_id: Str::from(short),
@@ -133,7 +150,12 @@ async fn how(request: Request<Incoming>) -> Result<How, PlaneError> {
     let body = Limited::new(request.into_body(), MAX_BODY_BYTES);
     let body = body.collect().await;
     let body = body
-        .map_err(|error| bad(&format!("the body cannot be read: {error}"), "send a smaller one"))?
+        .map_err(|error| {
+            bad(
+                &format!("the body cannot be read: {error}"),
+                "send a smaller one",
+            )
+        })?
         .to_bytes();
     if body.is_empty() {
         return Ok(How::default());
@@ -166,7 +188,12 @@ fn number(query: &str, name: &str) -> Result<Option<i64>, PlaneError> {
         return Ok(None);
     };
     let read = text.parse().map(Some);
-    read.map_err(|_| bad(&format!("{name} is no number: {text:?}"), "give a whole number"))
+    read.map_err(|_| {
+        bad(
+            &format!("{name} is no number: {text:?}"),
+            "give a whole number",
+        )
+    })
 }
 
 /// Text with its percent signs resolved; what is no UTF-8 then stands as a replacement character.
@@ -218,7 +245,10 @@ fn response(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 

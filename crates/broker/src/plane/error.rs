@@ -89,7 +89,9 @@ impl PlaneError {
             409,
             "group-active",
             format!("group {group:?} has live members; nothing was changed"),
-            format!("stop them first, wait until `catchword show {group}` says Empty, then do it again"),
+            format!(
+                "stop them first, wait until `catchword show {group}` says Empty, then do it again"
+            ),
         )
     }
 
@@ -101,15 +103,21 @@ impl PlaneError {
             return PlaneError::new(
                 409,
                 "topic-recreated",
-                format!("the topics were deleted and created again since: the old places of group {group:?} are offsets of other records; nothing was changed"),
-                format!("choose a place in the new topic: catchword rewind {group} --to PLACE --topic TOPIC"),
+                format!(
+                    "the topics were deleted and created again since: the old places of group {group:?} are offsets of other records; nothing was changed"
+                ),
+                format!(
+                    "choose a place in the new topic: catchword rewind {group} --to PLACE --topic TOPIC"
+                ),
             );
         }
         if gone > 0 {
             return PlaneError::new(
                 409,
                 "no-topic",
-                format!("the topics of these places of group {group:?} do not exist any more; nothing was changed"),
+                format!(
+                    "the topics of these places of group {group:?} do not exist any more; nothing was changed"
+                ),
                 "a topic's deletion cannot be taken back, so there is nothing to point at",
             );
         }

@@ -60,18 +60,23 @@ pub(crate) async fn group(
     }
     let partitions = partitions(broker, asker, group).await?;
     let state = described.group_state.clone();
-    Ok(view(group, &state, "classic", members(described), partitions))
+    Ok(view(
+        group,
+        &state,
+        "classic",
+        members(described),
+        partitions,
+    ))
 }
 
 fn members(described: DescribedGroup) -> Vec<MemberView> {
-    let member = |m: catchword_wire::messages::describe_groups_response::DescribedGroupMember| {
-        MemberView {
+    let member =
+        |m: catchword_wire::messages::describe_groups_response::DescribedGroupMember| MemberView {
             member_id: m.member_id.to_string(),
             instance_id: m.group_instance_id.map(|id| id.to_string()),
             client_id: m.client_id.to_string(),
             host: m.client_host.trim_start_matches('/').to_owned(),
-        }
-    };
+        };
     described.members.into_iter().map(member).collect()
 }
 

@@ -34,9 +34,7 @@ use crate::partition::Partition;
 pub(crate) use error::PlaneError;
 pub(crate) use lag::{group, groups};
 use scan::{Wanted, scan};
-pub(crate) use views::{
-    ChangeList, ChangeView, Done, GroupAt, PartitionLag, Trash,
-};
+pub(crate) use views::{ChangeList, ChangeView, Done, GroupAt, PartitionLag, Trash};
 
 /// The most groups whose changes are gathered for a question about all groups.
 const MAX_GROUPS: usize = 10_000;
@@ -138,10 +136,7 @@ pub(crate) async fn at(
 }
 
 /// The newest meant changes of all groups. A member's own step back is told by its group's [`log`] only.
-pub(crate) async fn changes(
-    broker: &Arc<Broker>,
-    limit: usize,
-) -> Result<ChangeList, PlaneError> {
+pub(crate) async fn changes(broker: &Arc<Broker>, limit: usize) -> Result<ChangeList, PlaneError> {
     let limits = Limits {
         commits: 0,
         meant_moves: 10_000,
@@ -184,7 +179,11 @@ async fn marked(
             let log = &*shard.log;
             // By group the offset of the last such record, so that the newest can be kept.
             let mut last: BTreeMap<Str, i64> = BTreeMap::new();
-            let wanted = if removals { Wanted::removals() } else { Wanted::marked() };
+            let wanted = if removals {
+                Wanted::removals()
+            } else {
+                Wanted::marked()
+            };
             scan(log, &wanted, |_, record| {
                 let is_one = match removals {
                     true => record.value.is_none(),
@@ -206,8 +205,10 @@ async fn marked(
             let names: BTreeSet<&Str> = newest.iter().map(|(group, _)| group).collect();
             let wanted = Wanted::groups(&names);
             let new = |group: &Str| Ledger::new(shard.tp.partition, group.clone(), limits);
-            let mut ledgers: BTreeMap<Str, Ledger> =
-                names.iter().map(|group| ((*group).clone(), new(group))).collect();
+            let mut ledgers: BTreeMap<Str, Ledger> = names
+                .iter()
+                .map(|group| ((*group).clone(), new(group)))
+                .collect();
             scan(log, &wanted, |batch, record| {
                 let group = catchword_coordinator::ledger::group_of(record);
                 if let Some(ledger) = group.and_then(|group| ledgers.get_mut(group)) {
@@ -306,7 +307,11 @@ async fn write(
     if moves.is_empty() {
         return Err(PlaneError::nothing_to_do(group, &plan));
     }
-    let cause = if of.is_some() { Cause::Undo } else { Cause::Restore };
+    let cause = if of.is_some() {
+        Cause::Undo
+    } else {
+        Cause::Restore
+    };
     let request = GroupCall::MoveOffsets(MoveOffsets {
         group_id: group.clone(),
         cause,

@@ -82,7 +82,9 @@ pub(super) fn scan(
     while offset < end {
         let bytes = chunk(log, offset, CHUNK)?;
         if bytes.is_empty() {
-            return Err(PlaneError::unreadable(format!("no records at offset {offset}")));
+            return Err(PlaneError::unreadable(format!(
+                "no records at offset {offset}"
+            )));
         }
         for batch in split(bytes) {
             let batch = batch.map_err(PlaneError::unreadable)?;

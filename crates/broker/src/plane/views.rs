@@ -159,8 +159,11 @@ impl Trash {
             .filter_map(|(group, found)| {
                 let plan = plan_restore(found, since_ms, &topic_id);
                 let last = found.gone.values().max_by_key(|gone| gone.at_ms)?;
-                let mut topics: Vec<String> =
-                    plan.steps.iter().map(|step| step.topic.to_string()).collect();
+                let mut topics: Vec<String> = plan
+                    .steps
+                    .iter()
+                    .map(|step| step.topic.to_string())
+                    .collect();
                 topics.dedup();
                 (!plan.steps.is_empty()).then(|| GoneGroup {
                     group: group.to_string(),

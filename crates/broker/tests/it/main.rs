@@ -10,6 +10,7 @@ mod harness;
 mod history;
 mod offsets;
 mod order;
+mod plane;
 mod produce;
 mod snapshots;
 mod topics;

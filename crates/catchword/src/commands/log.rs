@@ -65,17 +65,39 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         ("CHANGE", Align::Left),
     ]);
     for change in &changes {
-        let id = if change.kind == "commit" { String::new() } else { change.id.clone() };
+        let id = if change.kind == "commit" {
+            String::new()
+        } else {
+            change.id.clone()
+        };
         if !args.moves {
-            let cells = [when(change.at_ms), change.what(), change.summary(), change.by.words(), id];
+            let cells = [
+                when(change.at_ms),
+                change.what(),
+                change.summary(),
+                change.by.words(),
+                id,
+            ];
             table.row(cells.into());
             continue;
         }
         for (at, m) in change.moves.iter().enumerate() {
             let places = format!("{}  {}", m.name(), m.places());
             table.row(match at {
-                0 => vec![when(change.at_ms), change.what(), places, change.by.words(), id.clone()],
-                _ => vec![String::new(), String::new(), places, String::new(), String::new()],
+                0 => vec![
+                    when(change.at_ms),
+                    change.what(),
+                    places,
+                    change.by.words(),
+                    id.clone(),
+                ],
+                _ => vec![
+                    String::new(),
+                    String::new(),
+                    places,
+                    String::new(),
+                    String::new(),
+                ],
             });
         }
     }

@@ -360,7 +360,10 @@ fn way_back(
         !changes.is_empty() && changes.iter().all(is_in)
     };
     if let Some(change) = last.filter(is_this) {
-        ui.note(format_args!("To put it back: catchword undo {} --yes", change.id));
+        ui.note(format_args!(
+            "To put it back: catchword undo {} --yes",
+            change.id
+        ));
         return Ok(());
     }
     let back: Vec<(&Move, i64)> = changes.iter().filter_map(|m| Some((*m, m.now?))).collect();

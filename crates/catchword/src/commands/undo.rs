@@ -122,7 +122,14 @@ fn list(document: &Value, json: bool, ui: &mut Ui) -> Result<(), Failure> {
         ("BY", Align::Left),
     ]);
     for c in changes {
-        let cells = [c.id.clone(), when(c.at_ms), c.group.clone(), c.what(), c.summary(), c.by.words()];
+        let cells = [
+            c.id.clone(),
+            when(c.at_ms),
+            c.group.clone(),
+            c.what(),
+            c.summary(),
+            c.by.words(),
+        ];
         table.row(cells.into());
     }
     ui.table(&table)?;
@@ -140,7 +147,11 @@ fn carry_out(
 ) -> Result<(), Failure> {
     // Shown even if it is refused then: the table says where it cannot be done.
     let preview = api.post(path, false, force)?;
-    let applied = if yes { Some(api.post(path, true, force)) } else { None };
+    let applied = if yes {
+        Some(api.post(path, true, force))
+    } else {
+        None
+    };
     if json {
         return match applied {
             Some(applied) => ui.json(&applied?),
@@ -159,8 +170,16 @@ fn carry_out(
         ui.line(format_args!("What group {:?} has lost:", done.group))?;
     }
     ui.table(&table(&done.partitions))?;
-    if let Some(more) = done.partitions.len().checked_sub(MAX_ROWS).filter(|n| *n > 0) {
-        ui.line(format_args!("… and {} more (--json has all)", count(more as i64)))?;
+    if let Some(more) = done
+        .partitions
+        .len()
+        .checked_sub(MAX_ROWS)
+        .filter(|n| *n > 0)
+    {
+        ui.line(format_args!(
+            "… and {} more (--json has all)",
+            count(more as i64)
+        ))?;
     }
     let written = done.partitions.iter().filter(|step| step.moves).count();
     match applied {
@@ -173,11 +192,16 @@ fn carry_out(
             };
             ui.line(ui.green(&format!("Done: {places} back.")))?;
             if let Some(change) = applied.change {
-                ui.note(format_args!("To take this back: catchword undo {change} --yes"));
+                ui.note(format_args!(
+                    "To take this back: catchword undo {change} --yes"
+                ));
             }
         }
         None => {
-            let moved_on = done.partitions.iter().any(|s| s.obstacle.as_deref() == Some("moved-on"));
+            let moved_on = done
+                .partitions
+                .iter()
+                .any(|s| s.obstacle.as_deref() == Some("moved-on"));
             if moved_on && !force {
                 ui.warn("Somebody has committed since; --force overwrites that, and can itself be undone.");
             } else if written == 0 {
@@ -208,7 +232,9 @@ fn table(steps: &[Step]) -> Table {
         let effect = match (step.moves, step.now, step.then) {
             (false, ..) if remark.is_empty() => "there already".into(),
             (false, ..) => remark.into(),
-            (true, Some(now), Some(then)) if then < now => format!("{} back{remark}", count(now - then)),
+            (true, Some(now), Some(then)) if then < now => {
+                format!("{} back{remark}", count(now - then))
+            }
             (true, Some(now), Some(then)) => format!("{} on{remark}", count(then - now)),
             (true, None, _) => format!("put back{remark}"),
             (true, Some(_), None) => format!("removed, as before{remark}"),

@@ -81,7 +81,12 @@ fn follow(broker: &Broker, text: &str) {
         let command = command.replace("17-4811", ids.last().map_or("17-4811", String::as_str));
         let outcome = shell(broker, &command);
         assert_eq!(outcome.code, Some(0), "$ {command}\n{outcome:#?}");
-        let printed: Vec<String> = outcome.out.lines().chain(outcome.err.lines()).map(squeezed).collect();
+        let printed: Vec<String> = outcome
+            .out
+            .lines()
+            .chain(outcome.err.lines())
+            .map(squeezed)
+            .collect();
         for line in expected.iter().filter(|line| !line.is_empty()) {
             let line = line.replace("17-4811", "…").replace("17-4813", "…");
             assert!(
@@ -89,8 +94,17 @@ fn follow(broker: &Broker, text: &str) {
                 "$ {command}\nthe page shows {line:?}, it printed\n{printed:#?}"
             );
         }
-        let looks = |word: &&str| word.split_once('-').is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u64>().is_ok());
-        ids.extend(printed.iter().flat_map(|line| line.split(' ')).filter(looks).map(str::to_owned));
+        let looks = |word: &&str| {
+            word.split_once('-')
+                .is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u64>().is_ok())
+        };
+        ids.extend(
+            printed
+                .iter()
+                .flat_map(|line| line.split(' '))
+                .filter(looks)
+                .map(str::to_owned),
+        );
     }
 }
 
@@ -109,7 +123,9 @@ fn you_reset_the_wrong_group() {
 fn your_group_was_deleted() {
     let broker = Broker::start(&[]);
     let text = page("your-group-was-deleted.md");
-    let (before, rest) = text.split_once("<!-- deleted -->").expect("the moment is marked");
+    let (before, rest) = text
+        .split_once("<!-- deleted -->")
+        .expect("the moment is marked");
     let (_, before) = before.split_once("<!-- before\n").expect("what was before");
     for line in before.trim_end().trim_end_matches("-->").lines() {
         shell(&broker, line).ok();
@@ -124,7 +140,9 @@ fn your_group_was_deleted() {
 fn offsets_expired_over_the_holidays() {
     let broker = Broker::start(&["offsets.retention.check.interval.ms=100"]);
     let text = page("offsets-expired.md");
-    let (before, rest) = text.split_once("<!-- expired -->").expect("the moment is marked");
+    let (before, rest) = text
+        .split_once("<!-- expired -->")
+        .expect("the moment is marked");
     let (_, before) = before.split_once("<!-- before\n").expect("what was before");
     for line in before.trim_end().trim_end_matches("-->").lines() {
         shell(&broker, line).ok();
@@ -148,11 +166,19 @@ fn offsets_expired_over_the_holidays() {
     };
     let mut stream = TcpStream::connect(broker.address()).expect("it answers");
     for segment in frame::encode_request(&request, 2, 1, "weekly-report").expect("it is small") {
-        stream.write_all(&segment.read().expect("it is memory")).expect("it is sent");
+        stream
+            .write_all(&segment.read().expect("it is memory"))
+            .expect("it is sent");
     }
-    stream.read_exact(&mut [0; 4]).expect("it is answered");
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).expect("it is answered");
+    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut answer).expect("it comes whole");
+    assert!(answer.ends_with(&[0, 0]), "it was refused: {answer:?}");
     wait_until("it has expired", || {
-        shell(&broker, "catchword trash").out.contains("weekly-report")
+        shell(&broker, "catchword trash")
+            .out
+            .contains("weekly-report")
     });
     follow(&broker, rest);
 }

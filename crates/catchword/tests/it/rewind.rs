@@ -95,7 +95,12 @@ fn the_group_reads_on_from_there_and_the_way_back_is_told() {
         .run(&["consume", &g.topic, "--group", &g.group, "--max", "2"])
         .ok();
     assert_eq!(read, "2\n3\n");
-    let back: Vec<&str> = back.split_whitespace().collect();
+    let mut back: Vec<&str> = back.split_whitespace().collect();
+    if back[0] == "undo" {
+        // The group has read on since.
+        assert!(g.cluster.run(&back).failed(1).contains("moved since"));
+        back.push("--force");
+    }
     g.cluster.run(&back).ok();
     assert_eq!(g.committed(), 6);
 }

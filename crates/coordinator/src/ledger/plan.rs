@@ -67,11 +67,7 @@ impl Plan {
 }
 
 /// How to take `change` back. `topic_id` gives the id of a topic that exists.
-pub fn plan_undo(
-    change: &Change,
-    now: &Finished,
-    topic_id: impl Fn(&str) -> Option<Uuid>,
-) -> Plan {
+pub fn plan_undo(change: &Change, now: &Finished, topic_id: impl Fn(&str) -> Option<Uuid>) -> Plan {
     let step = |moved: &super::Move| {
         let key = (moved.topic.clone(), moved.partition);
         let current = now.places.get(&key).cloned();

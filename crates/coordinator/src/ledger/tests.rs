@@ -160,10 +160,15 @@ fn a_wrong_reset_is_one_change_and_undone_as_one() {
     assert_eq!(found.commits.len(), 2);
     let reset = &found.meant[0];
     assert_eq!(reset.id.to_string(), "17-3");
-    assert_eq!((&*reset.who.client, &*reset.who.host), ("adminclient-1", "/10.0.0.7"));
+    assert_eq!(
+        (&*reset.who.client, &*reset.who.host),
+        ("adminclient-1", "/10.0.0.7")
+    );
     let moves = reset.moves.iter();
     let offset = |place: &Option<Place>| place.as_ref().map(|place| place.offset);
-    let moves: Vec<_> = moves.map(|m| (m.partition, offset(&m.from), offset(&m.to))).collect();
+    let moves: Vec<_> = moves
+        .map(|m| (m.partition, offset(&m.from), offset(&m.to)))
+        .collect();
     assert_eq!(moves, [(0, Some(510), Some(0)), (1, Some(700), Some(0))]);
     assert_eq!(w.undo_last("g"), Moved::Done);
     assert_eq!(w.offsets("g"), [(0, 510), (1, 700)]);
@@ -227,7 +232,10 @@ fn another_edition_of_a_topic_never_gets_old_bookmarks() {
     w.append(out.records);
     let found = w.ledger("g");
     assert_eq!(kinds(&found), ["topic-delete"]);
-    for (topic, obstacle) in [(None, Obstacle::NoTopic), (Some(OTHER_EDITION), Obstacle::Recreated)] {
+    for (topic, obstacle) in [
+        (None, Obstacle::NoTopic),
+        (Some(OTHER_EDITION), Obstacle::Recreated),
+    ] {
         let plan = plan_restore(&found, 0, |_| topic);
         assert_eq!(plan.count(obstacle), 1);
         assert_eq!(plan.writes(true).count(), 0);
@@ -324,7 +332,9 @@ fn memory_is_bounded_and_the_newest_stay() {
         ..Limits::default()
     };
     let mut ledger = Ledger::new(0, "g".into(), limits);
-    w.log.iter().for_each(|(batch, record)| ledger.note(*batch, record));
+    w.log
+        .iter()
+        .for_each(|(batch, record)| ledger.note(*batch, record));
     let found = ledger.finish();
     assert!(found.commits.len() <= 3 && found.meant.len() == 5);
     assert_eq!(found.meant.last().unwrap().id.offset, 99);
@@ -336,7 +346,9 @@ fn memory_is_bounded_and_the_newest_stay() {
 fn by_dice_the_ledger_agrees_with_the_coordinator_and_undo_is_exact() {
     let mut state = 7u64;
     let mut dice = move |sides: u64| {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (state >> 33) % sides
     };
     for _ in 0..200 {
