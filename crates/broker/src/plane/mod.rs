@@ -24,12 +24,13 @@ use catchword_coordinator::{
     BookmarkMove, Call as GroupCall, MoveOffsets, Moved, Reply, partition_for,
 };
 use catchword_wire::{ErrorCode, Str, Uuid};
+use tokio::sync::Semaphore;
 
 use crate::broker::Broker;
 use crate::catalog::OFFSETS_TOPIC;
 use crate::clock;
 use crate::dispatch::{Call, Client};
-use crate::outcome::blocking;
+use crate::outcome;
 use crate::partition::Partition;
 pub(crate) use error::PlaneError;
 pub(crate) use lag::{group, groups};
@@ -38,6 +39,15 @@ pub(crate) use views::{ChangeList, ChangeView, Done, GroupAt, PartitionLag, Tras
 
 /// The most groups whose changes are gathered for a question about all groups.
 const MAX_GROUPS: usize = 10_000;
+
+/// Logs are read by so many at a time: each takes a core while it reads.
+static READERS: Semaphore = Semaphore::const_new(2);
+
+/// Runs work that reads logs, when its turn comes.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let _turn = READERS.acquire().await.ok()?;
+    outcome::blocking(work).await
+}
 
 /// Who asks.
 #[derive(Debug, Clone)]
