@@ -9,7 +9,7 @@ use catchword_coordinator::ledger::{group_of, needle};
 use catchword_log::{PartitionLog, Read, ReadLimit};
 use catchword_wire::Str;
 use catchword_wire::batch::{Batch, Compression, Record, records, split};
-use memchr::memmem::Finder;
+use memchr::memmem::{Finder, find};
 
 use super::error::PlaneError;
 use crate::groups::Transactional;
@@ -19,12 +19,15 @@ const CHUNK: usize = 1 << 20;
 /// Searching a block for more names than this costs more than taking it apart.
 const MAX_NEEDLES: usize = 4;
 
+/// What the names of our headers begin with.
+const OURS: &[u8] = b"cw.";
+
 /// Which blocks are taken apart.
 pub(super) enum Wanted {
     /// Those with one of these in it.
     Any(Vec<Finder<'static>>),
     /// Those with one of these in it, and those in which no record says who wrote it: Apache Kafka's.
-    AnyOrForeign(Vec<Finder<'static>>, Finder<'static>),
+    AnyOrForeign(Vec<Finder<'static>>),
     All,
 }
 
@@ -52,8 +55,7 @@ impl Wanted {
     }
 
     fn or_foreign(texts: &[&'static str]) -> Wanted {
-        let finders = texts.iter().map(|text| Finder::new(*text)).collect();
-        Wanted::AnyOrForeign(finders, Finder::new("cw."))
+        Wanted::AnyOrForeign(texts.iter().map(|text| Finder::new(*text)).collect())
     }
 
     fn may_be_in(&self, batch: &Batch) -> bool {
@@ -64,7 +66,9 @@ impl Wanted {
         match self {
             Wanted::All => true,
             Wanted::Any(finders) => finders.iter().any(has),
-            Wanted::AnyOrForeign(finders, ours) => finders.iter().any(has) || !has(ours),
+            Wanted::AnyOrForeign(finders) => {
+                finders.iter().any(has) || find(&batch.bytes, OURS).is_none()
+            }
         }
     }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use catchword_coordinator::{
-    Call, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupShard, OffsetFetchCall,
-    Output, Reply, ReplyTo, TimerKey,
+    Call, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupShard, Moved,
+    OffsetFetchCall, Output, Reply, ReplyTo, TimerKey,
 };
 use catchword_wire::messages::join_group_request::JoinGroupRequestProtocol;
 use catchword_wire::messages::leave_group_request::MemberIdentity;
@@ -301,6 +301,8 @@ pub(crate) fn error_of(reply: &Reply) -> ErrorCode {
         Reply::DescribeGroup(response) => response.error_code,
         Reply::ListGroups(_) => 0,
         Reply::DeleteGroup(response) => response.error_code,
+        Reply::MoveOffsets(Moved::Refused(error)) => error.code(),
+        Reply::MoveOffsets(Moved::Done | Moved::Elsewhere(_)) => 0,
     };
     ErrorCode::from_code(code)
 }
