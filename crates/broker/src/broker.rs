@@ -1,7 +1,7 @@
 //! The broker: what all its connections share.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use catchword_config::BrokerConfig;
@@ -37,6 +37,8 @@ pub(crate) struct Broker {
     pub(crate) quotas: Quotas,
     /// What clients are told, by listener; filled in once the ports are known.
     endpoints: Mutex<Vec<(Str, i32)>>,
+    /// Where the JSON API is, if it is anywhere.
+    http: OnceLock<SocketAddr>,
     max_frame: usize,
     max_idle: Duration,
     request_memory: Arc<RequestMemory>,
@@ -63,6 +65,7 @@ impl Broker {
             ),
             quotas: Quotas::new(&config),
             endpoints: Mutex::default(),
+            http: OnceLock::new(),
             max_frame: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),
             max_idle: u64::try_from(config.connections_max_idle_ms)
                 .map_or(FOREVER, Duration::from_millis),
@@ -117,6 +120,17 @@ impl Broker {
             .unwrap_or_else(PoisonError::into_inner) = endpoints;
     }
 
+    /// Says where the JSON API is.
+    pub(crate) fn set_http(&self, address: SocketAddr) {
+        // Bound once, at the start.
+        let _ = self.http.set(address);
+    }
+
+    /// Where the JSON API is, if it is anywhere.
+    pub(crate) fn http(&self) -> Option<SocketAddr> {
+        self.http.get().copied()
+    }
+
     /// Where a client is to connect: the address of the listener by which it came.
     pub(crate) fn endpoint(&self, client: &Client) -> (Str, i32) {
         let endpoints = self
@@ -167,7 +181,7 @@ pub(crate) fn endpoint(advertised: &catchword_config::Listener, bound: SocketAdd
     (Str::from(host), i32::from(port))
 }
 
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = rustix::system::uname();
     name.nodename()
         .to_str()

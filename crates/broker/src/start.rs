@@ -139,6 +139,7 @@ pub async fn start(
             connections.clone(),
         )));
     }
+    tasks.extend(crate::http::start(&broker).await);
     let maintenance = maintain(engine);
     Ok(Running {
         broker,
@@ -153,6 +154,11 @@ impl Running {
     /// Where the broker listens: the listeners' names and the addresses that were bound.
     pub fn addresses(&self) -> &[(String, SocketAddr)] {
         &self.addresses
+    }
+
+    /// Where the JSON API is, if it is anywhere.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.broker.http()
     }
 
     /// The cluster's id.

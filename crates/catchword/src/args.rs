@@ -6,7 +6,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    adopt, completions, consume, doctor, groups, produce, rewind, serve, show, topics, tour,
+    adopt, at, completions, consume, doctor, groups, log, produce, rewind, serve, show, topics,
+    tour, trash, undo,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -28,7 +29,10 @@ First steps:
   catchword consume letters --group g --max 2
   catchword show g                       where the group is, and how far behind
 
-All commands but serve, tour, adopt and doctor work with Apache Kafka as well: --bootstrap HOST:PORT.
+If a group was reset, deleted or expired: catchword undo, catchword trash.
+
+All commands but serve, tour, adopt and doctor work with Apache Kafka as well: --bootstrap HOST:PORT;
+log, at, undo, trash and restore need what only Catchword remembers.
 Exit codes: 0 done, 1 failed, 2 asked wrongly."
 )]
 pub(crate) struct Args {
@@ -67,6 +71,16 @@ enum Command {
     Show(show::Args),
     /// Move a group's committed offsets; shows what would happen unless told --yes.
     Rewind(rewind::Args),
+    /// What was done to a group's committed offsets, by whom, from where to where.
+    Log(log::Args),
+    /// Where a group was at a past time.
+    At(at::Args),
+    /// Take a change back; lists the last changes without an ID.
+    Undo(undo::Args),
+    /// List deleted and expired committed offsets.
+    Trash(trash::Args),
+    /// Put back what a group has lost by deletion or expiry.
+    Restore(undo::RestoreArgs),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
     Adopt(adopt::Args),
     /// Check a data directory.
@@ -162,6 +176,11 @@ impl Args {
             Command::Groups(args) => groups::run(&args, ui),
             Command::Show(args) => show::run(&args, ui),
             Command::Rewind(args) => rewind::run(&args, ui),
+            Command::Log(args) => log::run(&args, ui),
+            Command::At(args) => at::run(&args, ui),
+            Command::Undo(args) => undo::run(&args, ui),
+            Command::Trash(args) => trash::run(&args, ui),
+            Command::Restore(args) => undo::restore(&args, ui),
             Command::Adopt(args) => adopt::run(&args, ui),
             Command::Doctor(args) => doctor::run(&args, ui),
             Command::Completions(args) => completions::run(&args),

@@ -115,7 +115,7 @@ fn greet(running: &Running, dir: &std::path::Path) {
         format!(" --bootstrap {first}")
     };
     let text = format!(
-        "Catchword {} is ready.\n  listening  {}\n  data       {}\n  cluster    {}\n\n\
+        "Catchword {} is ready.\n  listening  {}\n  data       {}\n  cluster    {}\n{}\n\
          Any Kafka client can connect now. To try it from another terminal:\n\
          \x20 echo hello | catchword produce greetings{bootstrap}\n\
          \x20 catchword consume greetings --group readers --from earliest{bootstrap}\n\
@@ -127,6 +127,11 @@ fn greet(running: &Running, dir: &std::path::Path) {
             .unwrap_or_else(|_| dir.to_owned())
             .display(),
         running.cluster_id(),
+        running
+            .http_address()
+            .map_or_else(String::new, |address| format!(
+                "  API        http://{address} (JSON, metrics)\n"
+            )),
     );
     let mut out = io::stdout().lock();
     // Whoever closed the pipe does not want to read it.

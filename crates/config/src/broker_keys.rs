@@ -27,6 +27,8 @@ key_table! {
         .doc("Which protocol a listener name stands for: NAME:PROTOCOL, separated by commas. Only PLAINTEXT is served so far.");
     controller_listener_names: Vec<String> = Key::list("controller.listener.names", "").kafka_default("(required)")
         .doc("Listeners that Kafka keeps for its controllers. They are left out here: Catchword has no separate controller.");
+    http_listener: String = Key::string("http.listener", "127.0.0.1:9644").ours()
+        .doc("Where the JSON API, health, readiness and metrics are served over HTTP: HOST:PORT. Empty: nowhere. There is no authentication yet: whoever can reach it can move committed offsets. DescribeConfigs tells the address that was bound.");
     socket_request_max_bytes: i32 = Key::int("socket.request.max.bytes", "104857600").at_least(1)
         .doc("The largest request that is read, in bytes. A connection that announces a larger one is closed.");
     queued_max_request_bytes: i64 = Key::long("queued.max.request.bytes", "-1")
@@ -255,6 +257,8 @@ key_table! {
         .doc("For how long the last move of each hour stays, in milliseconds. For the longest of the three times stays also what was meant, exactly: resets, deletions, expiries, steps backwards, and the offset that each of them took away.");
     offsets_history_max_bytes: i64 = Key::long("offsets.history.max.bytes", "268435456").at_least(0).ours()
         .doc("The most bytes of such history that a partition of __consumer_offsets keeps; the oldest goes first. The last offset of each group and partition is always kept, and does not count.");
+    offsets_trash_retention_ms: i64 = Key::long("offsets.trash.retention.ms", "2592000000").at_least(0).ours()
+        .doc("For how long committed offsets that were deleted or expired can be put back with `catchword restore`, in milliseconds. No longer than offsets.history.* keeps them.");
     offsets_commit_timeout_ms: i32 = Key::int("offsets.commit.timeout.ms", "5000").at_least(1)
         .doc("How long a commit may take to become durable before the client is told that it timed out, in milliseconds.");
     offset_metadata_max_bytes: i32 = Key::int("offset.metadata.max.bytes", "4096").at_least(0)

@@ -19,6 +19,8 @@ use catchword_wire::messages::{
 };
 use catchword_wire::{ErrorCode, Str, Uuid};
 
+use crate::ledger::Place;
+use crate::record::headers::Cause;
 use crate::timer::TimerKey;
 
 /// Who calls.
@@ -74,6 +76,45 @@ pub enum Call {
     },
     /// One group of a DeleteGroups request.
     DeleteGroup(Str),
+    /// Puts bookmarks back; Kafka has no such request.
+    MoveOffsets(MoveOffsets),
+}
+
+/// Moves of a group's bookmarks that happen together or not at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MoveOffsets {
+    /// The group; it comes to be if it does not exist.
+    pub group_id: Str,
+    /// Why.
+    pub cause: Cause,
+    /// The change that is undone, for the record.
+    pub of: Option<String>,
+    /// The moves, each of another bookmark.
+    pub moves: Vec<BookmarkMove>,
+}
+
+/// One bookmark's move.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BookmarkMove {
+    /// The topic.
+    pub topic: Str,
+    /// The partition.
+    pub partition: i32,
+    /// The offset where the bookmark must be, or nothing is moved; `None`: nowhere.
+    pub expected: Option<i64>,
+    /// Where it is put; `None` removes it.
+    pub then: Option<Place>,
+}
+
+/// The answer to [`MoveOffsets`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Moved {
+    /// All of them.
+    Done,
+    /// None: these bookmarks are not where they were expected.
+    Elsewhere(Vec<(Str, i32)>),
+    /// None: `NonEmptyGroup` if the group has members, or what any call is refused with.
+    Refused(ErrorCode),
 }
 
 /// One group's part of an OffsetFetch request, of whatever version.
@@ -113,6 +154,7 @@ pub enum Reply {
     DescribeGroup(DescribedGroup),
     ListGroups(Vec<ListedGroup>),
     DeleteGroup(DeletableGroupResult),
+    MoveOffsets(Moved),
 }
 
 /// A record's headers: shared, since all records of a request carry the same.
@@ -250,6 +292,7 @@ impl Call {
             Call::TxnOffsetCommit(call) => Some(&call.request.group_id),
             Call::EndTransaction(_) => None,
             Call::DescribeGroup(group_id) | Call::DeleteGroup(group_id) => Some(group_id),
+            Call::MoveOffsets(call) => Some(&call.group_id),
             Call::ListGroups { .. } => None,
         }
     }
@@ -307,6 +350,7 @@ impl Call {
                 group_id,
                 error_code,
             }),
+            Call::MoveOffsets(_) => Reply::MoveOffsets(Moved::Refused(error)),
         }
     }
 }
@@ -370,6 +414,7 @@ impl Reply {
                 error_code,
                 ..result
             }),
+            Reply::MoveOffsets(_) => Reply::MoveOffsets(Moved::Refused(error)),
         }
     }
 }

@@ -21,6 +21,7 @@ mod config;
 mod effect;
 mod group;
 mod ids;
+pub mod ledger;
 mod metadata;
 mod offsets;
 mod partition;
@@ -31,8 +32,9 @@ mod transaction;
 
 pub use config::{ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy};
 pub use effect::{
-    Call, Client, Context, CoordinatorRecord, Effect, Headers, Marker, OffsetFetchCall, Output,
-    ProducerEpoch, Reply, ReplyTo, Transactional, TxnOffsetCommitCall,
+    BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, Headers, Marker, MoveOffsets,
+    Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, Transactional,
+    TxnOffsetCommitCall,
 };
 pub use metadata::{MetadataImage, TopicImage};
 pub use offsets::history::{History, HistoryPass};

@@ -21,6 +21,7 @@ use crate::outcome::Outcome;
 
 /// BROKER_LOGGER: levels of the broker's loggers.
 const RESOURCE_BROKER_LOGGER: i8 = 8;
+const HTTP_LISTENER: &str = "http.listener";
 
 pub(crate) fn handle(
     call: &Call,
@@ -94,7 +95,7 @@ fn describe(broker: &Broker, resource_type: i8, name: &str) -> Result<Vec<Descri
         RESOURCE_BROKER if name.is_empty() => Ok(cluster_wide(broker, &config)),
         RESOURCE_BROKER => {
             check_node(broker, name)?;
-            Ok(describe_broker(&config))
+            Ok(as_bound(broker, describe_broker(&config)))
         }
         RESOURCE_GROUP => Ok(describe_group(
             &config,
@@ -138,6 +139,15 @@ fn cluster_wide(broker: &Broker, config: &BrokerConfig) -> Vec<Described> {
         .into_iter()
         .filter_map(as_set)
         .collect()
+}
+
+/// Where the JSON API really is: by this our command line finds it.
+fn as_bound(broker: &Broker, mut described: Vec<Described>) -> Vec<Described> {
+    let bound = broker.http().map_or_else(String::new, |a| a.to_string());
+    for d in described.iter_mut().filter(|d| d.key == HTTP_LISTENER) {
+        d.value = Some(bound.clone());
+    }
+    described
 }
 
 /// A broker's settings are asked of that broker.

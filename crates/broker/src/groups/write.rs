@@ -1,5 +1,7 @@
 //! What a machine has decided and the log does not hold yet, in the order of the decisions.
 
+use std::sync::Arc;
+
 use catchword_coordinator::{CoordinatorRecord, Marker, Output, ProducerEpoch, Transactional};
 use catchword_log::{AppendError, AppendOrigin, TransactionMarker, VerificationGuard};
 use catchword_wire::batch::{Batch, BatchBuilder, NewRecord, split};
@@ -9,6 +11,8 @@ use crate::partition::Partition;
 
 /// Larger batches would make a reader of the topic take more than it wants at once.
 const MAX_BATCH_BYTES: usize = 900_000;
+/// But what one request did stays in one batch up to this size, so that a crash keeps all of it or nothing.
+const MAX_CHANGE_BYTES: usize = 16 << 20;
 
 /// Something to append.
 pub(super) enum Write {
@@ -104,7 +108,8 @@ fn append_records(
         }
         let mut taken = 0;
         for record in rest {
-            if taken > 0 && builder.uncompressed_len() > MAX_BATCH_BYTES {
+            let is_full = builder.uncompressed_len() > MAX_BATCH_BYTES;
+            if taken > 0 && is_full && may_split(&rest[taken - 1], record, &builder) {
                 break;
             }
             let new = NewRecord {
@@ -127,4 +132,9 @@ fn append_records(
         end = partition.append(&batches, None, origin)?.last_offset + 1;
     }
     Ok(end)
+}
+
+/// Whether a batch may end between two records: not within a change, whose records share their headers.
+fn may_split(last: &CoordinatorRecord, next: &CoordinatorRecord, builder: &BatchBuilder) -> bool {
+    !Arc::ptr_eq(&last.headers, &next.headers) || builder.uncompressed_len() > MAX_CHANGE_BYTES
 }

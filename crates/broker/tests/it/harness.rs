@@ -25,6 +25,8 @@ use tokio::runtime::Runtime;
 /// A broker on a free port. Dropping it stops it hard, as a crash would, but for what the page cache has.
 pub(crate) struct TestBroker {
     pub(crate) address: SocketAddr,
+    /// Where the JSON API is.
+    pub(crate) http: Option<SocketAddr>,
     pub(crate) dir: tempfile::TempDir,
     runtime: Option<Runtime>,
     running: Option<Running>,
@@ -55,6 +57,7 @@ impl TestBroker {
         let address = running.addresses()[0].1;
         TestBroker {
             address,
+            http: running.http_address(),
             dir,
             runtime: Some(runtime),
             running: Some(running),
@@ -140,6 +143,7 @@ async fn run(dir: &Path, settings: &[(String, String)]) -> Running {
     let mut pairs = vec![
         ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned()),
         ("log.dirs".to_owned(), dir.display().to_string()),
+        ("http.listener".to_owned(), "127.0.0.1:0".to_owned()),
         (
             "group.initial.rebalance.delay.ms".to_owned(),
             "0".to_owned(),

@@ -11,6 +11,7 @@ mod harness;
 mod history;
 mod offsets;
 mod order;
+mod plane;
 mod produce;
 mod quotas;
 mod snapshots;

@@ -1,11 +1,13 @@
 //! The commands, a file each: its arguments, its help, what it does.
 
 pub(crate) mod adopt;
+pub(crate) mod at;
 pub(crate) mod completions;
 pub(crate) mod consume;
 pub(crate) mod doctor;
 pub(crate) mod groups;
 mod lag;
+pub(crate) mod log;
 mod partitioner;
 pub(crate) mod produce;
 pub(crate) mod rewind;
@@ -14,3 +16,5 @@ pub(crate) mod show;
 mod text;
 pub(crate) mod topics;
 pub(crate) mod tour;
+pub(crate) mod trash;
+pub(crate) mod undo;

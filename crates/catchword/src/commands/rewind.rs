@@ -18,6 +18,7 @@ use crate::commands::lag::{self, Bounds};
 use crate::commands::text::excerpt;
 use crate::failure::Failure;
 use crate::place::{Partitions, Place};
+use crate::plane::{self, Api, Change};
 use crate::table::{Align, Table, count, records};
 use crate::time;
 use crate::ui::Ui;
@@ -120,7 +121,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     ui.line(total(&moves))?;
     if args.yes {
         ui.line(ui.green("Done."))?;
-        way_back(args, &changes, ui)
+        way_back(&mut client, args, &changes, ui)
     } else {
         ui.note("Nothing was changed; --yes does it.");
         Ok(())
@@ -339,8 +340,32 @@ fn apply(client: &mut Client, group: &str, changes: &[&Move]) -> Result<(), Fail
     }
 }
 
-/// Says how to put the group back, since Kafka itself does not remember.
-fn way_back(args: &Args, changes: &[&Move], ui: &mut Ui) -> Result<(), Failure> {
+/// Says how to put the group back: in one command where the broker remembers, which Kafka itself does not.
+fn way_back(
+    client: &mut Client,
+    args: &Args,
+    changes: &[&Move],
+    ui: &mut Ui,
+) -> Result<(), Failure> {
+    let api = Api::find(client).ok();
+    let last = api.and_then(|api| api.last_change(&args.group));
+    // Only if it is this very change.
+    let is_this = |change: &Change| {
+        let is_in = |m: &&Move| {
+            let same = |own: &plane::Move| {
+                (own.topic.as_str(), own.partition, own.to) == (&m.topic, m.partition, Some(m.then))
+            };
+            change.moves.iter().any(same)
+        };
+        !changes.is_empty() && changes.iter().all(is_in)
+    };
+    if let Some(change) = last.filter(is_this) {
+        ui.note(format_args!(
+            "To put it back: catchword undo {} --yes",
+            change.id
+        ));
+        return Ok(());
+    }
     let back: Vec<(&Move, i64)> = changes.iter().filter_map(|m| Some((*m, m.now?))).collect();
     if !back.is_empty() {
         ui.note("To put it back:");

@@ -194,6 +194,7 @@ impl Broker {
             .arg("--data")
             .arg(self.data());
         command.args(["--set", "group.initial.rebalance.delay.ms=0"]);
+        command.args(["--set", "http.listener=127.0.0.1:0"]);
         for key in &self.set {
             command.args(["--set", key]);
         }

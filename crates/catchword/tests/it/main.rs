@@ -7,9 +7,11 @@
 
 mod adopt;
 mod consume;
+mod docs;
 mod doctor;
 mod harness;
 mod kill;
+mod plane;
 mod produce;
 mod rewind;
 mod serve;

@@ -85,16 +85,22 @@ fn the_group_reads_on_from_there_and_the_way_back_is_told() {
     let back = outcome
         .err
         .lines()
-        .find(|line| line.contains("catchword rewind"))
-        .expect("the way back")
-        .to_owned();
+        // One line where the broker remembers, one for each partition where it does not.
+        .find_map(|line| line.split_once("catchword "))
+        .map(|(_, command)| command.to_owned())
+        .expect("the way back");
     outcome.ok();
     let read = g
         .cluster
         .run(&["consume", &g.topic, "--group", &g.group, "--max", "2"])
         .ok();
     assert_eq!(read, "2\n3\n");
-    let back: Vec<&str> = back.split_whitespace().skip(1).collect();
+    let mut back: Vec<&str> = back.split_whitespace().collect();
+    if back[0] == "undo" {
+        // The group has read on since.
+        assert!(g.cluster.run(&back).failed(1).contains("moved since"));
+        back.push("--force");
+    }
     g.cluster.run(&back).ok();
     assert_eq!(g.committed(), 6);
 }

@@ -21,6 +21,9 @@ pub const MEMBER: &str = "cw.member";
 /// The authenticated principal, such as `User:alice`. Left out for an anonymous client.
 pub const PRINCIPAL: &str = "cw.principal";
 
+/// The change that was undone, as a [`ChangeId`](crate::ledger::ChangeId) is written.
+pub const OF: &str = "cw.of";
+
 /// Why a bookmark moved or a group's record was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
@@ -39,6 +42,10 @@ pub enum Cause {
     Expire,
     /// The topic was deleted.
     TopicDelete,
+    /// A change was taken back.
+    Undo,
+    /// What had been deleted or had expired was put back.
+    Restore,
     /// The group changed: its members, its generation, or that it is empty.
     Rebalance,
 }
@@ -54,6 +61,8 @@ impl Cause {
             Cause::GroupDelete => "group-delete",
             Cause::Expire => "expire",
             Cause::TopicDelete => "topic-delete",
+            Cause::Undo => "undo",
+            Cause::Restore => "restore",
             Cause::Rebalance => "rebalance",
         }
     }
@@ -82,6 +91,12 @@ pub(crate) fn by(cause: Cause, client: &Client, member_id: &Str) -> Headers {
         }
     }
     Headers::from(headers)
+}
+
+/// The same headers and one more.
+pub(crate) fn with(headers: &Headers, name: &'static str, text: String) -> Headers {
+    let more = (bytes(name), Some(Bytes::from(text)));
+    headers.iter().cloned().chain([more]).collect()
 }
 
 fn bytes(text: &'static str) -> Bytes {

@@ -6,6 +6,7 @@
 mod consumers;
 mod log;
 mod members;
+mod moves;
 mod offsets;
 mod transactions;
 
@@ -105,6 +106,7 @@ impl GroupShard {
                     .filter(|group| passes(group, &states, &types))
                     .collect(),
             ),
+            Call::MoveOffsets(call) => Reply::MoveOffsets(self.move_offsets(ctx, call, out)),
             Call::DeleteGroup(group_id) => {
                 let error_code = self.delete_group(ctx, &group_id, out).code();
                 Reply::DeleteGroup(DeletableGroupResult {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use catchword_coordinator::{
-    Call, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupShard, OffsetFetchCall,
-    Output, Reply, ReplyTo, TimerKey,
+    Call, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupShard, Moved,
+    OffsetFetchCall, Output, Reply, ReplyTo, TimerKey,
 };
 use catchword_wire::messages::join_group_request::JoinGroupRequestProtocol;
 use catchword_wire::messages::leave_group_request::MemberIdentity;
@@ -305,6 +305,8 @@ pub(crate) fn error_of(reply: &Reply) -> ErrorCode {
         Reply::DeleteGroup(response) => response.error_code,
         Reply::ConsumerGroupHeartbeat(response) => response.error_code,
         Reply::ConsumerGroupDescribe(response) => response.error_code,
+        Reply::MoveOffsets(Moved::Refused(error)) => error.code(),
+        Reply::MoveOffsets(Moved::Done | Moved::Elsewhere(_)) => 0,
     };
     ErrorCode::from_code(code)
 }

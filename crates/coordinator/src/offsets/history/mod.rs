@@ -12,5 +12,6 @@ mod moves;
 mod pass;
 mod thin;
 
+pub(crate) use moves::Seen;
 pub use pass::HistoryPass;
 pub use thin::History;

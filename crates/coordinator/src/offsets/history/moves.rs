@@ -12,7 +12,7 @@ use crate::record::is_offset_key;
 
 /// What is remembered of a record until the next one of its key comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub(super) timestamp_ms: i64,
     pub(super) what: What,
     cause: Why,
@@ -40,7 +40,7 @@ enum Why {
 }
 
 impl Seen {
-    pub(super) fn of(record: &Record) -> Seen {
+    pub(crate) fn of(record: &Record) -> Seen {
         let is_bookmark = record.key.as_deref().is_some_and(is_offset_key);
         let what = match record.value.as_deref() {
             None => What::Removed,
@@ -75,7 +75,7 @@ impl Seen {
     }
 
     /// Whether it is more than reading on, given the move of the same bookmark before it.
-    pub(super) fn is_administrative(&self, before: Option<&Seen>) -> bool {
+    pub(crate) fn is_administrative(&self, before: Option<&Seen>) -> bool {
         let goes_back = match (before.map(|before| before.what), self.what) {
             (Some(What::Set(before)), What::Set(offset)) => offset < before,
             (_, What::Removed) => true,
@@ -85,7 +85,10 @@ impl Seen {
             || match self.cause {
                 Why::ReadingOn => false,
                 // A consumer without a group commits again and again; somebody else who sets its bookmark means it.
-                Why::Standalone => before.is_some_and(|before| before.client != self.client),
+                // After a member's commit it is always somebody else, by whatever name: the group is empty.
+                Why::Standalone => before.is_some_and(|before| {
+                    before.client != self.client || before.cause == Why::ReadingOn
+                }),
                 Why::Meant => true,
             }
     }

@@ -1,0 +1,181 @@
+//! What Prometheus reads. Names and labels are those of kafka_exporter and kminion, which people's dashboards know;
+//! what only we tell begins with `catchword_`.
+//!
+//! Made from the state at the moment of the question: a deleted group has no series any more.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::broker::Broker;
+use crate::plane::{self, Asker, PartitionLag, PlaneError};
+
+/// All metrics as text.
+pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, PlaneError> {
+    let groups = plane::groups(broker, asker).await?.groups;
+    let mut all: BTreeMap<&'static str, Metric> = BTreeMap::new();
+    let mut add = |name: &'static str, help: &'static str, labels: &[(&str, &str)], value: i64| {
+        let metric = all.entry(name).or_insert_with(|| Metric {
+            help,
+            lines: String::new(),
+        });
+        metric.line(name, labels, value);
+    };
+    add("kafka_brokers", "Brokers in the cluster.", &[], 1);
+    let loading = i64::from(broker.groups.is_loading());
+    add(
+        "catchword_groups_loading",
+        "1 while groups are being read at a start.",
+        &[],
+        loading,
+    );
+    for topic in broker.catalog.topics() {
+        let count = i64::try_from(topic.partitions.len()).unwrap_or(i64::MAX);
+        let label = [("topic", &*topic.name)];
+        add(
+            "kafka_topic_partitions",
+            "Partitions of a topic.",
+            &label,
+            count,
+        );
+        if topic.is_internal() {
+            continue;
+        }
+        for partition in &topic.partitions {
+            let (index, offsets) = (partition.tp.partition.to_string(), partition.log.offsets());
+            let labels = [("partition", &*index), ("topic", &*topic.name)];
+            add(
+                "kafka_topic_partition_current_offset",
+                "End of a partition.",
+                &labels,
+                offsets.high_watermark,
+            );
+            add(
+                "kafka_topic_partition_oldest_offset",
+                "Beginning of a partition.",
+                &labels,
+                offsets.log_start,
+            );
+        }
+    }
+    for group in &groups {
+        let label = [("consumergroup", &*group.group)];
+        let state = [("consumergroup", &*group.group), ("state", &*group.state)];
+        add(
+            "catchword_consumergroup_state",
+            "1 for the state that a group is in.",
+            &state,
+            1,
+        );
+        let mut lag: BTreeMap<&str, i64> = BTreeMap::new();
+        for PartitionLag {
+            topic,
+            partition,
+            committed,
+            lag: behind,
+            lost,
+            ..
+        } in &group.partitions
+        {
+            let index = partition.to_string();
+            let labels = [label[0], ("partition", &*index), ("topic", topic)];
+            add(
+                "kafka_consumergroup_current_offset",
+                "Committed offset of a group.",
+                &labels,
+                *committed,
+            );
+            add(
+                "catchword_consumergroup_lost",
+                "Offsets that the log lost before the group read them.",
+                &labels,
+                *lost,
+            );
+            let Some(behind) = behind else { continue };
+            add(
+                "kafka_consumergroup_lag",
+                "Offsets that a group has still to read.",
+                &labels,
+                *behind,
+            );
+            let kminion = [
+                ("group_id", &*group.group),
+                ("topic_name", topic),
+                ("partition_id", &*index),
+            ];
+            add(
+                "kminion_kafka_consumer_group_topic_partition_lag",
+                "Offsets that a group has still to read.",
+                &kminion,
+                *behind,
+            );
+            *lag.entry(topic).or_default() += behind;
+        }
+        for (topic, behind) in lag {
+            let labels = [label[0], ("topic", topic)];
+            add(
+                "kafka_consumergroup_lag_sum",
+                "Offsets that a group has still to read in a topic.",
+                &labels,
+                behind,
+            );
+            let kminion = [("group_id", &*group.group), ("topic_name", topic)];
+            add(
+                "kminion_kafka_consumer_group_topic_lag",
+                "Offsets that a group has still to read in a topic.",
+                &kminion,
+                behind,
+            );
+        }
+    }
+    let mut out = String::new();
+    for (name, metric) in all {
+        let _ = write!(
+            out,
+            "# HELP {name} {}\n# TYPE {name} gauge\n{}",
+            metric.help, metric.lines
+        );
+    }
+    Ok(out)
+}
+
+struct Metric {
+    help: &'static str,
+    lines: String,
+}
+
+impl Metric {
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: i64) {
+        let label = |(name, value): &(&str, &str)| format!("{name}=\"{}\"", escaped(value));
+        let labels: Vec<String> = labels.iter().map(label).collect();
+        let labels = match labels.is_empty() {
+            true => String::new(),
+            false => format!("{{{}}}", labels.join(",")),
+        };
+        // Writing to a string does not fail.
+        let _ = writeln!(self.lines, "{name}{labels} {value}");
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_with_anything_in_them_stay_one_line() {
+        let mut metric = Metric {
+            help: "",
+            lines: String::new(),
+        };
+        metric.line("m", &[("g", "a\"b\\c\nd")], 7);
+        metric.line("m", &[], 8);
+        assert_eq!(metric.lines, "m{g=\"a\\\"b\\\\c\\nd\"} 7\nm 8\n");
+    }
+}

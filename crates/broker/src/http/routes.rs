@@ -1,0 +1,289 @@
+//! From a request to an answer: the list of what the HTTP listener serves. `docs/openapi.json` describes it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use catchword_wire::Str;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::{guard, metrics};
+use crate::broker::Broker;
+use crate::plane::{self, Asker, ChangeView, How, PlaneError};
+
+const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
+const MAX_BODY_BYTES: usize = 64 << 10;
+const JSON: &str = "application/json";
+/// What Prometheus calls its text format.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 1000;
+
+/// The body of an undo or a restore.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Asked {
+    apply: bool,
+    force: bool,
+}
+
+/// Answers one request.
+pub(super) async fn answer(
+    broker: &Arc<Broker>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let is_change = request.method() != Method::GET && request.method() != Method::HEAD;
+    let config = broker.catalog.config();
+    let own_host = config
+        .http_listener
+        .rsplit_once(':')
+        .map_or("", |(host, _)| host);
+    let host_name = crate::broker::host_name();
+    let own = [own_host, &host_name];
+    if let Some(why) = guard::refusal(request.headers(), is_change, &own) {
+        return failed(&PlaneError::new(
+            403,
+            "foreign-page",
+            why,
+            "ask from the command line, or with curl; web pages of other sites are kept out",
+        ));
+    }
+    match route(broker, peer, request).await {
+        Ok(response) => response,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn route(
+    broker: &Arc<Broker>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, PlaneError> {
+    let asker = asker(peer, &request);
+    let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or("").to_owned();
+    let parts: Vec<String> = path.split('/').skip(1).map(decoded).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let limit = number(&query, "limit")?
+        .map_or(DEFAULT_LIMIT, |n| usize::try_from(n).unwrap_or(0))
+        .clamp(1, MAX_LIMIT);
+    match (request.method().as_str(), &parts[..]) {
+        ("GET", ["health"]) => Ok(text("text/plain", "ok\n")),
+        ("GET", ["ready"]) if broker.groups.is_loading() => Err(PlaneError::new(
+            503,
+            "loading",
+            "groups are still being read",
+            "wait; the broker's log says how far it is",
+        )),
+        ("GET", ["ready"]) => Ok(text("text/plain", "ok\n")),
+        ("GET", ["metrics"]) => Ok(text(METRICS, metrics::text(broker, &asker).await?)),
+        ("GET", ["v1", "openapi.json"]) => Ok(text(JSON, OPENAPI)),
+        ("GET", ["v1", "groups"]) => json(&plane::groups(broker, &asker).await?),
+        ("GET", ["v1", "groups", group]) => {
+            json(&plane::group(broker, &asker, &Str::copy(group)).await?)
+        }
+        ("GET", ["v1", "groups", group, "log"]) => {
+            let commits = value(&query, "commits").as_deref() == Some("true");
+            json(&plane::log(broker, &Str::copy(group), limit, commits).await?)
+        }
+        ("GET", ["v1", "groups", group, "at"]) => {
+            let time_ms = number(&query, "time_ms")?.ok_or_else(|| {
+                bad(
+                    "time_ms is missing",
+                    "give ?time_ms=MILLISECONDS since 1970",
+                )
+            })?;
+            json(&plane::at(broker, &Str::copy(group), time_ms).await?)
+        }
+        ("POST", ["v1", "groups", group, "restore"]) => {
+            let group = Str::copy(group);
+            let how = how(request).await?;
+            json(&plane::restore(broker, &asker, &group, how).await?)
+        }
+        ("GET", ["v1", "changes"]) => json(&plane::changes(broker, limit).await?),
+        ("GET", ["v1", "changes", id]) => {
+            let id = id
+                .parse()
+                .map_err(|why: String| bad(&why, "ids stand in the list of changes"))?;
+            let (group, found) = plane::change(broker, id).await?;
+            json(
+                &found
+                    .change(id)
+                    .map(|change| ChangeView::of(&group, change)),
+            )
+        }
+        ("POST", ["v1", "changes", id, "undo"]) => {
+            let id = id
+                .parse()
+                .map_err(|why: String| bad(&why, "ids stand in the list of changes"))?;
+            let how = how(request).await?;
+            json(&plane::undo(broker, &asker, id, how).await?)
+        }
+        ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
+        (method, _) => Err(PlaneError::new(
+            404,
+            "no-such-path",
+            format!("there is no {method} {path}"),
+            "GET /v1/openapi.json describes what there is",
+        )),
+    }
+}
+
+fn asker(peer: SocketAddr, request: &Request<Incoming>) -> Asker {
+    let agent = request.headers().get(USER_AGENT);
+    let agent = agent
+        .and_then(|agent| agent.to_str().ok())
+        .unwrap_or("http");
+    let short: String = agent.chars().take(100).collect();
+    Asker {
+        client_id: Str::from(short),
+        ip: peer.ip(),
+    }
+}
+
+async fn how(request: Request<Incoming>) -> Result<How, PlaneError> {
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES);
+    let body = body.collect().await;
+    let body = body
+        .map_err(|error| {
+            bad(
+                &format!("the body cannot be read: {error}"),
+                "send a smaller one",
+            )
+        })?
+        .to_bytes();
+    if body.is_empty() {
+        return Ok(How::default());
+    }
+    let asked: Asked = serde_json::from_slice(&body).map_err(|error| {
+        bad(
+            &format!("the body is not understood: {error}"),
+            "send {\"apply\": true, \"force\": false}",
+        )
+    })?;
+    Ok(How {
+        apply: asked.apply,
+        force: asked.force,
+    })
+}
+
+fn bad(message: &str, what_to_do: &str) -> PlaneError {
+    PlaneError::new(400, "bad-request", message, what_to_do)
+}
+
+/// The first value of a name in a query.
+fn value(query: &str, name: &str) -> Option<String> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let mut found = pairs.filter(|(own, _)| *own == name);
+    found.next().map(|(_, value)| decoded(value))
+}
+
+fn number(query: &str, name: &str) -> Result<Option<i64>, PlaneError> {
+    let Some(text) = value(query, name) else {
+        return Ok(None);
+    };
+    let read = text.parse().map(Some);
+    read.map_err(|_| {
+        bad(
+            &format!("{name} is no number: {text:?}"),
+            "give a whole number",
+        )
+    })
+}
+
+/// Text with its percent signs resolved; what is no UTF-8 then stands as a replacement character.
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = text.get(at + 1..at + 3);
+        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (bytes[at], byte) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                at += 3;
+            }
+            (other, _) => {
+                out.push(other);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn json(document: &impl Serialize) -> Result<Response<Full<Bytes>>, PlaneError> {
+    let text = serde_json::to_vec(document);
+    let mut bytes = text.map_err(PlaneError::unreadable)?;
+    bytes.push(b'\n');
+    Ok(response(StatusCode::OK, JSON, bytes))
+}
+
+fn text(kind: &'static str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    response(StatusCode::OK, kind, text)
+}
+
+fn failed(error: &PlaneError) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(error).unwrap_or_default();
+    response(status, JSON, body)
+}
+
+fn response(
+    status: StatusCode,
+    kind: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_anything_in_them_are_read() {
+        assert_eq!(decoded("a%2Fb%20%C3%A9"), "a/b é");
+        assert_eq!(decoded("100%"), "100%");
+        assert_eq!(decoded("%zz%4"), "%zz%4");
+        assert_eq!(value("limit=5&time_ms=7", "time_ms").as_deref(), Some("7"));
+        assert_eq!(value("limit", "limit"), None);
+    }
+
+    #[test]
+    fn the_description_is_json_and_names_every_path() {
+        let read: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let paths = read["paths"].as_object().unwrap();
+        for path in [
+            "/v1/groups",
+            "/v1/groups/{group}",
+            "/v1/groups/{group}/log",
+            "/v1/groups/{group}/at",
+            "/v1/groups/{group}/restore",
+            "/v1/changes",
+            "/v1/changes/{id}",
+            "/v1/changes/{id}/undo",
+            "/v1/trash",
+            "/health",
+            "/ready",
+            "/metrics",
+        ] {
+            assert!(paths.contains_key(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Why a question is not answered or a change not made, in words that say what to do.
+
+use std::fmt::Display;
+
+use catchword_coordinator::ledger::{ChangeId, Obstacle, Plan};
+use catchword_wire::ErrorCode;
+use serde::Serialize;
+
+/// An error as a client of the JSON API gets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PlaneError {
+    /// The HTTP status.
+    #[serde(skip)]
+    pub(crate) status: u16,
+    /// For scripts; stays as it is.
+    pub(crate) error: &'static str,
+    /// For people.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) what_to_do: String,
+}
+
+impl PlaneError {
+    pub(crate) fn new(
+        status: u16,
+        error: &'static str,
+        message: impl Into<String>,
+        what_to_do: impl Into<String>,
+    ) -> PlaneError {
+        PlaneError {
+            status,
+            error,
+            message: message.into(),
+            what_to_do: what_to_do.into(),
+        }
+    }
+
+    pub(super) fn no_group(group: &str) -> PlaneError {
+        PlaneError::new(
+            404,
+            "unknown-group",
+            format!("nothing is known of a group {group:?}"),
+            "`catchword groups` lists the groups there are, `catchword trash` those that are gone",
+        )
+    }
+
+    pub(super) fn no_change(id: ChangeId) -> PlaneError {
+        PlaneError::new(
+            404,
+            "unknown-change",
+            format!("there is no change {id}, or no more"),
+            "`catchword undo` lists the last changes, `catchword log GROUP` those of a group",
+        )
+    }
+
+    pub(super) fn nothing_gone(group: &str) -> PlaneError {
+        PlaneError::new(
+            409,
+            "nothing-gone",
+            format!("group {group:?} has lost no committed offsets that are still in the trash"),
+            format!("`catchword log {group}` shows what was done to it"),
+        )
+    }
+
+    pub(super) fn moved_on(group: &str, partitions: usize) -> PlaneError {
+        let (partitions, have) = match partitions {
+            1 => ("1 partition".to_owned(), "has"),
+            n => (format!("{n} partitions"), "have"),
+        };
+        PlaneError::new(
+            409,
+            "moved-on",
+            format!("{partitions} of group {group:?} {have} moved since; nothing was changed"),
+            "look at the preview; --force overwrites what was committed since (and that can be undone as well)",
+        )
+    }
+
+    pub(super) fn overtaken(group: &str) -> PlaneError {
+        PlaneError::new(
+            409,
+            "overtaken",
+            format!("somebody moved group {group:?} at this very moment; nothing was changed"),
+            "look again, and do it again",
+        )
+    }
+
+    pub(super) fn active(group: &str) -> PlaneError {
+        PlaneError::new(
+            409,
+            "group-active",
+            format!("group {group:?} has live members; nothing was changed"),
+            format!(
+                "stop them first, wait until `catchword show {group}` says Empty, then do it again"
+            ),
+        )
+    }
+
+    /// A plan of which nothing can or needs to be written.
+    pub(super) fn nothing_to_do(group: &str, plan: &Plan) -> PlaneError {
+        let recreated = plan.count(Obstacle::Recreated);
+        let gone = plan.count(Obstacle::NoTopic);
+        if recreated > 0 {
+            return PlaneError::new(
+                409,
+                "topic-recreated",
+                format!(
+                    "the topics were deleted and created again since: the old places of group {group:?} are offsets of other records; nothing was changed"
+                ),
+                format!(
+                    "choose a place in the new topic: catchword rewind {group} --to PLACE --topic TOPIC"
+                ),
+            );
+        }
+        if gone > 0 {
+            return PlaneError::new(
+                409,
+                "no-topic",
+                format!(
+                    "the topics of these places of group {group:?} do not exist any more; nothing was changed"
+                ),
+                "a topic's deletion cannot be taken back, so there is nothing to point at",
+            );
+        }
+        PlaneError::new(
+            409,
+            "nothing-to-do",
+            format!("group {group:?} is already where it would be put; nothing was changed"),
+            format!("`catchword log {group}` shows its last changes"),
+        )
+    }
+
+    pub(super) fn refused(error: ErrorCode) -> PlaneError {
+        PlaneError::new(
+            503,
+            "refused",
+            format!("the group's coordinator refused: {error:?}; nothing was changed"),
+            "the broker's log says why; if it is still starting, wait and do it again",
+        )
+    }
+
+    pub(super) fn stopping() -> PlaneError {
+        PlaneError::new(
+            503,
+            "stopping",
+            "the broker is stopping",
+            "do it again when it is back; then `catchword log GROUP` shows whether the change was made",
+        )
+    }
+
+    pub(crate) fn unreadable(why: impl Display) -> PlaneError {
+        PlaneError::new(
+            500,
+            "unreadable",
+            format!("__consumer_offsets cannot be read: {why}"),
+            "`catchword doctor DIR` checks the data directory of a stopped broker",
+        )
+    }
+}

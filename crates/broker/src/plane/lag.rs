@@ -1,0 +1,143 @@
+//! Groups as they are now: members, committed offsets, how far behind.
+//!
+//! Lag counts from where the log still begins; what it has lost before the group read it is told apart, or a group that
+//! stands still would seem to fall behind for ever.
+
+use std::sync::Arc;
+
+use catchword_coordinator::{Call as GroupCall, OffsetFetchCall, Reply};
+use catchword_wire::Str;
+use catchword_wire::messages::describe_groups_response::DescribedGroup;
+use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
+
+use super::error::PlaneError;
+use super::views::{GroupList, GroupView, MemberView, PartitionLag};
+use super::{Asker, call};
+use crate::broker::Broker;
+
+/// All groups, with their members only if asked for.
+pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupList, PlaneError> {
+    let call = call(broker, asker);
+    let list = || GroupCall::ListGroups {
+        states: Vec::new(),
+        types: Vec::new(),
+    };
+    let mut listed = Vec::new();
+    for reply in broker.groups.call_all(&call, list) {
+        if let Some(Some(Reply::ListGroups(some))) = reply.get().await {
+            listed.extend(some);
+        }
+    }
+    listed.sort_by(|a, b| a.group_id.cmp(&b.group_id));
+    let mut groups = Vec::with_capacity(listed.len());
+    for one in listed {
+        let partitions = partitions(broker, asker, &one.group_id).await?;
+        groups.push(view(
+            &one.group_id,
+            &one.group_state,
+            &one.group_type,
+            Vec::new(),
+            partitions,
+        ));
+    }
+    Ok(GroupList { groups })
+}
+
+/// One group.
+pub(crate) async fn group(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    group: &Str,
+) -> Result<GroupView, PlaneError> {
+    let call = call(broker, asker);
+    let request = GroupCall::DescribeGroup(group.clone());
+    let described = broker.groups.call(&call, request).get().await.flatten();
+    let Some(Reply::DescribeGroup(described)) = described else {
+        return Err(PlaneError::stopping());
+    };
+    if described.group_state == "Dead" {
+        return Err(PlaneError::no_group(group));
+    }
+    let partitions = partitions(broker, asker, group).await?;
+    let state = described.group_state.clone();
+    Ok(view(
+        group,
+        &state,
+        "classic",
+        members(described),
+        partitions,
+    ))
+}
+
+fn members(described: DescribedGroup) -> Vec<MemberView> {
+    let member =
+        |m: catchword_wire::messages::describe_groups_response::DescribedGroupMember| MemberView {
+            member_id: m.member_id.to_string(),
+            instance_id: m.group_instance_id.map(|id| id.to_string()),
+            client_id: m.client_id.to_string(),
+            host: m.client_host.trim_start_matches('/').to_owned(),
+        };
+    described.members.into_iter().map(member).collect()
+}
+
+fn view(
+    group: &str,
+    state: &str,
+    kind: &str,
+    members: Vec<MemberView>,
+    partitions: Vec<PartitionLag>,
+) -> GroupView {
+    GroupView {
+        group: group.to_owned(),
+        state: state.to_owned(),
+        kind: kind.to_owned(),
+        members,
+        lag: partitions.iter().filter_map(|p| p.lag).sum(),
+        partitions,
+    }
+}
+
+async fn partitions(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    group: &Str,
+) -> Result<Vec<PartitionLag>, PlaneError> {
+    let request = GroupCall::OffsetFetch(OffsetFetchCall {
+        group: OffsetFetchRequestGroup {
+            group_id: group.clone(),
+            topics: None,
+            ..OffsetFetchRequestGroup::default()
+        },
+        require_stable: false,
+    });
+    let call = call(broker, asker);
+    let fetched = broker.groups.call(&call, request).get().await.flatten();
+    let Some(Reply::OffsetFetch(fetched)) = fetched else {
+        return Err(PlaneError::stopping());
+    };
+    let mut all = Vec::new();
+    for topic in fetched.topics {
+        let known = broker.catalog.topic(&topic.name);
+        for p in topic.partitions {
+            let partition = known.as_ref().and_then(|t| t.partition(p.partition_index));
+            let offsets = partition.map(|partition| partition.log.offsets());
+            let (start, end) = (
+                offsets.map(|o| o.log_start),
+                offsets.map(|o| o.high_watermark),
+            );
+            let committed = p.committed_offset;
+            all.push(PartitionLag {
+                topic: topic.name.to_string(),
+                partition: p.partition_index,
+                committed,
+                start,
+                end,
+                lag: start
+                    .zip(end)
+                    .map(|(start, end)| (end - committed.max(start)).max(0)),
+                lost: start.map_or(0, |start| (start - committed).max(0)),
+            });
+        }
+    }
+    Ok(all)
+}

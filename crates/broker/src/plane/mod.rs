@@ -1,0 +1,367 @@
+//! The offset plane: what was done to the bookmarks, asked of the log, and put back through the groups' coordinators.
+//!
+//! Nothing is indexed. A group's past lies in one partition of `__consumer_offsets`, of which compaction bounds the bytes;
+//! its blocks are searched for the group's name and only those that have it are taken apart. So commits pay nothing,
+//! memory is that of the answer, and what is told is what the log says.
+//!
+//! Invariant: bookmarks are moved by [`catchword_coordinator::Call::MoveOffsets`] alone, which checks that they are still
+//! where the plan saw them. This module must not know HTTP.
+
+mod error;
+mod lag;
+mod scan;
+mod transactional;
+mod views;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use catchword_coordinator::ledger::{
+    ChangeId, Finished, Ledger, Limits, Obstacle, Plan, plan_restore, plan_undo,
+};
+use catchword_coordinator::record::headers::Cause;
+use catchword_coordinator::{
+    BookmarkMove, Call as GroupCall, MoveOffsets, Moved, Reply, partition_for,
+};
+use catchword_wire::{ErrorCode, Str, Uuid};
+use tokio::sync::Semaphore;
+
+use crate::broker::Broker;
+use crate::catalog::OFFSETS_TOPIC;
+use crate::clock;
+use crate::dispatch::{Call, Client};
+use crate::outcome;
+use crate::partition::Partition;
+pub(crate) use error::PlaneError;
+pub(crate) use lag::{group, groups};
+use scan::{Wanted, scan};
+pub(crate) use views::{ChangeList, ChangeView, Done, GroupAt, PartitionLag, Trash};
+
+/// The most groups whose changes are gathered for a question about all groups.
+const MAX_GROUPS: usize = 10_000;
+
+/// Logs are read by so many at a time: each takes a core while it reads.
+static READERS: Semaphore = Semaphore::const_new(2);
+
+/// Runs work that reads logs, when its turn comes.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let _turn = READERS.acquire().await.ok()?;
+    outcome::blocking(work).await
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    pub(crate) client_id: Str,
+    pub(crate) ip: IpAddr,
+}
+
+/// How a change is to be taken back.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct How {
+    /// Do it, not only show it.
+    pub(crate) apply: bool,
+    /// Also where the bookmark has moved since.
+    pub(crate) force: bool,
+}
+
+/// The partition of `__consumer_offsets` that a group lives in.
+fn shard_of(broker: &Broker, group: &str) -> Result<Arc<Partition>, PlaneError> {
+    let shards = shards(broker)?;
+    let count = i32::try_from(shards.len()).unwrap_or(1).max(1);
+    let index = partition_for(group, count);
+    let shard = usize::try_from(index).ok().and_then(|i| shards.get(i));
+    shard.cloned().ok_or_else(|| PlaneError::no_group(group))
+}
+
+fn shards(broker: &Broker) -> Result<Vec<Arc<Partition>>, PlaneError> {
+    let topic = broker.catalog.topic(OFFSETS_TOPIC);
+    Ok(topic.map_or_else(Vec::new, |topic| topic.partitions.clone()))
+}
+
+fn read(shard: &Partition, group: &str, limits: Limits) -> Result<Finished, PlaneError> {
+    let mut ledger = Ledger::new(shard.tp.partition, Str::copy(group), limits);
+    let wanted = Wanted::group(group);
+    scan(&*shard.log, &wanted, |batch, record| {
+        ledger.note(batch, record)
+    })?;
+    Ok(ledger.finish())
+}
+
+/// A group's past; an error if the log knows no such group.
+async fn ledger(broker: &Arc<Broker>, group: &Str, limits: Limits) -> Result<Finished, PlaneError> {
+    let shard = shard_of(broker, group)?;
+    let name = group.clone();
+    let found = blocking(move || read(&shard, &name, limits)).await;
+    let found = found.ok_or_else(PlaneError::stopping)??;
+    if found.first_ms.is_none() && limits.until_ms == i64::MAX {
+        return Err(PlaneError::no_group(group));
+    }
+    Ok(found)
+}
+
+/// The newest changes of a group first; plain commits only if asked for.
+pub(crate) async fn log(
+    broker: &Arc<Broker>,
+    group: &Str,
+    limit: usize,
+    commits: bool,
+) -> Result<ChangeList, PlaneError> {
+    let limits = Limits {
+        commits: if commits { limit } else { 0 },
+        ..Limits::default()
+    };
+    let found = ledger(broker, group, limits).await?;
+    let mut changes: Vec<_> = found.meant.into_iter().chain(found.commits).collect();
+    changes.sort_by_key(|change| std::cmp::Reverse(change.id.offset));
+    changes.truncate(limit);
+    Ok(ChangeList {
+        changes: changes.iter().map(|c| ChangeView::of(group, c)).collect(),
+    })
+}
+
+/// Where a group was.
+pub(crate) async fn at(
+    broker: &Arc<Broker>,
+    group: &Str,
+    time_ms: i64,
+) -> Result<GroupAt, PlaneError> {
+    let limits = Limits {
+        commits: 0,
+        until_ms: time_ms,
+        ..Limits::default()
+    };
+    let found = ledger(broker, group, limits).await?;
+    let now = ledger(broker, group, Limits::default()).await?;
+    let config = broker.catalog.config();
+    let age_ms = clock::now_ms().saturating_sub(time_ms);
+    let exact_to = if age_ms < config.offsets_history_all_ms {
+        "move"
+    } else if age_ms < config.offsets_history_minutely_ms {
+        "minute"
+    } else {
+        "hour"
+    };
+    Ok(GroupAt::of(group, time_ms, exact_to, &found, &now))
+}
+
+/// The newest meant changes of all groups. A member's own step back is told by its group's [`log`] only.
+pub(crate) async fn changes(broker: &Arc<Broker>, limit: usize) -> Result<ChangeList, PlaneError> {
+    let limits = Limits {
+        commits: 0,
+        meant_moves: 10_000,
+        ..Limits::default()
+    };
+    let all = marked(broker, limits, false).await?;
+    let mut changes: Vec<ChangeView> = Vec::new();
+    for (group, found) in all {
+        let newest = found.meant.iter().rev().take(limit);
+        changes.extend(newest.map(|change| ChangeView::of(&group, change)));
+    }
+    changes.sort_by_key(|change| std::cmp::Reverse(change.at_ms));
+    changes.truncate(limit);
+    Ok(ChangeList { changes })
+}
+
+/// What is gone and can be put back.
+pub(crate) async fn trash(broker: &Arc<Broker>) -> Result<Trash, PlaneError> {
+    let limits = Limits {
+        commits: 0,
+        meant_moves: 0,
+        ..Limits::default()
+    };
+    let since_ms = trash_begins(broker);
+    let all = marked(broker, limits, true).await?;
+    let topic_id = topic_ids(broker);
+    Ok(Trash::of(all, since_ms, topic_id))
+}
+
+/// All groups of which the log says that something was done to them, or only those that lost bookmarks.
+async fn marked(
+    broker: &Arc<Broker>,
+    limits: Limits,
+    removals: bool,
+) -> Result<Vec<(Str, Finished)>, PlaneError> {
+    let shards = shards(broker)?;
+    let work = move || {
+        let mut all = Vec::new();
+        for shard in shards {
+            let log = &*shard.log;
+            // By group the offset of the last such record, so that the newest can be kept.
+            let mut last: BTreeMap<Str, i64> = BTreeMap::new();
+            let wanted = if removals {
+                Wanted::removals()
+            } else {
+                Wanted::marked()
+            };
+            scan(log, &wanted, |_, record| {
+                let is_one = match removals {
+                    true => record.value.is_none(),
+                    false => catchword_coordinator::ledger::is_marked(record),
+                };
+                if is_one && let Some(group) = catchword_coordinator::ledger::group_of(record) {
+                    match last.get_mut(group) {
+                        Some(offset) => *offset = record.offset,
+                        None => drop(last.insert(Str::copy(group), record.offset)),
+                    }
+                }
+            })?;
+            let mut newest: Vec<(Str, i64)> = last.into_iter().collect();
+            newest.sort_by_key(|(_, offset)| std::cmp::Reverse(*offset));
+            newest.truncate(MAX_GROUPS);
+            if newest.is_empty() {
+                continue;
+            }
+            let names: BTreeSet<&Str> = newest.iter().map(|(group, _)| group).collect();
+            let wanted = Wanted::groups(&names);
+            let new = |group: &Str| Ledger::new(shard.tp.partition, group.clone(), limits);
+            let mut ledgers: BTreeMap<Str, Ledger> = names
+                .iter()
+                .map(|group| ((*group).clone(), new(group)))
+                .collect();
+            scan(log, &wanted, |batch, record| {
+                let group = catchword_coordinator::ledger::group_of(record);
+                if let Some(ledger) = group.and_then(|group| ledgers.get_mut(group)) {
+                    ledger.note(batch, record);
+                }
+            })?;
+            let finished = ledgers.into_iter().map(|(group, l)| (group, l.finish()));
+            all.extend(finished);
+        }
+        Ok(all)
+    };
+    blocking(work).await.ok_or_else(PlaneError::stopping)?
+}
+
+/// One change and its group.
+pub(crate) async fn change(
+    broker: &Arc<Broker>,
+    id: ChangeId,
+) -> Result<(Str, Finished), PlaneError> {
+    let shards = shards(broker)?;
+    let shard = usize::try_from(id.shard).ok().and_then(|i| shards.get(i));
+    let shard = shard.cloned().ok_or_else(|| PlaneError::no_change(id))?;
+    let work = move || {
+        let group = scan::group_at(&*shard.log, id.offset)?;
+        let group = group.ok_or_else(|| PlaneError::no_change(id))?;
+        let found = read(&shard, &group, Limits::default())?;
+        Ok((group, found))
+    };
+    let (group, found): (Str, Finished) =
+        blocking(work).await.ok_or_else(PlaneError::stopping)??;
+    if found.change(id).is_none() {
+        return Err(PlaneError::no_change(id));
+    }
+    Ok((group, found))
+}
+
+/// Takes a change back, or shows what that would do.
+pub(crate) async fn undo(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    id: ChangeId,
+    how: How,
+) -> Result<Done, PlaneError> {
+    let (group, found) = change(broker, id).await?;
+    let change = found.change(id).ok_or_else(|| PlaneError::no_change(id))?;
+    let plan = plan_undo(change, &found, topic_ids(broker));
+    let view = ChangeView::of(&group, change);
+    let done = Done::of(&group, Some(view), &plan, how.force);
+    if how.apply {
+        return write(broker, asker, &group, Some(id), plan, how, done).await;
+    }
+    Ok(done)
+}
+
+/// Puts back what a group lost, or shows what that would do.
+pub(crate) async fn restore(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    group: &Str,
+    how: How,
+) -> Result<Done, PlaneError> {
+    let found = ledger(broker, group, Limits::default()).await?;
+    let plan = plan_restore(&found, trash_begins(broker), topic_ids(broker));
+    if plan.steps.is_empty() {
+        return Err(PlaneError::nothing_gone(group));
+    }
+    let done = Done::of(group, None, &plan, how.force);
+    if how.apply {
+        return write(broker, asker, group, None, plan, how, done).await;
+    }
+    Ok(done)
+}
+
+async fn write(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    group: &Str,
+    of: Option<ChangeId>,
+    plan: Plan,
+    how: How,
+    done: Done,
+) -> Result<Done, PlaneError> {
+    let moved_on = plan.count(Obstacle::MovedOn);
+    if moved_on > 0 && !how.force {
+        return Err(PlaneError::moved_on(group, moved_on));
+    }
+    let moves: Vec<BookmarkMove> = plan
+        .writes(how.force)
+        .map(|step| BookmarkMove {
+            topic: step.topic.clone(),
+            partition: step.partition,
+            expected: step.now.as_ref().map(|place| place.offset),
+            then: step.then.clone(),
+        })
+        .collect();
+    if moves.is_empty() {
+        return Err(PlaneError::nothing_to_do(group, &plan));
+    }
+    let cause = if of.is_some() {
+        Cause::Undo
+    } else {
+        Cause::Restore
+    };
+    let request = GroupCall::MoveOffsets(MoveOffsets {
+        group_id: group.clone(),
+        cause,
+        of: of.map(|of| of.to_string()),
+        moves,
+    });
+    let call = call(broker, asker);
+    match broker.groups.call(&call, request).get().await.flatten() {
+        Some(Reply::MoveOffsets(Moved::Done)) => {}
+        Some(Reply::MoveOffsets(Moved::Elsewhere(_))) => return Err(PlaneError::overtaken(group)),
+        Some(Reply::MoveOffsets(Moved::Refused(ErrorCode::NonEmptyGroup))) => {
+            return Err(PlaneError::active(group));
+        }
+        Some(Reply::MoveOffsets(Moved::Refused(error))) => return Err(PlaneError::refused(error)),
+        _ => return Err(PlaneError::stopping()),
+    }
+    let name = if of.is_some() { "undo" } else { "restore" };
+    let found = ledger(broker, group, Limits::default()).await?;
+    let own = found.meant.iter().rev().find(|c| c.kind.name() == name);
+    Ok(done.applied(own.map(|change| change.id)))
+}
+
+/// A call as a connection would make it.
+fn call(broker: &Arc<Broker>, asker: &Asker) -> Call {
+    Call {
+        broker: broker.clone(),
+        client: Arc::new(Client::new((asker.ip, 0).into(), 0)),
+        client_id: asker.client_id.clone(),
+        version: 9,
+        size: 0,
+    }
+}
+
+fn trash_begins(broker: &Broker) -> i64 {
+    let keep_ms = broker.catalog.config().offsets_trash_retention_ms;
+    clock::now_ms().saturating_sub(keep_ms)
+}
+
+fn topic_ids(broker: &Arc<Broker>) -> impl Fn(&str) -> Option<Uuid> + use<> {
+    let catalog = broker.catalog.clone();
+    move |topic| catalog.topic(topic).map(|topic| topic.id)
+}

@@ -1,0 +1,147 @@
+//! Reads a partition of `__consumer_offsets`, taking apart only what may matter.
+//!
+//! Invariant: a record that is wanted is never left out: where a block is compressed or does not show by its bytes
+//! whether it matters, it is taken apart.
+
+use std::collections::BTreeSet;
+
+use catchword_coordinator::ledger::{group_of, needle};
+use catchword_log::{PartitionLog, Read, ReadLimit};
+use catchword_wire::Str;
+use catchword_wire::batch::{Batch, Compression, Record, records, split};
+use memchr::memmem::{Finder, find};
+
+use super::error::PlaneError;
+use super::transactional::Transactional;
+
+/// Bytes read at once: little enough to stay in the processor's cache.
+const CHUNK: usize = 1 << 20;
+/// Searching a block for more names than this costs more than taking it apart.
+const MAX_NEEDLES: usize = 4;
+
+/// What the names of our headers begin with.
+const OURS: &[u8] = b"cw.";
+
+/// Which blocks are taken apart.
+pub(super) enum Wanted {
+    /// Those with one of these in it.
+    Any(Vec<Finder<'static>>),
+    /// Those with one of these in it, and those in which no record says who wrote it: Apache Kafka's.
+    AnyOrForeign(Vec<Finder<'static>>),
+    All,
+}
+
+impl Wanted {
+    pub(super) fn group(group: &str) -> Wanted {
+        Wanted::Any(vec![Finder::new(&needle(group)).into_owned()])
+    }
+
+    pub(super) fn groups(groups: &BTreeSet<&Str>) -> Wanted {
+        if groups.len() > MAX_NEEDLES {
+            return Wanted::All;
+        }
+        let finder = |group: &&Str| Finder::new(&needle(group)).into_owned();
+        Wanted::Any(groups.iter().map(finder).collect())
+    }
+
+    /// Blocks in which a bookmark may be removed.
+    pub(super) fn removals() -> Wanted {
+        Wanted::or_foreign(&["-delete", "expire", "undo"])
+    }
+
+    /// Blocks in which a record may say that it is more than reading on.
+    pub(super) fn marked() -> Wanted {
+        Wanted::or_foreign(&["cw.cause"])
+    }
+
+    fn or_foreign(texts: &[&'static str]) -> Wanted {
+        Wanted::AnyOrForeign(texts.iter().map(|text| Finder::new(*text)).collect())
+    }
+
+    fn may_be_in(&self, batch: &Batch) -> bool {
+        if batch.header.compression() != Ok(Compression::None) {
+            return true;
+        }
+        let has = |finder: &Finder<'_>| finder.find(&batch.bytes).is_some();
+        match self {
+            Wanted::All => true,
+            Wanted::Any(finders) => finders.iter().any(has),
+            Wanted::AnyOrForeign(finders) => {
+                finders.iter().any(has) || find(&batch.bytes, OURS).is_none()
+            }
+        }
+    }
+}
+
+/// Shows the wanted records of a log in order, and perhaps others, with the base offset of their batch. Those of a
+/// transaction count when it is committed. Blocks.
+pub(super) fn scan(
+    log: &dyn PartitionLog,
+    wanted: &Wanted,
+    mut each: impl FnMut(i64, &Record),
+) -> Result<(), PlaneError> {
+    let mut offset = log.offsets().log_start;
+    let end = log.offsets().log_end;
+    let mut transactional = Transactional::default();
+    while offset < end {
+        let bytes = chunk(log, offset, CHUNK)?;
+        if bytes.is_empty() {
+            return Err(PlaneError::unreadable(format!(
+                "no records at offset {offset}"
+            )));
+        }
+        for batch in split(bytes) {
+            let batch = batch.map_err(PlaneError::unreadable)?;
+            offset = batch.header.next_offset();
+            if batch.header.has_producer_id() {
+                for batch in transactional.pass(batch).map_err(PlaneError::unreadable)? {
+                    show(&batch, wanted, &mut each)?;
+                }
+            } else {
+                show(&batch, wanted, &mut each)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn show(
+    batch: &Batch,
+    wanted: &Wanted,
+    each: &mut impl FnMut(i64, &Record),
+) -> Result<(), PlaneError> {
+    if !wanted.may_be_in(batch) {
+        return Ok(());
+    }
+    for record in records(batch).map_err(PlaneError::unreadable)? {
+        let record = record.map_err(PlaneError::unreadable)?;
+        each(batch.header.base_offset, &record);
+    }
+    Ok(())
+}
+
+fn chunk(log: &dyn PartitionLog, offset: i64, max: usize) -> Result<bytes::Bytes, PlaneError> {
+    let Read::Now(read) = log.read(offset, max, ReadLimit::LogEnd, true) else {
+        return Err(PlaneError::unreadable("the log cannot be read at once"));
+    };
+    let fetched = read.map_err(PlaneError::unreadable)?;
+    fetched.data.read().map_err(PlaneError::unreadable)
+}
+
+/// The group of the record at this offset; `None` if there is none.
+pub(super) fn group_at(log: &dyn PartitionLog, offset: i64) -> Result<Option<Str>, PlaneError> {
+    let offsets = log.offsets();
+    if offset < offsets.log_start || offset >= offsets.log_end {
+        return Ok(None);
+    }
+    for batch in split(chunk(log, offset, 1)?) {
+        let batch = batch.map_err(PlaneError::unreadable)?;
+        for record in records(&batch).map_err(PlaneError::unreadable)? {
+            let record = record.map_err(PlaneError::unreadable)?;
+            if record.offset == offset {
+                return Ok(group_of(&record).map(Str::copy));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,184 @@
+//! The JSON API over a socket: answers, errors that say what to do, pages of other sites kept out, metrics.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use catchword_wire::Str;
+use catchword_wire::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use catchword_wire::messages::{DeleteGroupsRequest, OffsetCommitRequest};
+
+use crate::harness::TestBroker;
+
+fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer[9..12].parse().unwrap();
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    (status, body.to_owned())
+}
+
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    ask(address, &head)
+}
+
+fn post(address: SocketAddr, path: &str, more: &str, body: &str) -> (u16, String) {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n{more}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    ask(address, &head)
+}
+
+fn commit(broker: &TestBroker, group: &str, offsets: &[i64]) {
+    let mut client = broker.client();
+    client.find_coordinator();
+    let partition = |(index, offset): (usize, &i64)| OffsetCommitRequestPartition {
+        partition_index: index as i32,
+        committed_offset: *offset,
+        ..Default::default()
+    };
+    let request = OffsetCommitRequest {
+        group_id: Str::copy(group),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".into(),
+            partitions: offsets.iter().enumerate().map(partition).collect(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let response = client.call(&request, 9);
+    assert_eq!(response.topics[0].partitions[0].error_code, 0);
+}
+
+fn delete(broker: &TestBroker, group: &str) {
+    let request = DeleteGroupsRequest {
+        groups_names: vec![Str::copy(group)],
+    };
+    assert_eq!(broker.client().call(&request, 2).results[0].error_code, 0);
+}
+
+#[test]
+fn a_deleted_group_comes_back_with_a_post_and_stays_through_a_restart() {
+    let broker = TestBroker::start();
+    let http = broker.http.unwrap();
+    broker.topic("t", 3, &[]);
+    commit(&broker, "a/b é", &[5, 6, 7]);
+    delete(&broker, "a/b é");
+    let (status, trash) = get(http, "/v1/trash");
+    assert_eq!(status, 200);
+    assert!(
+        trash.contains("\"kind\":\"group-delete\"") && trash.contains("\"restorable\":3"),
+        "{trash}"
+    );
+    let path = "/v1/groups/a%2Fb%20%C3%A9/restore";
+    let (status, preview) = post(http, path, "", "");
+    assert!(
+        status == 200 && preview.contains("\"applied\":false"),
+        "{preview}"
+    );
+    let (status, done) = post(http, path, "", "{\"apply\":true}");
+    assert!(status == 200 && done.contains("\"applied\":true"), "{done}");
+    let broker = broker.restart();
+    let (_, group) = get(broker.http.unwrap(), "/v1/groups/a%2Fb%20%C3%A9");
+    for offset in 5..=7 {
+        assert!(
+            group.contains(&format!("\"committed\":{offset}")),
+            "{group}"
+        );
+    }
+    let (_, log) = get(broker.http.unwrap(), "/v1/groups/a%2Fb%20%C3%A9/log");
+    let kinds: Vec<usize> = ["\"restore\"", "\"group-delete\""]
+        .iter()
+        .map(|kind| log.find(kind).unwrap())
+        .collect();
+    assert!(kinds.is_sorted(), "newest first: {log}");
+}
+
+#[test]
+fn a_page_of_another_site_changes_nothing() {
+    let broker = TestBroker::start();
+    let http = broker.http.unwrap();
+    broker.topic("t", 1, &[]);
+    commit(&broker, "g", &[5]);
+    delete(&broker, "g");
+    let apply = "{\"apply\":true}";
+    let (status, _) = post(
+        http,
+        "/v1/groups/g/restore",
+        "Origin: http://evil.example\r\n",
+        apply,
+    );
+    assert_eq!(status, 403);
+    let rebound = "GET /v1/groups HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(ask(http, rebound).0, 403);
+    assert!(
+        get(http, "/v1/trash").1.contains("\"group\":\"g\""),
+        "it must still be gone"
+    );
+}
+
+#[test]
+fn every_error_says_what_to_do() {
+    let broker = TestBroker::start();
+    let http = broker.http.unwrap();
+    broker.topic("t", 1, &[]);
+    commit(&broker, "g", &[5]);
+    let asked = [
+        (get(http, "/v1/groups/nobody"), 404),
+        (get(http, "/v1/groups/nobody/log"), 404),
+        (get(http, "/v1/groups/g/at"), 400),
+        (get(http, "/v1/groups/g/log?limit=many"), 400),
+        (get(http, "/v1/changes/x"), 400),
+        (get(http, "/v1/changes/0-99"), 404),
+        (get(http, "/v2"), 404),
+        (post(http, "/v1/groups/g/restore", "", "{\"apply\":1}"), 400),
+        (post(http, "/v1/groups/g/restore", "", "{}"), 409),
+        (post(http, "/v1/changes/49-0/undo", "", "{}"), 404),
+    ];
+    for ((status, body), expected) in asked {
+        assert_eq!(status, expected, "{body}");
+        assert!(body.contains("\"what_to_do\":\""), "{body}");
+    }
+}
+
+#[test]
+fn health_metrics_and_the_description_are_served() {
+    let broker = TestBroker::start();
+    let http = broker.http.unwrap();
+    broker.topic("t", 1, &[]);
+    broker.client().produce("t", &["a", "b", "c"]);
+    commit(&broker, "g", &[1]);
+    assert_eq!(get(http, "/health"), (200, "ok\n".into()));
+    assert_eq!(get(http, "/ready"), (200, "ok\n".into()));
+    assert!(get(http, "/v1/openapi.json").1.contains("\"openapi\""));
+    let (_, metrics) = get(http, "/metrics");
+    for line in [
+        "kafka_consumergroup_lag{consumergroup=\"g\",partition=\"0\",topic=\"t\"} 2\n",
+        "kafka_consumergroup_lag_sum{consumergroup=\"g\",topic=\"t\"} 2\n",
+        "kminion_kafka_consumer_group_topic_lag{group_id=\"g\",topic_name=\"t\"} 2\n",
+        "kafka_topic_partition_current_offset{partition=\"0\",topic=\"t\"} 3\n",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+    delete(&broker, "g");
+    assert!(
+        !get(http, "/metrics").1.contains("\"g\""),
+        "a deleted group has no series"
+    );
+}
+
+#[test]
+fn a_port_that_is_taken_keeps_nobody_from_kafka() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let broker = TestBroker::with(&[("http.listener", &address)]);
+    assert_eq!(broker.http, None);
+    broker.topic("t", 1, &[]);
+    commit(&broker, "g", &[5]);
+}
