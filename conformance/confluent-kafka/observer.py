@@ -19,7 +19,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, New
 
 
 NOT_YET = (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE,
-           KafkaError.NOT_COORDINATOR, KafkaError.GROUP_ID_NOT_FOUND)
+           KafkaError.NOT_COORDINATOR, KafkaError.GROUP_ID_NOT_FOUND, KafkaError.NOT_LEADER_FOR_PARTITION,
+           KafkaError._TRANSPORT, KafkaError._TIMED_OUT)
 
 
 def retried(call, seconds=30):
@@ -91,7 +92,7 @@ def dump(admin, topic):
                          "auto.offset.reset": "earliest", "enable.partition.eof": True})
     waiting = {}
     for p in admin.list_topics(topic, timeout=10).topics[topic].partitions:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)
+        low, high = retried(lambda p=p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10))
         if high > low:
             waiting[p] = high
     consumer.assign([TopicPartition(topic, p, 0) for p in waiting])

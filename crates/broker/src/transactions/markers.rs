@@ -172,6 +172,13 @@ async fn write_all(
         let error = broker.groups.end_transaction(index, marker).await;
         if error != ErrorCode::None {
             failed.push((topic, index));
+            continue;
+        }
+        // Also where commits need not be durable: what waits for a marker that was lost would wait for ever.
+        let found = broker.catalog.topic(&topic);
+        if let Some(partition) = found.and_then(|found| found.partition(index).cloned()) {
+            let end = partition.log.offsets().log_end;
+            flush.add(partition, end);
         }
     }
     if !flush.is_empty() {

@@ -22,6 +22,8 @@ use catchword_wire::{Str, Uuid};
 
 use super::*;
 
+mod pending;
+
 const ID: Uuid = Uuid([3; 16]);
 
 fn tp() -> TopicPartition {
