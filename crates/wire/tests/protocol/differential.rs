@@ -18,7 +18,7 @@ use crate::{encode, kinds, rounds, seed};
 const CASES: u64 = 40;
 
 /// Versions that the other crate does not have. They are only read back here.
-const MISSING_THERE: [(&str, i16); 7] = [
+const MISSING_THERE: [(&str, i16); 9] = [
     ("DescribeLogDirsRequest", 5),
     ("DescribeLogDirsResponse", 5),
     ("InitProducerIdRequest", 6),
@@ -26,10 +26,15 @@ const MISSING_THERE: [(&str, i16); 7] = [
     ("ListOffsetsResponse", 11),
     ("OffsetCommitRequest", 10),
     ("OffsetFetchRequest", 10),
+    ("WriteTxnMarkersRequest", 2),
+    ("WriteTxnMarkersResponse", 2),
 ];
 
 /// Fields of those versions. At the others they have their defaults.
-const FIELDS_MISSING_THERE: [(&str, &str); 1] = [("DescribeLogDirsResponse", "is_cordoned")];
+const FIELDS_MISSING_THERE: [(&str, &str); 2] = [
+    ("DescribeLogDirsResponse", "is_cordoned"),
+    ("WriteTxnMarkersRequest", "transaction_version"),
+];
 
 /// A case that failed, with what shows it again.
 fn case(name: &str, version: i16, seed: u64) -> String {
