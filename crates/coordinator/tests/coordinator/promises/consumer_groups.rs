@@ -91,6 +91,9 @@ fn malformed_heartbeats_have_the_errors_of_kafka() {
     case(invalid, |r| r.subscribed_topic_names = None);
     case(invalid, |r| r.member_epoch = -2);
     case(invalid, |r| r.member_epoch = -3);
+    case(invalid, |r| {
+        r.subscribed_topic_names = Some(vec!["x".repeat(40_000).into()])
+    });
     case(ErrorCode::UnsupportedAssignor, |r| {
         r.server_assignor = Some("sticky".into())
     });
