@@ -216,6 +216,8 @@ fn route(key: ApiKey, run: Run) -> Result<Answer, Refused> {
         ApiKey::OffsetDelete            => run.with(api::offset_delete::handle),
         ApiKey::DescribeCluster         => run.with(api::describe_cluster::handle),
         ApiKey::DescribeProducers       => run.with(api::describe_producers::handle),
+        ApiKey::ConsumerGroupHeartbeat  => run.with(api::consumer_group_heartbeat::handle),
+        ApiKey::ConsumerGroupDescribe   => run.with(api::consumer_group_describe::handle),
         ApiKey::DescribeTopicPartitions => run.with(api::describe_topic_partitions::handle),
         ApiKey::ElectLeaders => run.with(api::elect_leaders::handle),
         ApiKey::AlterPartitionReassignments => run.with(api::alter_partition_reassignments::handle),

@@ -19,12 +19,28 @@ pub(crate) struct Feature {
 /// Kafka's number for 4.3-IV0, whose records and requests are spoken here.
 const METADATA_4_3: i16 = 30;
 
-pub(crate) static FEATURES: &[Feature] = &[Feature {
-    name: "metadata.version",
-    min: METADATA_4_3,
-    max: METADATA_4_3,
-    level: METADATA_4_3,
-}];
+pub(crate) static FEATURES: &[Feature] = &[
+    Feature {
+        name: "metadata.version",
+        min: METADATA_4_3,
+        max: METADATA_4_3,
+        level: METADATA_4_3,
+    },
+    // Groups of KIP-848.
+    Feature {
+        name: "group.version",
+        min: 0,
+        max: 1,
+        level: 1,
+    },
+    // Share groups (KIP-932).
+    Feature {
+        name: "share.version",
+        min: 0,
+        max: 1,
+        level: 1,
+    },
+];
 
 /// The levels in force, given those that were set. One that is not supported any more falls back to the default.
 pub(crate) fn finalized(set: &BTreeMap<String, i16>) -> Vec<(&'static Feature, i16)> {

@@ -10,7 +10,6 @@ const THREADS: &str = "the broker sizes its threads by the machine";
 const BUFFERS: &str = "memory for this is bounded in another way";
 const SYNC: &str = "log.durability says when data is synced";
 const TIERED: &str = "there is no tiered storage in the local log";
-const LATER: &str = "the protocol it belongs to is not served yet";
 
 key_table! {
     /// Every key that is set on a broker.
@@ -210,28 +209,28 @@ key_table! {
         .doc("More threads of the group coordinator.").accepted(THREADS);
     group_coordinator_append_linger_ms: i32 = Key::int("group.coordinator.append.linger.ms", "-1").at_least(-1)
         .doc("How long the coordinator gathers records before it writes them, in milliseconds.").accepted("records that wait for the same sync are written together without a delay");
-    group_coordinator_rebalance_protocols: Vec<String> = Key::list("group.coordinator.rebalance.protocols", "classic").kafka_default("classic,consumer,streams").one_of(&["consumer", "classic", "share", "streams"])
-        .doc("The group protocols that are offered.").accepted("the classic protocol is served so far");
+    group_coordinator_rebalance_protocols: Vec<String> = Key::list("group.coordinator.rebalance.protocols", "classic,consumer").kafka_default("classic,consumer,streams").one_of(&["consumer", "classic", "share", "streams"])
+        .doc("The group protocols that are offered.").accepted("both protocols that are served, classic and consumer, are always offered");
     group_consumer_session_timeout_ms: i32 = Key::int("group.consumer.session.timeout.ms", "45000").at_least(1)
-        .doc("Session timeout of KIP-848 groups, in milliseconds.").accepted(LATER);
+        .doc("Session timeout of KIP-848 groups, in milliseconds.");
     group_consumer_min_session_timeout_ms: i32 = Key::int("group.consumer.min.session.timeout.ms", "45000").at_least(1)
-        .doc("The shortest session timeout of a KIP-848 group, in milliseconds.").accepted(LATER);
+        .doc("The shortest session timeout of a KIP-848 group, in milliseconds.");
     group_consumer_max_session_timeout_ms: i32 = Key::int("group.consumer.max.session.timeout.ms", "60000").at_least(1)
-        .doc("The longest session timeout of a KIP-848 group, in milliseconds.").accepted(LATER);
+        .doc("The longest session timeout of a KIP-848 group, in milliseconds.");
     group_consumer_heartbeat_interval_ms: i32 = Key::int("group.consumer.heartbeat.interval.ms", "5000").at_least(1)
-        .doc("Heartbeat interval of KIP-848 groups, in milliseconds.").accepted(LATER);
+        .doc("Heartbeat interval of KIP-848 groups, in milliseconds.");
     group_consumer_min_heartbeat_interval_ms: i32 = Key::int("group.consumer.min.heartbeat.interval.ms", "5000").at_least(1)
-        .doc("The shortest heartbeat interval of a KIP-848 group, in milliseconds.").accepted(LATER);
+        .doc("The shortest heartbeat interval of a KIP-848 group, in milliseconds.");
     group_consumer_max_heartbeat_interval_ms: i32 = Key::int("group.consumer.max.heartbeat.interval.ms", "15000").at_least(1)
-        .doc("The longest heartbeat interval of a KIP-848 group, in milliseconds.").accepted(LATER);
+        .doc("The longest heartbeat interval of a KIP-848 group, in milliseconds.");
     group_consumer_max_size: i32 = Key::int("group.consumer.max.size", "2147483647").at_least(1)
-        .doc("The most members a KIP-848 group may have.").accepted(LATER);
-    group_consumer_assignors: Vec<String> = Key::list("group.consumer.assignors", "uniform,range")
-        .doc("Assignors of KIP-848 groups, the first is the default.").accepted(LATER);
+        .doc("The most members a KIP-848 group may have.");
+    group_consumer_assignors: Vec<String> = Key::list("group.consumer.assignors", "uniform,range").not_empty().one_of(&["uniform", "range"])
+        .doc("Assignors of KIP-848 groups, the first is the default.");
     group_consumer_assignment_interval_ms: i32 = Key::int("group.consumer.assignment.interval.ms", "1000").at_least(0)
-        .doc("How long at least between two assignments of a KIP-848 group, in milliseconds.").accepted(LATER);
-    group_consumer_migration_policy: String = Key::string("group.consumer.migration.policy", "bidirectional")
-        .doc("Whether classic and KIP-848 groups may turn into each other.").accepted(LATER);
+        .doc("How long at least between two assignments of a KIP-848 group, in milliseconds.");
+    group_consumer_migration_policy: String = Key::string("group.consumer.migration.policy", "bidirectional").one_of(&["bidirectional", "upgrade", "downgrade", "disabled"])
+        .doc("Whether classic and KIP-848 groups may turn into each other.");
 
     // Committed offsets.
     offsets_topic_num_partitions: i32 = Key::int("offsets.topic.num.partitions", "50").at_least(1)

@@ -10,7 +10,7 @@ use crate::error::{ConfigError, nearest};
 use crate::key::{Key, Scope, key_table, same};
 use crate::value::Value;
 
-const LATER: &str = "the protocol it belongs to is not served yet";
+const LATER: &str = "what is set on a group is not heeded yet, the key of the broker is";
 
 key_table! {
     /// Every key that is set on a group.

@@ -19,6 +19,80 @@ pub struct GroupConfig {
     pub offset_metadata_max_bytes: usize,
     /// `offsets.retention.minutes`, in milliseconds: how long the offsets of a group without readers are kept.
     pub offsets_retention_ms: i64,
+    /// What holds for groups of KIP-848's protocol.
+    pub consumer: ConsumerGroupConfig,
+}
+
+/// Settings of KIP-848's groups; the keys begin with `group.consumer.`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerGroupConfig {
+    /// What can be set on a single group too, where it is not.
+    pub defaults: GroupSettings,
+    /// `max.size`: the most members of one group.
+    pub max_size: usize,
+    /// `assignors`: the names of those that members may ask for, the default first.
+    pub assignors: Vec<catchword_wire::Str>,
+    /// `migration.policy`.
+    pub migration_policy: MigrationPolicy,
+}
+
+/// What can be set on one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// `consumer.session.timeout.ms`: a member that is not heard of for so long is out.
+    pub session_timeout_ms: i32,
+    /// `consumer.heartbeat.interval.ms`: how often members are told to heartbeat.
+    pub heartbeat_interval_ms: i32,
+    /// `consumer.assignment.interval.ms`: how long at least between two target assignments.
+    pub assignment_interval_ms: i32,
+}
+
+/// Which groups with members may change their protocol: those whose last classic member goes become consumer groups as
+/// soon as one of those joins (upgrade), and the other way round (downgrade).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum MigrationPolicy {
+    Disabled,
+    Upgrade,
+    Downgrade,
+    Bidirectional,
+}
+
+impl MigrationPolicy {
+    pub(crate) fn may_upgrade(self) -> bool {
+        matches!(
+            self,
+            MigrationPolicy::Upgrade | MigrationPolicy::Bidirectional
+        )
+    }
+
+    pub(crate) fn may_downgrade(self) -> bool {
+        matches!(
+            self,
+            MigrationPolicy::Downgrade | MigrationPolicy::Bidirectional
+        )
+    }
+}
+
+impl Default for GroupSettings {
+    fn default() -> GroupSettings {
+        GroupSettings {
+            session_timeout_ms: 45_000,
+            heartbeat_interval_ms: 5_000,
+            assignment_interval_ms: 1_000,
+        }
+    }
+}
+
+impl Default for ConsumerGroupConfig {
+    fn default() -> ConsumerGroupConfig {
+        ConsumerGroupConfig {
+            defaults: GroupSettings::default(),
+            max_size: usize::MAX,
+            assignors: crate::assignor::NAMES.map(Into::into).to_vec(),
+            migration_policy: MigrationPolicy::Bidirectional,
+        }
+    }
 }
 
 impl Default for GroupConfig {
@@ -31,6 +105,7 @@ impl Default for GroupConfig {
             group_new_member_join_timeout_ms: 5 * 60 * 1000,
             offset_metadata_max_bytes: 4096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
+            consumer: ConsumerGroupConfig::default(),
         }
     }
 }

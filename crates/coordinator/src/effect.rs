@@ -5,15 +5,17 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use catchword_wire::messages::consumer_group_describe_response;
 use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
 use catchword_wire::messages::describe_groups_response::DescribedGroup;
 use catchword_wire::messages::list_groups_response::ListedGroup;
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use catchword_wire::messages::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
-    OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
+    HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+    SyncGroupRequest, SyncGroupResponse,
 };
 use catchword_wire::{ErrorCode, Str};
 
@@ -53,6 +55,9 @@ pub enum Call {
     SyncGroup(SyncGroupRequest),
     Heartbeat(HeartbeatRequest),
     LeaveGroup(LeaveGroupRequest),
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest),
+    /// One group of a ConsumerGroupDescribe request.
+    ConsumerGroupDescribe(Str),
     /// Topics and partitions that don't exist must have been taken out before (C1).
     OffsetCommit(OffsetCommitRequest),
     OffsetFetch(OffsetFetchCall),
@@ -85,6 +90,8 @@ pub enum Reply {
     SyncGroup(SyncGroupResponse),
     Heartbeat(HeartbeatResponse),
     LeaveGroup(LeaveGroupResponse),
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
+    ConsumerGroupDescribe(consumer_group_describe_response::DescribedGroup),
     OffsetCommit(OffsetCommitResponse),
     OffsetFetch(OffsetFetchResponseGroup),
     OffsetDelete(OffsetDeleteResponse),
@@ -163,6 +170,8 @@ impl Call {
             Call::SyncGroup(request) => Some(&request.group_id),
             Call::Heartbeat(request) => Some(&request.group_id),
             Call::LeaveGroup(request) => Some(&request.group_id),
+            Call::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
+            Call::ConsumerGroupDescribe(group_id) => Some(group_id),
             Call::OffsetCommit(request) => Some(&request.group_id),
             Call::OffsetFetch(call) => Some(&call.group.group_id),
             Call::OffsetDelete(request) => Some(&request.group_id),
@@ -196,6 +205,8 @@ impl Call {
                 error_code,
                 ..LeaveGroupResponse::default()
             }),
+            Call::ConsumerGroupHeartbeat(_) => refused_heartbeat(error_code),
+            Call::ConsumerGroupDescribe(group_id) => refused_description(group_id, error_code),
             Call::OffsetCommit(request) => {
                 Reply::OffsetCommit(crate::offsets::refused_commit(&request, error))
             }
@@ -244,6 +255,8 @@ impl Reply {
                 error_code,
                 ..LeaveGroupResponse::default()
             }),
+            Reply::ConsumerGroupHeartbeat(_) => refused_heartbeat(error_code),
+            Reply::ConsumerGroupDescribe(group) => refused_description(group.group_id, error_code),
             Reply::OffsetCommit(mut response) => {
                 for topic in &mut response.topics {
                     topic
@@ -274,4 +287,19 @@ impl Reply {
             }),
         }
     }
+}
+
+fn refused_heartbeat(error_code: i16) -> Reply {
+    Reply::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse {
+        error_code,
+        ..ConsumerGroupHeartbeatResponse::default()
+    })
+}
+
+fn refused_description(group_id: Str, error_code: i16) -> Reply {
+    Reply::ConsumerGroupDescribe(consumer_group_describe_response::DescribedGroup {
+        group_id,
+        error_code,
+        ..Default::default()
+    })
 }

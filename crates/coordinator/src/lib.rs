@@ -13,23 +13,27 @@
 //! An append that fails leaves a state that is ahead of the log: the driver answers what waits
 //! ([`GroupShard::unload`], [`Reply::into_error`]), drops the shard and replays the log into a new one.
 //!
-//! This crate knows Kafka's messages as plain data. It must not know connections, logs or topics.
+//! This crate knows Kafka's messages as plain data. It must not know connections or logs, and of topics only
+//! what a [`MetadataImage`] says.
 
+mod assignor;
 mod config;
 mod effect;
 mod group;
 mod ids;
+mod metadata;
 mod offsets;
 mod partition;
 pub mod record;
 mod shard;
 mod timer;
 
-pub use config::GroupConfig;
+pub use config::{ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy};
 pub use effect::{
     Call, Client, Context, CoordinatorRecord, Effect, Headers, OffsetFetchCall, Output, Reply,
     ReplyTo,
 };
+pub use metadata::{MetadataImage, TopicImage};
 pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;
 pub use record::ReplayError;

@@ -25,6 +25,12 @@ pub enum TimerKind {
     Join,
     /// The members of the group to fetch their assignment.
     Sync,
+    /// This member of a KIP-848 group to give up partitions.
+    Revocation(Str),
+    /// This classic member of a KIP-848 group to rejoin.
+    MemberJoin(Str),
+    /// This classic member of a KIP-848 group to fetch its assignment.
+    MemberSync(Str),
 }
 
 /// A moment that may be moved, and the timer that watches it.
@@ -43,6 +49,11 @@ impl Deadline {
             self.armed_ms = Some(at_ms);
             out.effects.push(Effect::SetTimer { key: key(), at_ms });
         }
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_set(&self) -> bool {
+        self.at_ms.is_some()
     }
 
     /// Takes the deadline away.

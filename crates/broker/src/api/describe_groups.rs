@@ -10,7 +10,7 @@ use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
 /// READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS: all that a group has. Kafka's bits.
-const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
+pub(super) const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 /// "Not asked for".
 const NO_OPERATIONS: i32 = i32::MIN;
 

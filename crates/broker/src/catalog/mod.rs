@@ -8,10 +8,12 @@
 mod admin;
 mod create;
 mod import;
+mod metadata;
 mod record;
 mod state;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 
 use bytes::Bytes;
@@ -105,6 +107,8 @@ pub(crate) struct Catalog {
     /// As the broker was started, without what was set while it ran.
     base: BrokerConfig,
     image: RwLock<Image>,
+    /// How often topics have changed; written with the image locked.
+    topics_version: AtomicU64,
     writer: Mutex<Writer>,
 }
 
@@ -153,6 +157,7 @@ impl Catalog {
             engine,
             base,
             image: RwLock::new(image),
+            topics_version: AtomicU64::new(0),
             writer: Mutex::new(writer),
         };
         catalog.publish_all()?;
@@ -175,6 +180,7 @@ impl Catalog {
             image.topics.insert(name.clone(), topic);
         }
         *self.image.write().unwrap_or_else(PoisonError::into_inner) = image;
+        self.topics_version.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -298,6 +304,7 @@ impl Catalog {
             let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
             image.topics.remove(name);
             image.names.remove(&topic.id);
+            self.topics_version.fetch_add(1, Ordering::Release);
         }
         for partition in &topic.partitions {
             partition.mark_deleted();
@@ -392,6 +399,11 @@ impl Catalog {
         let old = self.topic(name);
         let topic = self.materialize(state, config, &Str::copy(name), old.as_deref())?;
         let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
+        let looks = |topic: &Topic| (topic.id, topic.partitions.len());
+        let before = image.topics.get(&topic.name).map(|topic| looks(topic));
+        if before != Some(looks(&topic)) {
+            self.topics_version.fetch_add(1, Ordering::Release);
+        }
         image.names.insert(topic.id, topic.name.clone());
         image.topics.insert(topic.name.clone(), Arc::new(topic));
         Ok(())

@@ -4,6 +4,7 @@
 //! [`shard`], how it is read back in [`load`] and in which order in [`loading`], who keeps snapshots so that little has to
 //! be read in [`keeper`], how long its log remembers in [`history`], when its timers fire in [`timers`].
 
+mod consumers;
 mod history;
 mod keeper;
 mod load;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use catchword_config::{BrokerConfig, Durability};
-use catchword_coordinator::{Call as GroupCall, GroupConfig, Reply, partition_for};
+use catchword_coordinator::{Call as GroupCall, GroupConfig, MetadataImage, Reply, partition_for};
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use crate::broker::Broker;
@@ -41,6 +42,8 @@ pub(crate) struct Groups {
     /// Held while shards are started, so that it happens once. Keeps their snapshots from then on.
     keeper: Mutex<Option<Keeper>>,
     timers: Arc<Timers>,
+    /// The topics, as the shards were last told.
+    metadata: Mutex<Arc<MetadataImage>>,
 }
 
 impl Groups {
@@ -49,6 +52,7 @@ impl Groups {
             shards: RwLock::default(),
             keeper: Mutex::default(),
             timers,
+            metadata: Mutex::default(),
         }
     }
 
@@ -97,11 +101,13 @@ impl Groups {
         let config = catalog.config();
         let durable = config.offsets_durability == Durability::Fsync;
         let group_config = group_config(&config);
+        let settings = Arc::new(consumers::group_settings(catalog));
         let make = |(index, partition): (usize, &Arc<crate::partition::Partition>)| {
             Shard::new(
                 index,
                 partition.clone(),
                 group_config.clone(),
+                settings.clone(),
                 durable,
                 self.timers.clone(),
             )
@@ -204,6 +210,7 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
         group_max_size: config.group_max_size,
         offset_metadata_max_bytes: usize::try_from(config.offset_metadata_max_bytes).unwrap_or(0),
         offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
+        consumer: consumers::consumer_config(config),
         ..GroupConfig::default()
     }
 }

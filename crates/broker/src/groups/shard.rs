@@ -6,13 +6,13 @@
 //!
 //! A record that cannot be stored leaves the machine ahead of its log: then it is dropped and read anew from the log.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use catchword_coordinator::{
-    Call as GroupCall, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupShard, Output,
-    Reply, ReplyTo, TimerKey,
+    Call as GroupCall, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupSettings,
+    GroupShard, Output, Reply, ReplyTo, TimerKey,
 };
 use catchword_log::{AppendError, AppendOrigin, LogError};
 use catchword_wire::batch::{BatchBuilder, NewRecord, split};
@@ -35,6 +35,8 @@ pub(crate) struct Shard {
     index: usize,
     pub(super) partition: Arc<Partition>,
     pub(super) config: GroupConfig,
+    /// What is set on single groups.
+    settings: Arc<BTreeMap<Str, GroupSettings>>,
     /// Whether answers wait for fdatasync: `offsets.durability`.
     durable: bool,
     timers: Arc<Timers>,
@@ -92,6 +94,7 @@ impl Shard {
         index: usize,
         partition: Arc<Partition>,
         config: GroupConfig,
+        settings: Arc<BTreeMap<Str, GroupSettings>>,
         durable: bool,
         timers: Arc<Timers>,
     ) -> Arc<Shard> {
@@ -99,6 +102,7 @@ impl Shard {
             index,
             partition,
             config,
+            settings,
             durable,
             timers,
             wanted: AtomicBool::new(false),
@@ -169,6 +173,9 @@ impl Shard {
             next_reply: 0,
             term: random::number(),
         };
+        for (group_id, settings) in &*self.settings {
+            active.machine.set_group_settings(group_id, Some(*settings));
+        }
         active.machine.loaded(clock::now_ms(), &mut active.out);
         let then = {
             let mut state = self.lock();
@@ -214,6 +221,12 @@ impl Shard {
                 client: &client,
                 api_version: call.version,
             };
+            let catalog = &call.broker.catalog;
+            if active.machine.metadata_version() != catalog.topics_version() {
+                active
+                    .machine
+                    .set_metadata(call.broker.groups.metadata(catalog));
+            }
             active.machine.step(&ctx, to, request, &mut active.out);
             match active.immediate(to) {
                 Some(reply) => (Outcome::Now(Some(reply)), self.settle(active)),

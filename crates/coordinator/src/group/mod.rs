@@ -1,9 +1,10 @@
 //! A group: its bookmarks, and how its members agree.
 //!
 //! Kinds of groups differ in the second part only. What a caller asks of any group stands here; how one kind does it
-//! stands in its own folder. KIP-848 and share groups will be further kinds.
+//! stands in its own folder. Share groups will be a further kind.
 
 pub(crate) mod classic;
+pub(crate) mod consumer;
 mod describe;
 mod member;
 mod state;
@@ -20,6 +21,7 @@ use crate::offsets::{Expiry, Offsets};
 use crate::timer::TimerKind;
 
 pub(crate) use classic::ClassicGroup;
+pub(crate) use consumer::ConsumerGroup;
 pub(crate) use describe::{describe_unknown, passes};
 pub(crate) use member::fits_record;
 
@@ -40,6 +42,8 @@ pub(crate) enum GroupKind {
     Simple,
     /// By JoinGroup and SyncGroup.
     Classic(Box<ClassicGroup>),
+    /// By ConsumerGroupHeartbeat (KIP-848).
+    Consumer(Box<ConsumerGroup>),
 }
 
 /// What a step needs besides the group itself.
@@ -52,15 +56,18 @@ pub(crate) struct Scope<'a> {
 impl GroupKind {
     fn classic(&self) -> Option<&ClassicGroup> {
         match self {
-            GroupKind::Simple => None,
             GroupKind::Classic(classic) => Some(classic),
+            GroupKind::Simple | GroupKind::Consumer(_) => None,
         }
     }
 
     /// Whether a member may be reading the topic.
     pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
-        self.classic()
-            .is_some_and(|classic| classic.is_subscribed_to(topic))
+        match self {
+            GroupKind::Simple => false,
+            GroupKind::Classic(classic) => classic.is_subscribed_to(topic),
+            GroupKind::Consumer(consumer) => consumer.is_subscribed_to(topic),
+        }
     }
 }
 
@@ -85,14 +92,22 @@ impl Group {
     /// The classic group that this is. `None` for a simple group, of which nobody can be a member.
     pub(crate) fn classic_mut(&mut self) -> Option<&mut ClassicGroup> {
         match &mut self.kind {
-            GroupKind::Simple => None,
             GroupKind::Classic(classic) => Some(classic),
+            GroupKind::Simple | GroupKind::Consumer(_) => None,
         }
     }
 
-    /// Somebody wants to join: a simple group becomes a classic one.
+    /// The consumer group that this is.
+    pub(crate) fn consumer(&self) -> Option<&ConsumerGroup> {
+        match &self.kind {
+            GroupKind::Consumer(consumer) => Some(consumer),
+            GroupKind::Simple | GroupKind::Classic(_) => None,
+        }
+    }
+
+    /// Somebody wants to join: a simple group becomes a classic one. A consumer group must have been ended before.
     pub(crate) fn make_classic(&mut self, now_ms: i64) -> &mut ClassicGroup {
-        if let GroupKind::Simple = self.kind {
+        if !matches!(self.kind, GroupKind::Classic(_)) {
             let classic = ClassicGroup::new(self.id.clone(), now_ms);
             self.kind = GroupKind::Classic(Box::new(classic));
         }
@@ -108,12 +123,14 @@ impl Group {
     pub(crate) fn accept_commit(
         &mut self,
         request: &OffsetCommitRequest,
+        api_version: i16,
         scope: &mut Scope<'_>,
     ) -> Result<(), ErrorCode> {
-        match self.classic_mut() {
-            Some(classic) => classic.accept_commit(request, scope),
-            None if request.generation_id_or_member_epoch < 0 => Ok(()),
-            None => Err(ErrorCode::UnknownMemberId),
+        match &mut self.kind {
+            GroupKind::Classic(classic) => classic.accept_commit(request, scope),
+            GroupKind::Consumer(consumer) => consumer.accept_commit(request, api_version),
+            GroupKind::Simple if request.generation_id_or_member_epoch < 0 => Ok(()),
+            GroupKind::Simple => Err(ErrorCode::UnknownMemberId),
         }
     }
 
@@ -126,38 +143,57 @@ impl Group {
 
     /// Whether nobody is a member, nor about to be.
     pub(crate) fn is_vacant(&self) -> bool {
-        self.kind.classic().is_none_or(ClassicGroup::is_vacant)
+        match &self.kind {
+            GroupKind::Simple => true,
+            GroupKind::Classic(classic) => classic.is_vacant(),
+            GroupKind::Consumer(consumer) => consumer.is_empty(),
+        }
     }
 
     /// Whether nobody is a member.
     pub(crate) fn is_empty(&self) -> bool {
-        self.kind.classic().is_none_or(ClassicGroup::is_empty)
+        match &self.kind {
+            GroupKind::Simple => true,
+            GroupKind::Classic(classic) => classic.is_empty(),
+            GroupKind::Consumer(consumer) => consumer.is_empty(),
+        }
     }
 
     /// Since when nobody reads, as far as it is known.
     pub(crate) fn expiry(&self) -> Expiry {
-        match self.kind.classic().map(ClassicGroup::expiry) {
-            Some(Expiry::Never) => Expiry::Never,
-            Some(Expiry::UnreadSince(since_ms)) => {
-                Expiry::UnreadSince(since_ms.max(self.touched_ms))
-            }
+        let expiry = match &self.kind {
+            GroupKind::Classic(classic) => classic.expiry(),
+            GroupKind::Consumer(consumer) => consumer.expiry(),
             // Only commits tell.
-            None => Expiry::UnreadSince(self.touched_ms),
+            GroupKind::Simple => Expiry::UnreadSince(i64::MIN),
+        };
+        match expiry {
+            Expiry::Never => Expiry::Never,
+            Expiry::UnreadSince(since_ms) => Expiry::UnreadSince(since_ms.max(self.touched_ms)),
         }
     }
 
-    /// A timer of this group fired.
-    pub(crate) fn timer(&mut self, kind: &TimerKind, scope: &mut Scope<'_>) {
-        if let Some(classic) = self.classic_mut() {
-            classic.timer(kind, scope);
+    /// A timer of this group fired. Returns the member of a consumer group that has to go for it.
+    pub(crate) fn timer(&mut self, kind: &TimerKind, scope: &mut Scope<'_>) -> Option<Str> {
+        match &mut self.kind {
+            GroupKind::Simple => {}
+            GroupKind::Classic(classic) => classic.timer(kind, scope),
+            GroupKind::Consumer(consumer) => return consumer.timer(kind, scope),
         }
+        None
     }
 
-    /// What the group looks like from outside. Kafka calls a simple group an empty classic one.
-    pub(crate) fn describe(&self) -> DescribedGroup {
+    /// What the group looks like from outside, to those who know classic groups only. Kafka calls a simple group an empty
+    /// classic one, and says of groups of other kinds that there are none.
+    pub(crate) fn describe(&self, api_version: i16) -> DescribedGroup {
         match &self.kind {
             GroupKind::Simple => ClassicGroup::new(self.id.clone(), 0).describe(),
             GroupKind::Classic(classic) => classic.describe(),
+            GroupKind::Consumer(_) => DescribedGroup {
+                error_message: (api_version >= 6)
+                    .then(|| Str::from(format!("Group {} is not a classic group.", self.id))),
+                ..describe_unknown(self.id.clone(), api_version)
+            },
         }
     }
 
@@ -165,10 +201,16 @@ impl Group {
         match &self.kind {
             GroupKind::Simple => ClassicGroup::new(self.id.clone(), 0).list(),
             GroupKind::Classic(classic) => classic.list(),
+            GroupKind::Consumer(consumer) => consumer.list(),
         }
     }
 
-    /// The last record that was written of the group, if any.
+    /// Whether the log says that there is such a group, by more than its offsets.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recorded().is_some() || self.consumer().is_some()
+    }
+
+    /// The last record that was written of a classic group, if any.
     pub(crate) fn recorded(&self) -> Option<&Bytes> {
         self.kind.classic().and_then(ClassicGroup::recorded)
     }

@@ -4,6 +4,7 @@
 //! value is a tombstone. Anything that reads Kafka's topic reads ours. This module must not know what a record does to
 //! the state.
 
+pub(crate) mod consumer;
 mod group_metadata;
 pub mod headers;
 mod offset_commit;
@@ -64,6 +65,7 @@ pub(crate) enum Record {
         group_id: Str,
         value: Option<GroupMetadataValue>,
     },
+    Consumer(consumer::ConsumerRecord),
 }
 
 /// Reads a key and its value.
@@ -87,7 +89,10 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Record, ReplayE
                 value: value.map(|v| versioned(key_type, v)).transpose()?,
             })
         }
-        unknown => Err(ReplayError::UnknownKeyType(unknown)),
+        other => match consumer::decode(other, &mut fields, value) {
+            Some(record) => record.map(Record::Consumer),
+            None => Err(ReplayError::UnknownKeyType(other)),
+        },
     }
 }
 

@@ -5,8 +5,9 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
 use crate::effect::{CoordinatorRecord, Headers, Output};
-use crate::group::{ClassicGroup, Group, GroupKind, Scope};
+use crate::group::{ClassicGroup, ConsumerGroup, Group, GroupKind, Scope};
 use crate::offsets::Bookmark;
+use crate::record::consumer::{Change, ConsumerRecord, Writer};
 use crate::record::{self, Record, ReplayError, quick};
 
 impl GroupShard {
@@ -65,15 +66,54 @@ impl GroupShard {
                 group_id,
                 value: None,
             } => {
-                // Tombstones of its offsets, if it had any, stand before or after this one.
-                let keeps = |group: &Group| !group.offsets.is_empty();
-                match self.groups.get_mut(&group_id) {
-                    Some(group) if keeps(group) => group.kind = GroupKind::Simple,
-                    _ => drop(self.groups.remove(&group_id)),
+                // A group that has changed its kind is not meant any more.
+                let is_other = |group: &Group| group.consumer().is_some();
+                if !self.groups.get(&group_id).is_some_and(is_other) {
+                    self.unmake(&group_id);
                 }
             }
+            Record::Consumer(record) => self.replay_consumer(record),
         }
         Ok(())
+    }
+
+    fn replay_consumer(&mut self, ConsumerRecord { group_id, change }: ConsumerRecord) {
+        let is_tombstone = matches!(
+            change,
+            Change::Group(None)
+                | Change::Partitions(_)
+                | Change::Member(_, None)
+                | Change::TargetEpoch(None)
+                | Change::Target(_, None)
+                | Change::Current(_, None)
+                | Change::Regex(_, None)
+        );
+        let exists = self
+            .groups
+            .get(&group_id)
+            .is_some_and(|group| group.consumer().is_some());
+        if is_tombstone && !exists {
+            return;
+        }
+        let group = self.group_or_new(&group_id);
+        if !exists {
+            group.kind = GroupKind::Consumer(Box::new(ConsumerGroup::new(group.id.clone())));
+        }
+        let GroupKind::Consumer(consumer) = &mut group.kind else {
+            return;
+        };
+        if !consumer.replay(change) {
+            self.unmake(&group_id);
+        }
+    }
+
+    /// A group's own record is gone. Tombstones of its offsets, if it had any, stand before or after that one.
+    fn unmake(&mut self, group_id: &Str) {
+        let keeps = |group: &Group| !group.offsets.is_empty();
+        match self.groups.get_mut(group_id) {
+            Some(group) if keeps(group) => group.kind = GroupKind::Simple,
+            _ => drop(self.groups.remove(group_id)),
+        }
     }
 
     fn group_or_new(&mut self, group_id: &str) -> &mut Group {
@@ -95,6 +135,7 @@ impl GroupShard {
                 out,
             });
         }
+        self.consumers_loaded(now_ms, out);
     }
 
     /// Answers everyone who waits with `error`, because this shard moves away, stops, or could not store its records.
@@ -118,6 +159,13 @@ impl GroupShard {
                     headers: headers.clone(),
                 });
             }
+            if let Some(consumer) = group.consumer() {
+                consumer.write(&mut Writer {
+                    group_id: &group.id,
+                    headers: headers.clone(),
+                    out: &mut out,
+                });
+            }
             for (topic, bookmarks) in group.offsets.topics() {
                 for (partition, bookmark) in bookmarks {
                     let id = &group.id;
@@ -136,7 +184,7 @@ impl GroupShard {
         let headers = Headers::default();
         let nowhere = Bookmark::new(0, -1, 0, Uuid::ZERO, Str::EMPTY, None);
         for group in self.groups.values() {
-            if group.recorded().is_none() && group.offsets.is_empty() {
+            if !group.is_recorded() && group.offsets.is_empty() {
                 record::offset_commit(&group.id, "", 0, &nowhere, &headers, &mut out);
                 record::offset_tombstone(&group.id, "", 0, &headers, &mut out);
             }

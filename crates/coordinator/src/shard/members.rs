@@ -27,14 +27,21 @@ impl GroupShard {
         if let Err(error) = self.validate_join(ctx.client, request) {
             return refuse(error, out);
         }
-        let is_new = !self.groups.contains_key(&request.group_id);
+        if let Some(reply) = self.join_consumer(ctx, request, out) {
+            return out.reply(to, reply);
+        }
+        let is_consumer = |group: &Group| group.consumer().is_some();
+        let group = self.groups.get(&request.group_id);
+        let is_new = group.is_none_or(is_consumer);
         if is_new {
             // Whoever has a member id was in a group that is gone.
             if !request.member_id.is_empty() {
                 return refuse(ErrorCode::UnknownMemberId, out);
             }
-            let group = Group::new(&request.group_id);
-            self.groups.insert(group.id.clone(), group);
+            if !self.end_empty_consumer(&request.group_id, out) {
+                let group = Group::new(&request.group_id);
+                self.groups.insert(group.id.clone(), group);
+            }
         }
         let group = self
             .groups
@@ -91,6 +98,9 @@ impl GroupShard {
         request: &SyncGroupRequest,
         out: &mut Output,
     ) {
+        if let Some(reply) = self.sync_consumer(ctx, request, out) {
+            return out.reply(to, reply);
+        }
         let error = match self.classic_mut(&request.group_id) {
             _ if request.group_id.is_empty() => ErrorCode::InvalidGroupId,
             None => ErrorCode::UnknownMemberId,
@@ -116,6 +126,12 @@ impl GroupShard {
         request: &HeartbeatRequest,
         out: &mut Output,
     ) -> HeartbeatResponse {
+        if let Some(error) = self.heartbeat_consumer(ctx, request, out) {
+            return HeartbeatResponse {
+                error_code: error.code(),
+                ..HeartbeatResponse::default()
+            };
+        }
         let error = match self.classic_mut(&request.group_id) {
             _ if request.group_id.is_empty() => ErrorCode::InvalidGroupId,
             None => ErrorCode::UnknownMemberId,
@@ -156,6 +172,8 @@ impl GroupShard {
             }],
             false => request.members,
         };
+        let group = self.groups.get(&request.group_id);
+        let is_consumer = group.is_some_and(|group| group.consumer().is_some());
         let members = match self.classic_mut(&request.group_id) {
             Some((group, config)) => {
                 let mut scope = Scope {
@@ -165,6 +183,7 @@ impl GroupShard {
                 };
                 group.leave(identities, &mut scope)
             }
+            None if is_consumer => self.leave_consumer(ctx, &request.group_id, identities, out),
             None => identities.into_iter().map(unknown_member).collect(),
         };
         match members.first() {

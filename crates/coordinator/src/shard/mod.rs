@@ -3,19 +3,22 @@
 //! A step decides and applies at once. Offsets change here and in `replay` by the same functions; a classic group's
 //! record is a snapshot of the group that has changed already.
 
+mod consumers;
 mod log;
 mod members;
 mod offsets;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use catchword_wire::Str;
 use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
 
-use crate::config::GroupConfig;
+use crate::config::{GroupConfig, GroupSettings};
 use crate::effect::{Call, Context, Output, Reply, ReplyTo};
 use crate::group::{Group, Scope, describe_unknown, passes};
 use crate::ids::IdSource;
+use crate::metadata::MetadataImage;
 use crate::offsets::fetch;
 use crate::timer::TimerKey;
 
@@ -25,6 +28,10 @@ pub struct GroupShard {
     config: GroupConfig,
     ids: IdSource,
     groups: BTreeMap<Str, Group>,
+    /// The topics, as the driver last told.
+    image: Arc<MetadataImage>,
+    /// What is set on single groups.
+    settings: BTreeMap<Str, GroupSettings>,
 }
 
 impl GroupShard {
@@ -34,6 +41,8 @@ impl GroupShard {
             config,
             ids: IdSource::new(seed),
             groups: BTreeMap::new(),
+            image: Arc::default(),
+            settings: BTreeMap::new(),
         }
     }
 
@@ -54,16 +63,21 @@ impl GroupShard {
             Call::OffsetCommit(request) => {
                 Reply::OffsetCommit(self.commit_offsets(ctx, request, out))
             }
-            Call::OffsetFetch(call) => {
-                let group = self.groups.get(&call.group.group_id);
-                Reply::OffsetFetch(fetch(group.map(|g| &g.offsets), call.group))
-            }
+            Call::ConsumerGroupHeartbeat(request) => self.consumer_heartbeat(ctx, request, out),
+            Call::ConsumerGroupDescribe(group_id) => self.describe_consumer(group_id),
+            Call::OffsetFetch(call) => match self.refuse_fetch(&call) {
+                Some(refused) => refused,
+                None => {
+                    let group = self.groups.get(&call.group.group_id);
+                    Reply::OffsetFetch(fetch(group.map(|g| &g.offsets), call.group))
+                }
+            },
             Call::OffsetDelete(request) => {
                 Reply::OffsetDelete(self.delete_offsets(ctx, request, out))
             }
             Call::DescribeGroup(group_id) => {
                 Reply::DescribeGroup(match self.groups.get(&group_id) {
-                    Some(group) => group.describe(),
+                    Some(group) => group.describe(ctx.api_version),
                     None => describe_unknown(group_id, ctx.api_version),
                 })
             }
@@ -87,15 +101,16 @@ impl GroupShard {
 
     /// A timer that was asked for fired, on time or late.
     pub fn timer(&mut self, now_ms: i64, key: &TimerKey, out: &mut Output) {
-        if let Some(group) = self.groups.get_mut(&key.group_id) {
-            group.timer(
-                &key.kind,
-                &mut Scope {
-                    now_ms,
-                    config: &self.config,
-                    out,
-                },
-            );
+        let Some(group) = self.groups.get_mut(&key.group_id) else {
+            return;
+        };
+        let mut scope = Scope {
+            now_ms,
+            config: &self.config,
+            out,
+        };
+        if let Some(member_id) = group.timer(&key.kind, &mut scope) {
+            self.fence(&key.group_id, &[member_id], now_ms, out);
         }
     }
 

@@ -7,7 +7,7 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
 use crate::effect::{Context, Headers, Output};
-use crate::group::{Group, Scope, fits_record};
+use crate::group::{Group, GroupKind, Scope, fits_record};
 use crate::offsets::{self, refused_commit};
 use crate::record;
 use crate::record::headers::{Cause, because, by};
@@ -26,7 +26,7 @@ impl GroupShard {
                 config: &self.config,
                 out,
             };
-            if let Err(error) = group.accept_commit(&request, &mut scope) {
+            if let Err(error) = group.accept_commit(&request, ctx.api_version, &mut scope) {
                 return refused_commit(&request, error);
             }
             if group.is_empty() {
@@ -105,6 +105,9 @@ impl GroupShard {
             return;
         };
         offsets::delete_all(&group.id, &mut group.offsets, headers, out);
+        if let GroupKind::Consumer(consumer) = &mut group.kind {
+            return consumer.end(headers, out);
+        }
         if let Some(classic) = group.classic_mut() {
             classic.cancel_timers(out);
         }

@@ -7,6 +7,7 @@
 //! name leads to a member; a group that is `Empty` has no members.
 
 mod commit;
+mod convert;
 mod heartbeat;
 mod join;
 mod leave;
@@ -135,7 +136,8 @@ impl ClassicGroup {
             .is_some_and(|leader| leader == member_id)
     }
 
-    fn uses_consumer_protocol(&self) -> bool {
+    /// Whether its members are consumers, whose words we can read.
+    pub(crate) fn uses_consumer_protocol(&self) -> bool {
         self.protocol_type
             .as_ref()
             .is_some_and(|kind| kind == CONSUMER_PROTOCOL_TYPE)

@@ -24,6 +24,8 @@ impl ClassicGroup {
                     self.sync_time_over(scope);
                 }
             }
+            // Of the KIP-848 group that it was before.
+            TimerKind::Revocation(_) | TimerKind::MemberJoin(_) | TimerKind::MemberSync(_) => {}
         }
     }
 

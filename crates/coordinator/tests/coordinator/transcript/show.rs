@@ -130,6 +130,9 @@ fn show_kind(kind: &TimerKind, shown: &Shown) -> String {
         TimerKind::Session(id) => format!("session {}", member(id, shown)),
         TimerKind::Join => "join".to_owned(),
         TimerKind::Sync => "sync".to_owned(),
+        TimerKind::Revocation(id) => format!("revocation {}", member(id, shown)),
+        TimerKind::MemberJoin(id) => format!("join {}", member(id, shown)),
+        TimerKind::MemberSync(id) => format!("sync {}", member(id, shown)),
     }
 }
 
@@ -203,6 +206,8 @@ fn show_reply(reply: &Reply, shown: &Shown) -> String {
             format!("groups [{}]", all.join(", "))
         }
         Reply::DeleteGroup(r) => format!("delete {} {}", r.group_id, error(r.error_code)),
+        Reply::ConsumerGroupHeartbeat(r) => format!("{r:?}"),
+        Reply::ConsumerGroupDescribe(r) => format!("{r:?}"),
     }
 }
 

@@ -1,0 +1,68 @@
+//! Who may commit offsets of a consumer group, and who may ask for them.
+
+use catchword_wire::ErrorCode;
+use catchword_wire::messages::OffsetCommitRequest;
+use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
+
+use super::ConsumerGroup;
+use super::member::Member;
+
+/// First version of OffsetCommit whose generation may be a member epoch.
+const MEMBER_EPOCH: i16 = 9;
+
+impl ConsumerGroup {
+    /// C9: a member at its epoch, or at an older one that is not older than when it was given the partition; anybody
+    /// while the group is empty.
+    pub(crate) fn accept_commit(
+        &self,
+        request: &OffsetCommitRequest,
+        api_version: i16,
+    ) -> Result<(), ErrorCode> {
+        let epoch = request.generation_id_or_member_epoch;
+        if epoch < 0 && self.is_empty() {
+            return Ok(());
+        }
+        let member = self.members.get(&request.member_id);
+        let member = member.ok_or(ErrorCode::UnknownMemberId)?;
+        if !member.is_classic() && api_version < MEMBER_EPOCH {
+            return Err(ErrorCode::UnsupportedVersion);
+        }
+        let mut partitions = request.topics.iter().flat_map(|topic| {
+            let all = topic.partitions.iter();
+            all.map(|partition| (&topic.topic_id, partition.partition_index))
+        });
+        let is_due = |(topic, partition)| {
+            let since = member.current.assigned_at(topic, partition);
+            since.is_some_and(|since| epoch >= since)
+        };
+        let current = member.current.epoch;
+        match epoch == current || (epoch < current && partitions.all(is_due)) {
+            true => Ok(()),
+            false => Err(stale(member)),
+        }
+    }
+
+    /// F3: a member at its epoch, or somebody who says neither.
+    pub(crate) fn accept_fetch(&self, request: &OffsetFetchRequestGroup) -> Result<(), ErrorCode> {
+        let Some(member_id) = &request.member_id else {
+            return match request.member_epoch < 0 {
+                true => Ok(()),
+                false => Err(ErrorCode::UnknownMemberId),
+            };
+        };
+        let member = self.members.get(member_id);
+        let member = member.ok_or(ErrorCode::UnknownMemberId)?;
+        match request.member_epoch == member.current.epoch {
+            true => Ok(()),
+            false => Err(stale(member)),
+        }
+    }
+}
+
+/// Each in the words of its protocol.
+fn stale(member: &Member) -> ErrorCode {
+    match member.is_classic() {
+        true => ErrorCode::IllegalGeneration,
+        false => ErrorCode::StaleMemberEpoch,
+    }
+}

@@ -1,0 +1,108 @@
+//! ConsumerGroupDescribe and ListGroups: what a consumer group looks like from outside.
+
+use std::collections::BTreeMap;
+
+use catchword_wire::messages::consumer_group_describe_response::{
+    Assignment, DescribedGroup, Member as DescribedMember, TopicPartitions,
+};
+use catchword_wire::messages::list_groups_response::ListedGroup;
+use catchword_wire::{ErrorCode, Str, Uuid};
+
+use super::ConsumerGroup;
+use super::member::Member;
+use crate::group::classic::CONSUMER_PROTOCOL_TYPE;
+use crate::metadata::MetadataImage;
+
+/// Kafka's name for the kind.
+const CONSUMER: &str = "consumer";
+
+impl ConsumerGroup {
+    /// Kafka's name for where the group is.
+    pub(crate) fn state(&self) -> &'static str {
+        let mut members = self.members.values();
+        if self.members.is_empty() {
+            "Empty"
+        } else if self.epoch > self.assignment_epoch {
+            "Assigning"
+        } else if members.all(|member| member.is_reconciled_to(self.assignment_epoch)) {
+            "Stable"
+        } else {
+            "Reconciling"
+        }
+    }
+
+    pub(crate) fn list(&self) -> ListedGroup {
+        ListedGroup {
+            group_id: self.id.clone(),
+            protocol_type: CONSUMER_PROTOCOL_TYPE.into(),
+            group_state: self.state().into(),
+            group_type: CONSUMER.into(),
+        }
+    }
+
+    pub(crate) fn describe(&self, image: &MetadataImage, offered: &[Str]) -> DescribedGroup {
+        DescribedGroup {
+            group_id: self.id.clone(),
+            group_state: self.state().into(),
+            group_epoch: self.epoch,
+            assignment_epoch: self.assignment_epoch,
+            assignor_name: self.preferred_assignor(offered),
+            members: self
+                .members
+                .values()
+                .map(|member| self.describe_member(member, image))
+                .collect(),
+            ..DescribedGroup::default()
+        }
+    }
+
+    fn describe_member(&self, member: &Member, image: &MetadataImage) -> DescribedMember {
+        let said = &member.said;
+        let target = self.targets.get(&member.id).into_iter().flatten();
+        let target = target.flat_map(|(topic, of)| of.iter().map(|p| (*topic, *p)));
+        DescribedMember {
+            member_id: member.id.clone(),
+            instance_id: said.instance_id.clone(),
+            rack_id: said.rack_id.clone(),
+            member_epoch: member.current.epoch,
+            client_id: said.client_id.clone(),
+            client_host: said.client_host.clone(),
+            subscribed_topic_names: said.topics.iter().cloned().collect(),
+            subscribed_topic_regex: Some(said.regex.clone()),
+            // What it has not given up is its still.
+            assignment: assignment(member.current.partitions(), image),
+            target_assignment: assignment(target, image),
+            member_type: i8::from(!member.is_classic()),
+        }
+    }
+}
+
+/// Topics that are gone have no name to be shown by.
+fn assignment(partitions: impl Iterator<Item = (Uuid, i32)>, image: &MetadataImage) -> Assignment {
+    let mut topics: BTreeMap<Uuid, TopicPartitions> = BTreeMap::new();
+    for (topic_id, partition) in partitions {
+        if let Some(topic) = image.topic_by_id(&topic_id) {
+            let of = topics.entry(topic_id).or_insert_with(|| TopicPartitions {
+                topic_id,
+                topic_name: topic.name.clone(),
+                partitions: Vec::new(),
+            });
+            of.partitions.push(partition);
+        }
+    }
+    Assignment {
+        topic_partitions: topics.into_values().collect(),
+    }
+}
+
+/// A group that does not exist, or is of another kind.
+pub(crate) fn describe_unknown(group_id: Str) -> DescribedGroup {
+    DescribedGroup {
+        error_code: ErrorCode::GroupIdNotFound.code(),
+        error_message: Some(Str::from(format!(
+            "Group {group_id} is not a consumer group."
+        ))),
+        group_id,
+        ..DescribedGroup::default()
+    }
+}

@@ -1,0 +1,204 @@
+//! The records of a KIP-848 group.
+//!
+//! ```text
+//! 3  group             its epoch and the hash of its topics; the group exists as long as this record does
+//! 4  group             topics and partition counts as brokers before 4.1 kept them; only read
+//! 5  group, member     what the member says of itself
+//! 6  group             the epoch of the target assignment, and when it was made
+//! 7  group, member     what the member is to have
+//! 8  group, member     what it has, and at which epoch
+//! 16 group, regex      the topics that a regular expression stands for
+//! ```
+//! All values have version 0.
+
+use catchword_wire::records::{
+    ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue,
+    ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue, ConsumerGroupMetadataKey,
+    ConsumerGroupMetadataValue, ConsumerGroupPartitionMetadataKey,
+    ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue,
+    ConsumerGroupTargetAssignmentMemberKey, ConsumerGroupTargetAssignmentMemberValue,
+    ConsumerGroupTargetAssignmentMetadataKey, ConsumerGroupTargetAssignmentMetadataValue,
+};
+use catchword_wire::{Decoder, Message, Str};
+
+use super::group_metadata::encode;
+use super::{ReplayError, versioned};
+use crate::effect::{CoordinatorRecord, Headers, Output};
+
+/// Key types. Persisted, and Kafka's: never reuse a number.
+const GROUP: i16 = 3;
+const PARTITIONS: i16 = 4;
+const MEMBER: i16 = 5;
+const TARGET_EPOCH: i16 = 6;
+const TARGET: i16 = 7;
+const CURRENT: i16 = 8;
+const REGEX: i16 = 16;
+
+/// A record of a KIP-848 group, understood.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ConsumerRecord {
+    pub(crate) group_id: Str,
+    pub(crate) change: Change,
+}
+
+/// What it says; `None` is a tombstone.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Change {
+    Group(Option<ConsumerGroupMetadataValue>),
+    /// Whether the group has such a record.
+    Partitions(bool),
+    Member(Str, Option<ConsumerGroupMemberMetadataValue>),
+    TargetEpoch(Option<ConsumerGroupTargetAssignmentMetadataValue>),
+    Target(Str, Option<ConsumerGroupTargetAssignmentMemberValue>),
+    Current(Str, Option<ConsumerGroupCurrentMemberAssignmentValue>),
+    Regex(Str, Option<ConsumerGroupRegularExpressionValue>),
+}
+
+/// Reads the rest of a key of this type, and its value; `None` if the type is none of ours.
+pub(super) fn decode(
+    key_type: i16,
+    fields: &mut Decoder,
+    value: Option<&[u8]>,
+) -> Option<Result<ConsumerRecord, ReplayError>> {
+    matches!(key_type, GROUP..=CURRENT | REGEX).then(|| read(key_type, fields, value))
+}
+
+fn read(
+    key_type: i16,
+    fields: &mut Decoder,
+    value: Option<&[u8]>,
+) -> Result<ConsumerRecord, ReplayError> {
+    fn value_of<M: Message>(key_type: i16, value: Option<&[u8]>) -> Result<Option<M>, ReplayError> {
+        value.map(|bytes| versioned(key_type, bytes)).transpose()
+    }
+    let (group_id, change) = match key_type {
+        MEMBER => {
+            let key = key::<ConsumerGroupMemberMetadataKey>(fields)?;
+            (
+                key.group_id,
+                Change::Member(key.member_id, value_of(key_type, value)?),
+            )
+        }
+        TARGET => {
+            let key = key::<ConsumerGroupTargetAssignmentMemberKey>(fields)?;
+            (
+                key.group_id,
+                Change::Target(key.member_id, value_of(key_type, value)?),
+            )
+        }
+        CURRENT => {
+            let key = key::<ConsumerGroupCurrentMemberAssignmentKey>(fields)?;
+            (
+                key.group_id,
+                Change::Current(key.member_id, value_of(key_type, value)?),
+            )
+        }
+        REGEX => {
+            let key = key::<ConsumerGroupRegularExpressionKey>(fields)?;
+            (
+                key.group_id,
+                Change::Regex(key.regular_expression, value_of(key_type, value)?),
+            )
+        }
+        // The other keys are a group id and nothing else.
+        _ => {
+            let key = key::<ConsumerGroupMetadataKey>(fields)?;
+            let change = match key_type {
+                TARGET_EPOCH => Change::TargetEpoch(value_of(key_type, value)?),
+                PARTITIONS => Change::Partitions(value.is_some()),
+                _ => Change::Group(value_of(key_type, value)?),
+            };
+            (key.group_id, change)
+        }
+    };
+    Ok(ConsumerRecord { group_id, change })
+}
+
+fn key<M: Message>(fields: &mut Decoder) -> Result<M, ReplayError> {
+    M::decode(fields, 0).map_err(ReplayError::Key)
+}
+
+/// Writes the records of one group.
+pub(crate) struct Writer<'a> {
+    pub(crate) group_id: &'a Str,
+    pub(crate) headers: Headers,
+    pub(crate) out: &'a mut Output,
+}
+
+impl Writer<'_> {
+    fn put<V: Message>(&mut self, key_type: i16, key: &impl Message, value: Option<&V>) {
+        self.out.records.push(CoordinatorRecord {
+            key: encode(key_type, 0, key),
+            value: value.map(|value| encode(0, 0, value)),
+            headers: self.headers.clone(),
+        });
+    }
+
+    pub(crate) fn group(&mut self, value: Option<&ConsumerGroupMetadataValue>) {
+        let group_id = self.group_id.clone();
+        self.put(GROUP, &ConsumerGroupMetadataKey { group_id }, value);
+    }
+
+    /// Takes away the record of brokers before 4.1.
+    pub(crate) fn no_partitions(&mut self) {
+        let group_id = self.group_id.clone();
+        let key = ConsumerGroupPartitionMetadataKey { group_id };
+        self.put::<ConsumerGroupMetadataValue>(PARTITIONS, &key, None);
+    }
+
+    pub(crate) fn member(&mut self, id: &Str, value: Option<&ConsumerGroupMemberMetadataValue>) {
+        let (group_id, member_id) = (self.group_id.clone(), id.clone());
+        let key = ConsumerGroupMemberMetadataKey {
+            group_id,
+            member_id,
+        };
+        self.put(MEMBER, &key, value);
+    }
+
+    pub(crate) fn target_epoch(
+        &mut self,
+        value: Option<&ConsumerGroupTargetAssignmentMetadataValue>,
+    ) {
+        let group_id = self.group_id.clone();
+        let key = ConsumerGroupTargetAssignmentMetadataKey { group_id };
+        self.put(TARGET_EPOCH, &key, value);
+    }
+
+    pub(crate) fn target(
+        &mut self,
+        id: &Str,
+        value: Option<&ConsumerGroupTargetAssignmentMemberValue>,
+    ) {
+        let (group_id, member_id) = (self.group_id.clone(), id.clone());
+        let key = ConsumerGroupTargetAssignmentMemberKey {
+            group_id,
+            member_id,
+        };
+        self.put(TARGET, &key, value);
+    }
+
+    pub(crate) fn current(
+        &mut self,
+        id: &Str,
+        value: Option<&ConsumerGroupCurrentMemberAssignmentValue>,
+    ) {
+        let (group_id, member_id) = (self.group_id.clone(), id.clone());
+        let key = ConsumerGroupCurrentMemberAssignmentKey {
+            group_id,
+            member_id,
+        };
+        self.put(CURRENT, &key, value);
+    }
+
+    pub(crate) fn regex(
+        &mut self,
+        regex: &Str,
+        value: Option<&ConsumerGroupRegularExpressionValue>,
+    ) {
+        let key = ConsumerGroupRegularExpressionKey {
+            group_id: self.group_id.clone(),
+            regular_expression: regex.clone(),
+        };
+        self.put(REGEX, &key, value);
+    }
+}
