@@ -9,12 +9,13 @@ use catchword_log::Engine;
 use catchword_wire::{ErrorCode, Str};
 use tokio::sync::watch;
 
-use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, TopicError, is_internal};
+use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, SHARE_TOPIC, TopicError, is_internal};
 use crate::connection::memory::RequestMemory;
 use crate::dispatch::Client;
 use crate::fetch::Sessions;
 use crate::groups::{Groups, Timers};
 use crate::quota::Quotas;
+use crate::share::{ShareSessions, Shares};
 use crate::start::StartError;
 
 /// What requests may take in memory where `queued.max.request.bytes` leaves it to the broker.
@@ -29,7 +30,9 @@ pub(crate) struct Broker {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) groups: Groups,
+    pub(crate) shares: Shares,
     pub(crate) fetch_sessions: Sessions,
+    pub(crate) share_sessions: ShareSessions,
     pub(crate) quotas: Quotas,
     /// What clients are told, by listener; filled in once the ports are known.
     endpoints: Mutex<Vec<(Str, i32)>>,
@@ -56,6 +59,10 @@ impl Broker {
             fetch_sessions: Sessions::new(
                 usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0),
             ),
+            shares: Shares::default(),
+            share_sessions: ShareSessions::new(
+                usize::try_from(config.group_share_max_share_sessions).unwrap_or(0),
+            ),
             quotas: Quotas::new(&config),
             endpoints: Mutex::default(),
             max_frame: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),
@@ -69,6 +76,7 @@ impl Broker {
             catalog: Arc::new(Catalog::open(engine, config)?),
         };
         broker.quotas.set(broker.catalog.quotas());
+        broker.shares.start_existing(&broker.catalog);
         broker.groups.start_existing(&broker.catalog);
         Ok(Arc::new(broker))
     }
@@ -126,6 +134,9 @@ impl Broker {
     pub(crate) fn auto_create_topic(&self, name: &Str) -> Result<(), TopicError> {
         if name == OFFSETS_TOPIC {
             return self.groups.ensure(&self.catalog);
+        }
+        if name == SHARE_TOPIC {
+            return self.shares.ensure(&self.catalog);
         }
         if is_internal(name) {
             let why = format!("{name} is the broker's own, and what it is for is not served yet");

@@ -22,6 +22,7 @@ mod partition;
 mod quota;
 mod random;
 mod settings;
+mod share;
 mod start;
 
 pub use catalog::{CatalogError, Import, ImportedTopic, import_catalog};

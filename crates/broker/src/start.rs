@@ -107,6 +107,7 @@ pub async fn start(
     let connections = Arc::new(Admission::default());
     let mut tasks = vec![
         tokio::spawn(timers.run()),
+        tokio::spawn(crate::share::run(broker.clone())),
         tokio::spawn(expire(broker.clone(), expire_every)),
     ];
     for (at, listener) in bound.into_iter().enumerate() {

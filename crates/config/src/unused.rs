@@ -10,7 +10,7 @@ const REPLICAS: &str = "a partition lives on one broker, there are no replicas";
 const METADATA: &str = "cluster metadata is kept in the broker's own log";
 const TIERED: &str = "there is no tiered storage in the local log";
 const TRANSACTIONS: &str = "transactions are not served yet";
-const SHARE: &str = "share and streams groups are not served yet";
+const STREAMS: &str = "streams groups are not served yet";
 const CONSUMER: &str = "the broker has other means for it";
 const JAVA: &str = "it names Java code or a Java runtime's metrics";
 const PURGATORY: &str = "waiting requests need no purging";
@@ -93,8 +93,8 @@ static UNUSED: &[(&str, &[&str])] = &[
             "add.partitions.to.txn.*",
         ],
     ),
-    (SHARE, &["share.*", "group.share.*", "group.streams.*"]),
-    (CONSUMER, &["group.consumer.*"]),
+    (STREAMS, &["group.streams.*"]),
+    (CONSUMER, &["group.consumer.*", "group.share.*", "share.*"]),
     (
         JAVA,
         &[

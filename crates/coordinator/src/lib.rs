@@ -26,6 +26,7 @@ mod offsets;
 mod partition;
 pub mod record;
 mod shard;
+pub mod share;
 mod timer;
 
 pub use config::{ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy};

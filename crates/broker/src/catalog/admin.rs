@@ -61,7 +61,6 @@ impl AdminImage {
 
 impl Catalog {
     /// The settings of a group: what is set on it, else the broker's. `None` only if the broker's own do not do.
-    #[allow(dead_code, reason = "the coordinators of the newer groups use it")]
     pub(crate) fn group_configs(&self, group_id: &str) -> Option<Arc<GroupSettings>> {
         self.read(|image| {
             let own = image.admin.groups.get(group_id);

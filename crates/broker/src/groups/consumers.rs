@@ -44,6 +44,8 @@ fn settings_of(config: &BrokerConfig) -> GroupSettings {
             config.group_consumer_max_heartbeat_interval_ms,
         ),
         assignment_interval_ms: config.group_consumer_assignment_interval_ms,
+        share_session_timeout_ms: config.group_share_session_timeout_ms,
+        share_heartbeat_interval_ms: config.group_share_heartbeat_interval_ms,
     }
 }
 

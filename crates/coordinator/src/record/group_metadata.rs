@@ -57,7 +57,7 @@ pub(crate) fn encode_key(group_id: &Str) -> Bytes {
     )
 }
 
-pub(super) fn encode<M: Message>(prefix: i16, version: i16, message: &M) -> Bytes {
+pub(crate) fn encode<M: Message>(prefix: i16, version: i16, message: &M) -> Bytes {
     let mut encoder = Encoder::with_capacity(128);
     encoder.i16(prefix);
     message

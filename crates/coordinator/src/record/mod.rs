@@ -9,13 +9,14 @@ mod group_metadata;
 pub mod headers;
 mod offset_commit;
 pub(crate) mod quick;
+pub(crate) mod share;
 
 use bytes::Bytes;
 use catchword_wire::records::{GroupMetadataValue, OffsetCommitValue};
 use catchword_wire::{DecodeError, Decoder, Str};
 
 pub(crate) use group_metadata::{
-    encode_key as group_metadata_key, group_metadata, group_metadata_tombstone,
+    encode, encode_key as group_metadata_key, group_metadata, group_metadata_tombstone,
 };
 pub(crate) use offset_commit::{offset_commit, offset_tombstone};
 
@@ -66,6 +67,7 @@ pub(crate) enum Record {
         value: Option<GroupMetadataValue>,
     },
     Consumer(consumer::ConsumerRecord),
+    Share(share::ShareGroupRecord),
 }
 
 /// Reads a key and its value.
@@ -91,7 +93,10 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Record, ReplayE
         }
         other => match consumer::decode(other, &mut fields, value) {
             Some(record) => record.map(Record::Consumer),
-            None => Err(ReplayError::UnknownKeyType(other)),
+            None => match share::decode(other, &mut fields, value) {
+                Some(record) => record.map(Record::Share),
+                None => Err(ReplayError::UnknownKeyType(other)),
+            },
         },
     }
 }
@@ -109,7 +114,10 @@ fn decoder(bytes: &[u8]) -> Decoder {
     Decoder::new(Bytes::copy_from_slice(bytes))
 }
 
-fn versioned<M: catchword_wire::Message>(key_type: i16, value: &[u8]) -> Result<M, ReplayError> {
+pub(crate) fn versioned<M: catchword_wire::Message>(
+    key_type: i16,
+    value: &[u8],
+) -> Result<M, ReplayError> {
     let mut fields = decoder(value);
     let decoded = fields
         .i16()

@@ -7,6 +7,7 @@ mod consumers;
 mod log;
 mod members;
 mod offsets;
+mod shares;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,6 +66,8 @@ impl GroupShard {
             }
             Call::ConsumerGroupHeartbeat(request) => self.consumer_heartbeat(ctx, request, out),
             Call::ConsumerGroupDescribe(group_id) => self.describe_consumer(group_id),
+            Call::ShareGroupHeartbeat(request) => self.share_heartbeat(ctx, &request, out),
+            Call::ShareGroupDescribe(group_id) => self.describe_share(group_id),
             Call::OffsetFetch(call) => match self.refuse_fetch(&call) {
                 Some(refused) => refused,
                 None => {
@@ -110,7 +113,8 @@ impl GroupShard {
             out,
         };
         if let Some(member_id) = group.timer(&key.kind, &mut scope) {
-            self.fence(&key.group_id, &[member_id], now_ms, out);
+            self.fence(&key.group_id, std::slice::from_ref(&member_id), now_ms, out);
+            self.fence_share(&key.group_id, &member_id, now_ms, out);
         }
     }
 
