@@ -66,8 +66,12 @@ public final class Worker {
         config.put("bootstrap.servers", options.get("bootstrap"));
         config.put("group.id", options.get("group"));
         config.put("client.id", options.get("client"));
-        config.put("session.timeout.ms", options.getOrDefault("session", "6000"));
-        config.put("heartbeat.interval.ms", "1000");
+        if ("consumer".equals(options.get("protocol"))) {
+            config.put("group.protocol", "consumer");
+        } else {
+            config.put("session.timeout.ms", options.getOrDefault("session", "6000"));
+            config.put("heartbeat.interval.ms", "1000");
+        }
         config.put("auto.offset.reset", "earliest");
         config.put("enable.auto.commit", "false");
         if (options.containsKey("instance")) {

@@ -61,14 +61,14 @@ def worker_arguments(bootstrap, topic, group, client, options):
     return ["consume"] + [f"{k}={v}" for k, v in words.items()]
 
 
-def with_worker(name, start, **more):
+def with_worker(name, start, fixed=(), **more):
     """A client driven by a worker program of ours, started by the words `start`."""
     return Client(
         name=name,
         produce=lambda bootstrap, topic, codec="none": start + [
             "produce", f"bootstrap={bootstrap}", f"topic={topic}", f"codec={codec}",
             f"idempotent={str(more.get('idempotent', True)).lower()}"],
-        consume=lambda *arguments: start + worker_arguments(*arguments),
+        consume=lambda *arguments: start + worker_arguments(*arguments) + list(fixed),
         **more)
 
 
@@ -184,6 +184,11 @@ CLIENTS = [
     with_worker("aiokafka", [str(CACHE / "aiokafka" / "bin" / "python"), str(HOME / "aiokafka" / "worker.py")],
                 needs=("python3",), install=lambda: install_python("aiokafka")),
     with_worker("franz-go", [str(CACHE / "franz-go")], needs=("go",), install=install_franz_go),
+    # The same with the group protocol of KIP-848.
+    with_worker("rdkafka-848", [str(CACHE / "rdkafka" / "debug" / "rdkafka-worker")], fixed=["protocol=consumer"],
+                needs=("cargo", "cc", "make"), install=install_rdkafka),
+    with_worker("java-848", [*JAVA, "-cp", f"{CACHE / 'java'}:{JARS}/*", "Worker"], fixed=["protocol=consumer"],
+                needs=("java", "javac", "mvn"), install=install_java),
     with_worker("kafkajs", ["node", str(CACHE / "kafkajs" / "worker.js")],
                 needs=("node", "npm"), install=install_kafkajs, codecs=("none", "gzip", "snappy")),
 ]

@@ -144,10 +144,15 @@ fn consume(options: &Options) -> Result<(), Failure> {
     config
         .set("group.id", option(options, "group", ""))
         .set("client.id", option(options, "client", "worker"))
-        .set("session.timeout.ms", option(options, "session", "6000"))
-        .set("heartbeat.interval.ms", "1000")
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false");
+    if option(options, "protocol", "classic") == "consumer" {
+        config.set("group.protocol", "consumer");
+    } else {
+        config
+            .set("session.timeout.ms", option(options, "session", "6000"))
+            .set("heartbeat.interval.ms", "1000");
+    }
     if let Some(instance) = options.get("instance") {
         config.set("group.instance.id", instance);
     }

@@ -25,7 +25,6 @@ pub(crate) struct Coordinators {
 /// Key types in `__consumer_offsets`.
 mod key_type {
     pub(super) const OFFSET: i16 = 1;
-    pub(super) const CONSUMER_GROUP: i16 = 3;
     pub(super) const SHARE_GROUP: i16 = 11;
     pub(super) const STREAMS_GROUP: i16 = 17;
 }
@@ -78,7 +77,6 @@ fn each_record(
 struct Found {
     /// Hashes of group, topic and partition, with the group's: a million offsets should not need a million names.
     offsets: HashMap<u64, u64>,
-    consumer: BTreeSet<String>,
     share: BTreeSet<String>,
     streams: BTreeSet<String>,
     transactional_ids: BTreeSet<String>,
@@ -102,7 +100,6 @@ impl Found {
                 };
                 return;
             }
-            key_type::CONSUMER_GROUP => &mut self.consumer,
             key_type::SHARE_GROUP => &mut self.share,
             key_type::STREAMS_GROUP => &mut self.streams,
             _ => return,
@@ -158,11 +155,6 @@ impl Found {
             );
         }
         let kinds = [
-            (
-                &self.consumer,
-                "of the new protocol (KIP-848)",
-                "its committed offsets come along; its members have to join with group.protocol=classic",
-            ),
             (
                 &self.share,
                 "of kind share",

@@ -90,7 +90,7 @@ impl Client {
         Ok(groups)
     }
 
-    /// A group with its members; `None` if the coordinator knows no classic group of that name.
+    /// A group with its members; `None` if the coordinator knows none of that name.
     ///
     /// # Errors
     /// If the coordinator cannot be asked or refuses.
@@ -112,6 +112,13 @@ impl Client {
         let found = response.groups.into_iter().next();
         // Before version 6 a group that does not exist is described as dead.
         let found = found.filter(|group| group.error_code == 0 && group.group_state != "Dead");
+        if found.is_none() {
+            // It may be one of the new protocol, which older brokers do not speak.
+            return match self.describe_consumer_group(group) {
+                Err(ClientError::NoCommonVersion { .. }) => Ok(None),
+                other => other,
+            };
+        }
         Ok(found.map(|found| Group {
             group: found.group_id.to_string(),
             state: found.group_state.to_string(),

@@ -10,6 +10,7 @@ mod admin;
 mod assignor;
 mod client;
 mod connection;
+mod consumer_groups;
 mod error;
 mod fetch;
 mod groups;

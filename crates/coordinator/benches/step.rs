@@ -5,19 +5,20 @@
 #![allow(clippy::disallowed_methods)] // A benchmark reads clocks; the coordinator does not.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use catchword_coordinator::{
-    Call, Client, Context, CoordinatorRecord, GroupConfig, GroupShard, OffsetFetchCall, Output,
-    ReplyTo,
+    Call, Client, Context, CoordinatorRecord, GroupConfig, GroupShard, MetadataImage,
+    OffsetFetchCall, Output, ReplyTo, TopicImage,
 };
-use catchword_wire::messages::OffsetCommitRequest;
 use catchword_wire::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use catchword_wire::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
+use catchword_wire::messages::{ConsumerGroupHeartbeatRequest, OffsetCommitRequest};
 use catchword_wire::{Str, Uuid};
 
 fn commit(group: &Str, topic: &Str, partitions: i32, offset: i64) -> Call {
@@ -139,7 +140,54 @@ fn replay(records: &[CoordinatorRecord]) {
     println!("{:<40}{each:>8} ns an offset", "sweep, nothing expired");
 }
 
+/// A KIP-848 group of 10,000 members: how long they take to join, and what a heartbeat costs that says nothing new.
+fn consumer_group(members: usize) {
+    let mut shard = GroupShard::new(GroupConfig::default(), 1);
+    let image = |version, partitions| {
+        let topic = TopicImage {
+            name: "orders".into(),
+            id: Uuid([1; 16]),
+            partitions,
+        };
+        Arc::new(MetadataImage::new(version, [topic]))
+    };
+    // While they join there is nothing to share out yet, so that nobody waits for anybody.
+    shard.set_metadata(image(1, 0));
+    let id = |n: usize| Str::from(format!("member-{n}"));
+    let joins = (0..members).map(|n| {
+        Call::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest {
+            group_id: "g".into(),
+            member_id: id(n),
+            rebalance_timeout_ms: 60_000,
+            subscribed_topic_names: Some(vec!["orders".into()]),
+            topic_partitions: Some(Vec::new()),
+            ..Default::default()
+        })
+    });
+    let name = format!("join of {members} consumers");
+    time(&name, &mut shard, joins.collect());
+    let alive = |member_epoch| {
+        let beat = move |n: usize| {
+            Call::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest {
+                group_id: "g".into(),
+                member_id: id(n),
+                member_epoch,
+                ..Default::default()
+            })
+        };
+        (0..members).map(beat).collect::<Vec<_>>()
+    };
+    let mut config = GroupConfig::default();
+    config.consumer.defaults.assignment_interval_ms = 0;
+    shard.set_config(config);
+    shard.set_metadata(image(2, members as i32));
+    time("heartbeat, given a partition", &mut shard, alive(2));
+    let epoch = members as i32 + 2;
+    time("heartbeat, nothing new", &mut shard, alive(epoch));
+}
+
 fn main() {
+    consumer_group(10_000);
     let topic = Str::copy("orders-of-all-countries");
     let groups: Vec<Str> = (0..1000)
         .map(|i| Str::from(format!("billing-service-{i}")))

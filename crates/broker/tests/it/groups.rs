@@ -1,11 +1,14 @@
-//! Classic groups over the socket: the shards' own rules are tested in `catchword-coordinator`.
+//! Groups over the socket: the shards' own rules are tested in `catchword-coordinator`.
 
+use catchword_wire::messages::create_partitions_request::CreatePartitionsTopic;
 use catchword_wire::messages::join_group_request::JoinGroupRequestProtocol;
 use catchword_wire::messages::leave_group_request::MemberIdentity;
 use catchword_wire::messages::sync_group_request::SyncGroupRequestAssignment;
 use catchword_wire::messages::{
-    DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse,
-    LeaveGroupRequest, ListGroupsRequest, SyncGroupRequest,
+    ApiVersionsRequest, ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatResponse, CreatePartitionsRequest, DescribeGroupsRequest,
+    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, ListGroupsRequest,
+    SyncGroupRequest,
 };
 use catchword_wire::{ErrorCode, Str};
 
@@ -190,5 +193,88 @@ fn a_member_that_is_silent_for_too_long_is_gone() {
     assert_eq!(
         heartbeat(&mut client, "g", &joined),
         ErrorCode::UnknownMemberId.code()
+    );
+}
+
+/// A heartbeat that must succeed.
+fn beat(
+    client: &mut Client,
+    request: &ConsumerGroupHeartbeatRequest,
+) -> ConsumerGroupHeartbeatResponse {
+    let response = client.call(request, 1);
+    assert_eq!(response.error_code, 0, "{:?}", response.error_message);
+    response
+}
+
+#[test]
+fn a_consumer_group_follows_its_topic_and_clients_are_told_that_there_are_such_groups() {
+    let broker = TestBroker::with(&[("group.consumer.assignment.interval.ms", "0")]);
+    let mut client = broker.client();
+    let features = client.call(
+        &ApiVersionsRequest {
+            client_software_name: "test".into(),
+            client_software_version: "1".into(),
+        },
+        4,
+    );
+    let version = features
+        .finalized_features
+        .iter()
+        .find(|f| f.name == "group.version");
+    assert_eq!(version.map(|f| f.max_version_level), Some(1));
+    broker.topic("t", 2, &[]);
+    client.find_coordinator();
+    let joining = ConsumerGroupHeartbeatRequest {
+        group_id: "g".into(),
+        member_id: "m".into(),
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_names: Some(vec!["t".into()]),
+        topic_partitions: Some(Vec::new()),
+        ..ConsumerGroupHeartbeatRequest::default()
+    };
+    let count = |response: &ConsumerGroupHeartbeatResponse| {
+        let topics = &response.assignment.as_ref()?.topic_partitions;
+        Some(
+            topics
+                .iter()
+                .map(|topic| topic.partitions.len())
+                .sum::<usize>(),
+        )
+    };
+    let joined = beat(&mut client, &joining);
+    assert_eq!(count(&joined), Some(2));
+    let described = client.call(
+        &ConsumerGroupDescribeRequest {
+            group_ids: vec!["g".into()],
+            include_authorized_operations: true,
+        },
+        1,
+    );
+    let group = &described.groups[0];
+    assert_eq!(group.group_state, "Stable");
+    assert_eq!(
+        group.members[0].assignment.topic_partitions[0].topic_name,
+        "t"
+    );
+    assert!(group.authorized_operations > 0);
+    let more = CreatePartitionsRequest {
+        topics: vec![CreatePartitionsTopic {
+            name: "t".into(),
+            count: 3,
+            assignments: None,
+        }],
+        ..CreatePartitionsRequest::default()
+    };
+    assert_eq!(client.call(&more, 3).results[0].error_code, 0);
+    let alive = ConsumerGroupHeartbeatRequest {
+        group_id: "g".into(),
+        member_id: "m".into(),
+        member_epoch: joined.member_epoch,
+        ..ConsumerGroupHeartbeatRequest::default()
+    };
+    let grown = beat(&mut client, &alive);
+    assert_eq!(
+        (grown.member_epoch, count(&grown)),
+        (joined.member_epoch + 1, Some(3))
     );
 }

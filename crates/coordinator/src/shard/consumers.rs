@@ -166,7 +166,7 @@ impl GroupShard {
             return;
         }
         if consumer.becomes_classic_without(ids, scope.config)
-            && let Some(mut classic) = consumer.to_classic(ids, &env, &mut scope)
+            && let Some(mut classic) = consumer.make_classic(ids, &env, &mut scope)
         {
             classic.call_together(&mut scope);
             group.kind = GroupKind::Classic(Box::new(classic));
@@ -244,7 +244,7 @@ impl GroupShard {
         let joined = consumer.join(ctx, request, member_id, &env, &mut scope)?;
         if joined.all_classic && consumer.becomes_classic(scope.config) {
             let must_assign = consumer.is_assigning();
-            if let Some(mut classic) = consumer.to_classic(&[], &env, &mut scope) {
+            if let Some(mut classic) = consumer.make_classic(&[], &env, &mut scope) {
                 if must_assign {
                     classic.call_together(&mut scope);
                 }

@@ -82,3 +82,44 @@ fn s7_unknown_record_types_are_reported_and_change_nothing() {
     shard.loaded(0, &mut out);
     assert!(out.effects.is_empty() && out.records.is_empty());
 }
+
+const KAFKAS_CONSUMERS: &str = include_str!("../bytes/kafka-4.3.1-consumer.txt");
+
+/// At every moment of Kafka's log, what it says is alive is what we would write.
+#[test]
+fn kafkas_own_consumer_groups_are_read_and_written_back_byte_for_byte() {
+    let mut shard = GroupShard::new(GroupConfig::default(), 1);
+    let mut alive = BTreeMap::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let lines = KAFKAS_CONSUMERS.lines().filter(|l| !l.starts_with('#'));
+    for line in lines {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (key, value) = (unhex(fields[1]), fields[2]);
+        let value = (value != "null").then(|| unhex(value));
+        seen.insert((key[1], value.is_some()));
+        shard.replay(0, &key, value.as_deref(), &[]).unwrap();
+        match value {
+            Some(value) => alive.insert(key, value),
+            None => alive.remove(&key),
+        };
+        let dumped = shard.dump_records().into_iter();
+        let dumped: BTreeMap<Vec<u8>, Vec<u8>> = dumped
+            .map(|record| (record.key.to_vec(), record.value.unwrap().to_vec()))
+            .collect();
+        for (key, value) in &alive {
+            assert_eq!(dumped.get(key), Some(value), "{}", line);
+        }
+    }
+    for key_type in [3, 5, 6, 7, 8, 16] {
+        assert!(
+            seen.contains(&(key_type, true)),
+            "no record of type {key_type}"
+        );
+    }
+    for key_type in [5, 7, 8] {
+        assert!(
+            seen.contains(&(key_type, false)),
+            "no tombstone of type {key_type}"
+        );
+    }
+}

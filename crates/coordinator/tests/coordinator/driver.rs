@@ -301,6 +301,10 @@ pub(crate) fn error_of(reply: &Reply) -> ErrorCode {
         Reply::DescribeGroup(response) => response.error_code,
         Reply::ListGroups(_) => 0,
         Reply::DeleteGroup(response) => response.error_code,
+        Reply::ConsumerGroupHeartbeat(response) => response.error_code,
+        Reply::ConsumerGroupDescribe(response) => response.error_code,
+        Reply::ShareGroupHeartbeat(response) => response.error_code,
+        Reply::ShareGroupDescribe(response) => response.error_code,
     };
     ErrorCode::from_code(code)
 }

@@ -244,9 +244,12 @@ fn nonsense_never_panics_and_everyone_is_answered_exactly_once() {
 #[test]
 fn damaged_records_are_refused_or_read_but_never_panic() {
     let mut rng = Rng::new(1);
-    let mut driver = Driver::new();
+    let mut driver = crate::consumers::driver();
     let members = driver.stable("g", 3);
     driver.commit(commit("g", &members[0], 1, 5));
+    for member in ["a", "b"] {
+        driver.beat(crate::consumers::joining("c", member));
+    }
     for _ in 0..20_000 {
         let at = rng.between(0, driver.log.len() as i64 - 1) as usize;
         let record = &driver.log[at].1;
@@ -266,6 +269,7 @@ fn damaged_records_are_refused_or_read_but_never_panic() {
         let mut shard = GroupShard::new(GroupConfig::default(), 1);
         // Whatever is read must also be able to live.
         if shard.replay(0, &key, Some(&value), &[]).is_ok() {
+            shard.set_metadata(crate::consumers::image(1, &[("t", 1, 6)]));
             let mut out = Output::default();
             shard.loaded(1_000_000, &mut out);
             shard.expire_offsets(i64::MAX, &mut out);

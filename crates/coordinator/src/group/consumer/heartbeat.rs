@@ -61,13 +61,12 @@ pub(crate) fn validate(
         ));
     }
     let texts = [&request.group_id, &request.member_id];
-    let more = request
-        .instance_id
-        .iter()
-        .chain(&request.subscribed_topic_regex);
+    let more = request.instance_id.iter().chain(&request.rack_id);
+    let more = more.chain(&request.subscribed_topic_regex);
+    let more = more.chain(request.subscribed_topic_names.iter().flatten());
     match texts.into_iter().chain(more).all(|text| fits_record(text)) {
         true => Ok(()),
-        false => invalid("an id or a regular expression is too long"),
+        false => invalid("an id, a name or a regular expression is too long"),
     }
 }
 
@@ -154,7 +153,7 @@ impl ConsumerGroup {
         }
         let refreshed = self.refresh_regexes(env, scope);
         // A group has no record before its first epoch.
-        let must = changed || refreshed || self.epoch == 0;
+        let must = changed || refreshed || self.assignment_epoch == 0;
         self.maybe_bump(must, env.image, scope.out);
         changed
     }

@@ -93,7 +93,7 @@ impl ConsumerGroup {
     }
 
     /// The classic group that this one becomes without the members that leave. `None` if a member's words cannot be read.
-    pub(crate) fn to_classic(
+    pub(crate) fn make_classic(
         &mut self,
         leaving: &[Str],
         env: &Env<'_>,

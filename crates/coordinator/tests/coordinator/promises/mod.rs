@@ -3,6 +3,7 @@
 //! S: records, C: commits, F: fetches, D: deletion and expiry, G: classic groups.
 
 mod commits;
+mod consumer_groups;
 mod deletion;
 mod expiry;
 mod fetches;
