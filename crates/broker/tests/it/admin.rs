@@ -148,7 +148,12 @@ fn features_are_told_and_levels_that_are_not_supported_refused() {
     let finalized: Vec<_> = finalized
         .map(|f| (f.name.as_str(), f.max_version_level))
         .collect();
-    assert_eq!(finalized, [("metadata.version", 30)]);
+    let expected = [
+        ("metadata.version", 30),
+        ("group.version", 1),
+        ("share.version", 1),
+    ];
+    assert_eq!(finalized, expected);
     assert!(told.finalized_features_epoch >= 0);
     let mut update = |feature: &'static str, max_version_level: i16| {
         let request = UpdateFeaturesRequest {

@@ -13,6 +13,7 @@ mod offsets;
 mod order;
 mod produce;
 mod quotas;
+mod share;
 mod snapshots;
 mod topics;
 mod transactions;

@@ -226,9 +226,14 @@ impl World {
         let before = self.shard.get(&self.key).unwrap().clone();
         self.shard = self.replayed();
         let after = self.shard.get(&self.key).unwrap();
-        assert!(after.start() >= before.start() || before.start() == after.start());
+        assert_eq!(after.start(), before.start());
         for (offset, account) in &mut self.accounts {
             account.holder = None;
+            // What was given up stays so, though nobody counts it any more.
+            let given_up = before
+                .record(*offset)
+                .map_or(*offset < before.start(), |(state, _)| state.is_terminal());
+            account.done |= given_up;
             account.deliveries = after.record(*offset).map_or(0, |(_, count)| count);
         }
     }
@@ -264,6 +269,11 @@ impl World {
                 "{offset}: {record:?} {account:?}"
             );
         }
+    }
+
+    /// The log alone says the same.
+    fn check_log(&self) {
+        let state = self.shard.get(&self.key).unwrap();
         let replayed = self.replayed();
         let kept = replayed.get(&self.key).unwrap();
         assert_eq!(
@@ -296,6 +306,9 @@ impl World {
             _ => {}
         }
         self.check();
+        if self.rng.one_in(20) {
+            self.check_log();
+        }
     }
 
     fn finish(&mut self) {
@@ -331,7 +344,7 @@ impl World {
 #[test]
 fn a_share_group_keeps_its_promises_whatever_happens() {
     let mut delivered = 0;
-    for seed in 0..300 {
+    for seed in 0..100 {
         let outcome = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);
             for _ in 0..300 {
@@ -343,7 +356,7 @@ fn a_share_group_keeps_its_promises_whatever_happens() {
         delivered += outcome.unwrap_or_else(|_| panic!("seed {seed}, see above"));
     }
     assert!(
-        delivered > 30_000,
+        delivered > 10_000,
         "only {delivered} deliveries: the worlds are too quiet"
     );
 }
