@@ -10,13 +10,14 @@ use catchword_wire::{ErrorCode, Str};
 use tokio::sync::watch;
 
 use crate::catalog::{
-    Catalog, NewTopic, OFFSETS_TOPIC, TRANSACTIONS_TOPIC, TopicError, is_internal,
+    Catalog, NewTopic, OFFSETS_TOPIC, SHARE_TOPIC, TRANSACTIONS_TOPIC, TopicError, is_internal,
 };
 use crate::connection::memory::RequestMemory;
 use crate::dispatch::Client;
 use crate::fetch::Sessions;
 use crate::groups::{Groups, Timers};
 use crate::quota::Quotas;
+use crate::share::{ShareSessions, Shares};
 use crate::start::StartError;
 use crate::transactions::{Chores, Transactions};
 
@@ -33,7 +34,9 @@ pub(crate) struct Broker {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
+    pub(crate) shares: Shares,
     pub(crate) fetch_sessions: Sessions,
+    pub(crate) share_sessions: ShareSessions,
     pub(crate) quotas: Quotas,
     /// What clients are told, by listener; filled in once the ports are known.
     endpoints: Mutex<Vec<(Str, i32)>>,
@@ -63,6 +66,10 @@ impl Broker {
             fetch_sessions: Sessions::new(
                 usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0),
             ),
+            shares: Shares::default(),
+            share_sessions: ShareSessions::new(
+                usize::try_from(config.group_share_max_share_sessions).unwrap_or(0),
+            ),
             quotas: Quotas::new(&config),
             endpoints: Mutex::default(),
             http: OnceLock::new(),
@@ -78,6 +85,7 @@ impl Broker {
             catalog: Arc::new(Catalog::open(engine, config)?),
         };
         broker.quotas.set(broker.catalog.quotas());
+        broker.shares.start_existing(&broker.catalog);
         broker.groups.start_existing(&broker.catalog);
         broker.transactions.start_existing(&broker.catalog);
         Ok(Arc::new(broker))
@@ -150,6 +158,9 @@ impl Broker {
         }
         if name == TRANSACTIONS_TOPIC {
             return self.transactions.ensure(&self.catalog);
+        }
+        if name == SHARE_TOPIC {
+            return self.shares.ensure(&self.catalog);
         }
         if is_internal(name) {
             let why = format!("{name} is the broker's own, and what it is for is not served yet");

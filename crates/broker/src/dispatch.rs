@@ -233,6 +233,13 @@ fn route(key: ApiKey, run: Run) -> Result<Answer, Refused> {
         ApiKey::AlterClientQuotas => run.with(api::alter_client_quotas::handle),
         ApiKey::UpdateFeatures => run.with(api::update_features::handle),
         ApiKey::ListConfigResources => run.with(api::list_config_resources::handle),
+        ApiKey::ShareGroupHeartbeat => run.with(api::share_group_heartbeat::handle),
+        ApiKey::ShareGroupDescribe => run.with(api::share_group_describe::handle),
+        ApiKey::ShareFetch => run.with(api::share_fetch::handle),
+        ApiKey::ShareAcknowledge => run.with(api::share_acknowledge::handle),
+        ApiKey::DescribeShareGroupOffsets => run.with(api::describe_share_group_offsets::handle),
+        ApiKey::AlterShareGroupOffsets => run.with(api::alter_share_group_offsets::handle),
+        ApiKey::DeleteShareGroupOffsets => run.with(api::delete_share_group_offsets::handle),
     }
 }
 

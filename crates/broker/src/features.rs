@@ -41,6 +41,13 @@ pub(crate) static FEATURES: &[Feature] = &[
         max: EPOCH_BUMP,
         level: EPOCH_BUMP,
     },
+    // Share groups (KIP-932).
+    Feature {
+        name: "share.version",
+        min: 0,
+        max: 1,
+        level: 1,
+    },
 ];
 
 /// The levels in force, given those that were set. One that is not supported any more falls back to the default.

@@ -24,6 +24,7 @@ mod plane;
 mod quota;
 mod random;
 mod settings;
+mod share;
 mod start;
 mod transactions;
 

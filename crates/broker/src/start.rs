@@ -120,6 +120,7 @@ pub async fn start(
     let connections = Arc::new(Admission::default());
     let mut tasks = vec![
         tokio::spawn(timers.run()),
+        tokio::spawn(crate::share::run(broker.clone())),
         tokio::spawn(every(broker.clone(), expire_every, |broker| {
             broker.groups.expire()
         })),

@@ -213,6 +213,26 @@ key_table! {
         .doc("How long the coordinator gathers records before it writes them, in milliseconds.").accepted("records that wait for the same sync are written together without a delay");
     group_coordinator_rebalance_protocols: Vec<String> = Key::list("group.coordinator.rebalance.protocols", "classic,consumer").kafka_default("classic,consumer,streams").one_of(&["consumer", "classic", "share", "streams"])
         .doc("The group protocols that are offered.").accepted("both protocols that are served, classic and consumer, are always offered");
+    group_share_session_timeout_ms: i32 = Key::int("group.share.session.timeout.ms", "45000").at_least(1)
+        .doc("Session timeout of share groups' members, in milliseconds.");
+    group_share_heartbeat_interval_ms: i32 = Key::int("group.share.heartbeat.interval.ms", "5000").at_least(1)
+        .doc("How often members of share groups are told to heartbeat, in milliseconds.");
+    group_share_max_size: i32 = Key::int("group.share.max.size", "200").between(1, 1000)
+        .doc("The most members of one share group.");
+    group_share_delivery_count_limit: i32 = Key::int("group.share.delivery.count.limit", "5").between(2, 10)
+        .doc("How often a record is delivered to a share group at most.");
+    group_share_record_lock_duration_ms: i32 = Key::int("group.share.record.lock.duration.ms", "30000").between(1000, 3_600_000)
+        .doc("How long a member of a share group may hold a record, in milliseconds.");
+    group_share_partition_max_record_locks: i32 = Key::int("group.share.partition.max.record.locks", "2000").between(100, 10_000)
+        .doc("How many records of a partition a share group may hold at a time.");
+    group_share_max_share_sessions: i32 = Key::int("group.share.max.share.sessions", "2000").at_least(1)
+        .doc("The most share sessions, of all groups together.");
+    share_state_topic_num_partitions: i32 = Key::int("share.coordinator.state.topic.num.partitions", "50").at_least(1)
+        .doc("Partitions of `__share_group_state`. Read when the topic is made.");
+    share_state_topic_segment_bytes: i32 = Key::int("share.coordinator.state.topic.segment.bytes", "104857600").at_least(1)
+        .doc("Segment size of `__share_group_state`, in bytes. Read when the topic is made.");
+    share_snapshot_update_records: i32 = Key::int("share.coordinator.snapshot.update.records.per.snapshot", "500").between(0, 500)
+        .doc("After how many changes of a share group's place in a partition all of it is written anew.");
     group_consumer_session_timeout_ms: i32 = Key::int("group.consumer.session.timeout.ms", "45000").at_least(1)
         .doc("Session timeout of KIP-848 groups, in milliseconds.");
     group_consumer_min_session_timeout_ms: i32 = Key::int("group.consumer.min.session.timeout.ms", "45000").at_least(1)

@@ -30,6 +30,9 @@ pub fn markdown() -> String {
     section(&mut out, "Topic keys", TOPIC_KEYS, |key| {
         matches!(key.effect, Effect::Used)
     });
+    section(&mut out, "Group keys", GROUP_KEYS, |key| {
+        matches!(key.effect, Effect::Used)
+    });
     section(
         &mut out,
         "Client metrics keys",

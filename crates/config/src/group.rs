@@ -26,20 +26,20 @@ key_table! {
     share_assignment_interval_ms: i32 = Key::int("share.assignment.interval.ms", "1000").between(0, 15_000)
         .doc("How long at least between two assignments of a share group, in milliseconds.").accepted(LATER);
     share_auto_offset_reset: String = Key::string("share.auto.offset.reset", "latest").not_empty()
-        .doc("Where a share group begins to read a partition: `earliest`, `latest`, or `by_duration:` and an ISO 8601 duration such as `PT1H`, that long ago.").accepted(LATER);
-    share_delivery_count_limit: i32 = Key::int("share.delivery.count.limit", "5").between(2, 10)
-        .doc("How often a record is delivered to a share group at most.").accepted(LATER);
-    share_heartbeat_interval_ms: i32 = Key::int("share.heartbeat.interval.ms", "5000").between(5000, 15_000)
+        .doc("Where a share group begins to read a partition: `earliest`, `latest`, or `by_duration:` and an ISO 8601 duration such as `PT1H`, that long ago.");
+    share_delivery_count_limit: i32 = Key::int("share.delivery.count.limit", "5").between(2, 10).stands(&[same("group.share.delivery.count.limit")])
+        .doc("How often a record is delivered to a share group at most.");
+    share_heartbeat_interval_ms: i32 = Key::int("share.heartbeat.interval.ms", "5000").between(5000, 15_000).stands(&[same("group.share.heartbeat.interval.ms")])
         .doc("Heartbeat interval of a share group's members, in milliseconds.").accepted(LATER);
     share_isolation_level: String = Key::string("share.isolation.level", "read_uncommitted").one_of(&["read_committed", "read_uncommitted"])
-        .doc("Whether a share group is given records of transactions that are not committed.").accepted(LATER);
-    share_partition_max_record_locks: i32 = Key::int("share.partition.max.record.locks", "2000").between(100, 4000)
-        .doc("How many records of a partition a share group may hold at a time.").accepted(LATER);
-    share_record_lock_duration_ms: i32 = Key::int("share.record.lock.duration.ms", "30000").between(15_000, 60_000)
-        .doc("How long a member of a share group may hold a record, in milliseconds.").accepted(LATER);
+        .doc("Whether a share group is given records of transactions that are not committed.");
+    share_partition_max_record_locks: i32 = Key::int("share.partition.max.record.locks", "2000").between(100, 4000).stands(&[same("group.share.partition.max.record.locks")])
+        .doc("How many records of a partition a share group may hold at a time.");
+    share_record_lock_duration_ms: i32 = Key::int("share.record.lock.duration.ms", "30000").between(15_000, 60_000).stands(&[same("group.share.record.lock.duration.ms")])
+        .doc("How long a member of a share group may hold a record, in milliseconds.");
     share_renew_acknowledge_enable: bool = Key::bool("share.renew.acknowledge.enable", "true")
-        .doc("Whether a member of a share group may hold a record for longer by renewing it.").accepted(LATER);
-    share_session_timeout_ms: i32 = Key::int("share.session.timeout.ms", "45000").between(45_000, 60_000)
+        .doc("Whether a member of a share group may hold a record for longer by renewing it.");
+    share_session_timeout_ms: i32 = Key::int("share.session.timeout.ms", "45000").between(45_000, 60_000).stands(&[same("group.share.session.timeout.ms")])
         .doc("Session timeout of a share group's members, in milliseconds.").accepted(LATER);
     streams_assignment_interval_ms: i32 = Key::int("streams.assignment.interval.ms", "1000").between(0, 15_000)
         .doc("How long at least between two assignments of a streams group, in milliseconds.").accepted(LATER);
@@ -177,6 +177,33 @@ fn is_offset_reset(text: &str) -> bool {
         Some(duration) => is_duration(duration),
         None => matches!(text, "earliest" | "latest"),
     }
+}
+
+/// The milliseconds of `by_duration:` and a duration, as `share.auto.offset.reset` has it; `None` if it is none.
+pub fn offset_reset_duration_ms(text: &str) -> Option<i64> {
+    let duration = text
+        .strip_prefix("by_duration:")
+        .filter(|text| is_duration(text))?;
+    let (mut total, mut number, mut in_time) = (0.0, String::new(), false);
+    for letter in duration.to_ascii_uppercase().chars().skip(1) {
+        let unit = match letter {
+            'T' => {
+                in_time = true;
+                continue;
+            }
+            'D' => 86_400_000.0,
+            'H' => 3_600_000.0,
+            'M' if in_time => 60_000.0,
+            'S' => 1000.0,
+            digit => {
+                number.push(digit);
+                continue;
+            }
+        };
+        total += number.parse::<f64>().ok()? * unit;
+        number.clear();
+    }
+    Some(total as i64)
 }
 
 /// Whether it is a duration as `PnDTnHnMn.nS` has it, with at least one part and none negative.

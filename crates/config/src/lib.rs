@@ -30,7 +30,10 @@ pub use describe::{
     describe_topic,
 };
 pub use error::{ConfigError, Warning};
-pub use group::{GROUP_KEYS, GroupSettings, validate_group_config, validate_group_configs};
+pub use group::{
+    GROUP_KEYS, GroupSettings, offset_reset_duration_ms, validate_group_config,
+    validate_group_configs,
+};
 pub use key::{Effect, Key, Scope, Type};
 pub use listener::Listener;
 pub use load::{Loaded, Sources, load};

@@ -19,6 +19,8 @@ pub struct GroupConfig {
     pub offset_metadata_max_bytes: usize,
     /// `offsets.retention.minutes`, in milliseconds: how long the offsets of a group without readers are kept.
     pub offsets_retention_ms: i64,
+    /// `group.share.max.size`: the most members of one share group.
+    pub share_max_size: usize,
     /// What holds for groups of KIP-848's protocol.
     pub consumer: ConsumerGroupConfig,
 }
@@ -45,6 +47,10 @@ pub struct GroupSettings {
     pub heartbeat_interval_ms: i32,
     /// `consumer.assignment.interval.ms`: how long at least between two target assignments.
     pub assignment_interval_ms: i32,
+    /// `share.session.timeout.ms`, of a share group.
+    pub share_session_timeout_ms: i32,
+    /// `share.heartbeat.interval.ms`, of a share group.
+    pub share_heartbeat_interval_ms: i32,
 }
 
 /// Which groups with members may change their protocol: those whose last classic member goes become consumer groups as
@@ -80,6 +86,8 @@ impl Default for GroupSettings {
             session_timeout_ms: 45_000,
             heartbeat_interval_ms: 5_000,
             assignment_interval_ms: 1_000,
+            share_session_timeout_ms: 45_000,
+            share_heartbeat_interval_ms: 5_000,
         }
     }
 }
@@ -105,6 +113,7 @@ impl Default for GroupConfig {
             group_new_member_join_timeout_ms: 5 * 60 * 1000,
             offset_metadata_max_bytes: 4096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
+            share_max_size: 200,
             consumer: ConsumerGroupConfig::default(),
         }
     }

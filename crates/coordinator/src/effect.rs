@@ -11,11 +11,13 @@ use catchword_wire::messages::describe_groups_response::DescribedGroup;
 use catchword_wire::messages::list_groups_response::ListedGroup;
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use catchword_wire::messages::share_group_describe_response;
 use catchword_wire::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
     HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
     OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
-    SyncGroupRequest, SyncGroupResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, SyncGroupRequest, SyncGroupResponse,
+    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use catchword_wire::{ErrorCode, Str, Uuid};
 
@@ -60,6 +62,9 @@ pub enum Call {
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest),
     /// One group of a ConsumerGroupDescribe request.
     ConsumerGroupDescribe(Str),
+    ShareGroupHeartbeat(ShareGroupHeartbeatRequest),
+    /// One group of a ShareGroupDescribe request.
+    ShareGroupDescribe(Str),
     /// Topics and partitions that don't exist must have been taken out before (C1).
     OffsetCommit(OffsetCommitRequest),
     OffsetFetch(OffsetFetchCall),
@@ -146,6 +151,8 @@ pub enum Reply {
     LeaveGroup(LeaveGroupResponse),
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
     ConsumerGroupDescribe(consumer_group_describe_response::DescribedGroup),
+    ShareGroupHeartbeat(ShareGroupHeartbeatResponse),
+    ShareGroupDescribe(share_group_describe_response::DescribedGroup),
     OffsetCommit(OffsetCommitResponse),
     OffsetFetch(OffsetFetchResponseGroup),
     OffsetDelete(OffsetDeleteResponse),
@@ -286,6 +293,8 @@ impl Call {
             Call::LeaveGroup(request) => Some(&request.group_id),
             Call::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
             Call::ConsumerGroupDescribe(group_id) => Some(group_id),
+            Call::ShareGroupHeartbeat(request) => Some(&request.group_id),
+            Call::ShareGroupDescribe(group_id) => Some(group_id),
             Call::OffsetCommit(request) => Some(&request.group_id),
             Call::OffsetFetch(call) => Some(&call.group.group_id),
             Call::OffsetDelete(request) => Some(&request.group_id),
@@ -324,6 +333,8 @@ impl Call {
             }),
             Call::ConsumerGroupHeartbeat(_) => refused_heartbeat(error_code),
             Call::ConsumerGroupDescribe(group_id) => refused_description(group_id, error_code),
+            Call::ShareGroupHeartbeat(_) => refused_share_heartbeat(error_code),
+            Call::ShareGroupDescribe(group_id) => refused_share(group_id, error_code),
             Call::OffsetCommit(request) => {
                 Reply::OffsetCommit(crate::offsets::refused_commit(&request, error))
             }
@@ -379,6 +390,8 @@ impl Reply {
             }),
             Reply::ConsumerGroupHeartbeat(_) => refused_heartbeat(error_code),
             Reply::ConsumerGroupDescribe(group) => refused_description(group.group_id, error_code),
+            Reply::ShareGroupHeartbeat(_) => refused_share_heartbeat(error_code),
+            Reply::ShareGroupDescribe(group) => refused_share(group.group_id, error_code),
             Reply::OffsetCommit(mut response) => {
                 for topic in &mut response.topics {
                     topic
@@ -428,6 +441,21 @@ fn refused_heartbeat(error_code: i16) -> Reply {
 
 fn refused_description(group_id: Str, error_code: i16) -> Reply {
     Reply::ConsumerGroupDescribe(consumer_group_describe_response::DescribedGroup {
+        group_id,
+        error_code,
+        ..Default::default()
+    })
+}
+
+fn refused_share_heartbeat(error_code: i16) -> Reply {
+    Reply::ShareGroupHeartbeat(ShareGroupHeartbeatResponse {
+        error_code,
+        ..ShareGroupHeartbeatResponse::default()
+    })
+}
+
+fn refused_share(group_id: Str, error_code: i16) -> Reply {
+    Reply::ShareGroupDescribe(share_group_describe_response::DescribedGroup {
         group_id,
         error_code,
         ..Default::default()

@@ -27,6 +27,7 @@ mod offsets;
 mod partition;
 pub mod record;
 mod shard;
+pub mod share;
 mod timer;
 mod transaction;
 

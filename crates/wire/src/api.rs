@@ -97,6 +97,20 @@ pub enum ApiKey {
     ListConfigResources = 74,
     /// `DescribeTopicPartitions`, versions 0 to 0.
     DescribeTopicPartitions = 75,
+    /// `ShareGroupHeartbeat`, versions 1 to 1.
+    ShareGroupHeartbeat = 76,
+    /// `ShareGroupDescribe`, versions 1 to 1.
+    ShareGroupDescribe = 77,
+    /// `ShareFetch`, versions 1 to 2.
+    ShareFetch = 78,
+    /// `ShareAcknowledge`, versions 1 to 2.
+    ShareAcknowledge = 79,
+    /// `DescribeShareGroupOffsets`, versions 0 to 1.
+    DescribeShareGroupOffsets = 90,
+    /// `AlterShareGroupOffsets`, versions 0 to 0.
+    AlterShareGroupOffsets = 91,
+    /// `DeleteShareGroupOffsets`, versions 0 to 0.
+    DeleteShareGroupOffsets = 92,
 }
 
 /// What is fixed about an API.
@@ -166,6 +180,13 @@ impl ApiKey {
         ApiKey::ConsumerGroupDescribe,
         ApiKey::ListConfigResources,
         ApiKey::DescribeTopicPartitions,
+        ApiKey::ShareGroupHeartbeat,
+        ApiKey::ShareGroupDescribe,
+        ApiKey::ShareFetch,
+        ApiKey::ShareAcknowledge,
+        ApiKey::DescribeShareGroupOffsets,
+        ApiKey::AlterShareGroupOffsets,
+        ApiKey::DeleteShareGroupOffsets,
     ];
 
     /// The API with this key, if it is spoken here.
@@ -216,6 +237,13 @@ impl ApiKey {
             69 => ApiKey::ConsumerGroupDescribe,
             74 => ApiKey::ListConfigResources,
             75 => ApiKey::DescribeTopicPartitions,
+            76 => ApiKey::ShareGroupHeartbeat,
+            77 => ApiKey::ShareGroupDescribe,
+            78 => ApiKey::ShareFetch,
+            79 => ApiKey::ShareAcknowledge,
+            90 => ApiKey::DescribeShareGroupOffsets,
+            91 => ApiKey::AlterShareGroupOffsets,
+            92 => ApiKey::DeleteShareGroupOffsets,
             _ => return None,
         })
     }
@@ -453,6 +481,41 @@ impl ApiKey {
                 versions: (0, 0),
                 flexible_from: 0,
             },
+            ApiKey::ShareGroupHeartbeat => ApiInfo {
+                name: "ShareGroupHeartbeat",
+                versions: (1, 1),
+                flexible_from: 0,
+            },
+            ApiKey::ShareGroupDescribe => ApiInfo {
+                name: "ShareGroupDescribe",
+                versions: (1, 1),
+                flexible_from: 0,
+            },
+            ApiKey::ShareFetch => ApiInfo {
+                name: "ShareFetch",
+                versions: (1, 2),
+                flexible_from: 0,
+            },
+            ApiKey::ShareAcknowledge => ApiInfo {
+                name: "ShareAcknowledge",
+                versions: (1, 2),
+                flexible_from: 0,
+            },
+            ApiKey::DescribeShareGroupOffsets => ApiInfo {
+                name: "DescribeShareGroupOffsets",
+                versions: (0, 1),
+                flexible_from: 0,
+            },
+            ApiKey::AlterShareGroupOffsets => ApiInfo {
+                name: "AlterShareGroupOffsets",
+                versions: (0, 0),
+                flexible_from: 0,
+            },
+            ApiKey::DeleteShareGroupOffsets => ApiInfo {
+                name: "DeleteShareGroupOffsets",
+                versions: (0, 0),
+                flexible_from: 0,
+            },
         }
     }
 }
@@ -636,4 +699,32 @@ impl Request for messages::ListConfigResourcesRequest {
 impl Request for messages::DescribeTopicPartitionsRequest {
     const KEY: ApiKey = ApiKey::DescribeTopicPartitions;
     type Response = messages::DescribeTopicPartitionsResponse;
+}
+impl Request for messages::ShareGroupHeartbeatRequest {
+    const KEY: ApiKey = ApiKey::ShareGroupHeartbeat;
+    type Response = messages::ShareGroupHeartbeatResponse;
+}
+impl Request for messages::ShareGroupDescribeRequest {
+    const KEY: ApiKey = ApiKey::ShareGroupDescribe;
+    type Response = messages::ShareGroupDescribeResponse;
+}
+impl Request for messages::ShareFetchRequest {
+    const KEY: ApiKey = ApiKey::ShareFetch;
+    type Response = messages::ShareFetchResponse;
+}
+impl Request for messages::ShareAcknowledgeRequest {
+    const KEY: ApiKey = ApiKey::ShareAcknowledge;
+    type Response = messages::ShareAcknowledgeResponse;
+}
+impl Request for messages::DescribeShareGroupOffsetsRequest {
+    const KEY: ApiKey = ApiKey::DescribeShareGroupOffsets;
+    type Response = messages::DescribeShareGroupOffsetsResponse;
+}
+impl Request for messages::AlterShareGroupOffsetsRequest {
+    const KEY: ApiKey = ApiKey::AlterShareGroupOffsets;
+    type Response = messages::AlterShareGroupOffsetsResponse;
+}
+impl Request for messages::DeleteShareGroupOffsetsRequest {
+    const KEY: ApiKey = ApiKey::DeleteShareGroupOffsets;
+    type Response = messages::DeleteShareGroupOffsetsResponse;
 }

@@ -98,5 +98,6 @@ fn try_delete(
     broker
         .groups
         .topics_deleted(&[(topic.name.clone(), topic.id)]);
+    broker.shares.topics_deleted(&[topic.id].into());
     Ok((topic.name.clone(), topic.id))
 }

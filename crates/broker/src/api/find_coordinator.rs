@@ -37,7 +37,7 @@ pub(crate) fn handle(
             }
             SHARE => Some((
                 ErrorCode::InvalidRequest,
-                "share groups are not served yet".to_owned(),
+                "brokers keep the state of share groups to themselves".to_owned(),
             )),
             other => Some((
                 ErrorCode::InvalidRequest,

@@ -42,6 +42,8 @@ pub(crate) use state::{RESOURCE_BROKER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP,
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// The topic of transaction coordinators; its name is reserved.
 pub(crate) const TRANSACTIONS_TOPIC: &str = "__transaction_state";
+/// The topic in which share groups' places are kept.
+pub(crate) const SHARE_TOPIC: &str = "__share_group_state";
 const METADATA_TOPIC: &str = "__cluster_metadata";
 /// Kafka's fixed id of the metadata topic.
 const METADATA_TOPIC_ID: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
@@ -80,10 +82,7 @@ pub(crate) fn is_valid_name(name: &str) -> bool {
 
 /// Whether a topic is one of the broker's own.
 pub(crate) fn is_internal(name: &str) -> bool {
-    matches!(
-        name,
-        OFFSETS_TOPIC | TRANSACTIONS_TOPIC | "__share_group_state"
-    )
+    matches!(name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC | SHARE_TOPIC)
 }
 
 struct Image {

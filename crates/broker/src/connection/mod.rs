@@ -105,7 +105,9 @@ pub(crate) async fn serve(
         waiting: VecDeque::new(),
         waiting_bytes: 0,
     };
-    match connection.run().await {
+    let end = connection.run().await;
+    connection.left();
+    match end {
         End::Gone => debug!(%peer, "connection closed by the client"),
         End::Idle => {
             debug!(%peer, "connection closed: idle for longer than connections.max.idle.ms")
@@ -117,6 +119,17 @@ pub(crate) async fn serve(
 }
 
 impl Connection {
+    /// What was bound to the connection goes with it: share sessions, and the records that were held in them.
+    fn left(&self) {
+        let this = Arc::as_ptr(&self.client) as usize;
+        for (group_id, member) in self.broker.share_sessions.connection_closed(this) {
+            let Broker {
+                shares, catalog, ..
+            } = &*self.broker;
+            shares.release(catalog, &group_id, &member);
+        }
+    }
+
     async fn run(&mut self) -> End {
         let mut stopping = self.broker.stopping();
         let max_idle = self.broker.max_idle();

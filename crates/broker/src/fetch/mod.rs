@@ -6,4 +6,4 @@ mod wait;
 
 pub(crate) use read::{Limits, read_all};
 pub(crate) use session::{Opened, Sessions, TopicKey};
-pub(crate) use wait::{is_enough, wait_for_records};
+pub(crate) use wait::{Watching, is_enough, wait_for_records};

@@ -11,13 +11,13 @@ use crate::broker::Broker;
 use crate::partition::Partition;
 
 /// Takes a place among a partition's waiters for as long as it lives.
-struct Watching {
+pub(crate) struct Watching {
     notify: Arc<Notify>,
     partitions: Vec<Arc<Partition>>,
 }
 
 impl Watching {
-    fn new(partitions: Vec<Arc<Partition>>) -> Watching {
+    pub(crate) fn new(partitions: Vec<Arc<Partition>>) -> Watching {
         Watching {
             notify: Arc::new(Notify::new()),
             partitions,
@@ -25,8 +25,13 @@ impl Watching {
     }
 
     /// An append takes its waiters off the list, so each wait begins with this.
-    fn renew(&self) {
+    pub(crate) fn renew(&self) {
         self.partitions.iter().for_each(|p| p.watch(&self.notify));
+    }
+
+    /// Ends when one of them was appended to since the last [`renew`](Watching::renew).
+    pub(crate) async fn woken(&self) {
+        self.notify.notified().await;
     }
 }
 
@@ -56,7 +61,7 @@ pub(crate) async fn wait_for_records(
             return pass;
         }
         tokio::select! {
-            woken = timeout_at(deadline, watching.notify.notified()) => if woken.is_err() { return pass },
+            woken = timeout_at(deadline, watching.woken()) => if woken.is_err() { return pass },
             _ = stopping.changed() => return pass,
         }
     }

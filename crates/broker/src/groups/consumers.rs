@@ -46,6 +46,8 @@ fn settings_of(config: &BrokerConfig) -> GroupSettings {
             config.group_consumer_max_heartbeat_interval_ms,
         ),
         assignment_interval_ms: config.group_consumer_assignment_interval_ms,
+        share_session_timeout_ms: config.group_share_session_timeout_ms,
+        share_heartbeat_interval_ms: config.group_share_heartbeat_interval_ms,
     }
 }
 
@@ -55,10 +57,13 @@ pub(super) fn look_around(machine: &mut GroupShard, broker: &Broker, call: &Call
     if machine.metadata_version() != catalog.topics_version() {
         machine.set_metadata(broker.groups.metadata(catalog));
     }
-    if let Call::ConsumerGroupHeartbeat(request) = call {
-        let own = catalog.group_configs(&request.group_id);
-        machine.set_group_settings(&request.group_id, own.map(|own| set_on_group(&own)));
-    }
+    let beats = match call {
+        Call::ConsumerGroupHeartbeat(request) => &request.group_id,
+        Call::ShareGroupHeartbeat(request) => &request.group_id,
+        _ => return,
+    };
+    let own = catalog.group_configs(beats);
+    machine.set_group_settings(beats, own.map(|own| set_on_group(&own)));
 }
 
 fn set_on_group(own: &catchword_config::GroupSettings) -> GroupSettings {
@@ -66,6 +71,8 @@ fn set_on_group(own: &catchword_config::GroupSettings) -> GroupSettings {
         session_timeout_ms: own.consumer_session_timeout_ms,
         heartbeat_interval_ms: own.consumer_heartbeat_interval_ms,
         assignment_interval_ms: own.consumer_assignment_interval_ms,
+        share_session_timeout_ms: own.share_session_timeout_ms,
+        share_heartbeat_interval_ms: own.share_heartbeat_interval_ms,
     }
 }
 

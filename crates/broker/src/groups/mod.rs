@@ -252,6 +252,7 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
         group_max_size: config.group_max_size,
         offset_metadata_max_bytes: usize::try_from(config.offset_metadata_max_bytes).unwrap_or(0),
         offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
+        share_max_size: usize::try_from(config.group_share_max_size).unwrap_or(0),
         consumer: consumers::consumer_config(config),
         ..GroupConfig::default()
     }

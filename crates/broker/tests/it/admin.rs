@@ -152,6 +152,7 @@ fn features_are_told_and_levels_that_are_not_supported_refused() {
         ("metadata.version", 30),
         ("group.version", 1),
         ("transaction.version", 2),
+        ("share.version", 1),
     ];
     assert_eq!(finalized, all);
     assert!(told.finalized_features_epoch >= 0);

@@ -14,6 +14,7 @@ mod order;
 mod plane;
 mod produce;
 mod quotas;
+mod share;
 mod snapshots;
 mod topics;
 mod transactional;

@@ -1,12 +1,13 @@
 //! A group: its bookmarks, and how its members agree.
 //!
 //! Kinds of groups differ in the second part only. What a caller asks of any group stands here; how one kind does it
-//! stands in its own folder. Share groups will be a further kind.
+//! stands in its own folder.
 
 pub(crate) mod classic;
 pub(crate) mod consumer;
 mod describe;
 mod member;
+pub(crate) mod share;
 mod state;
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ pub(crate) use classic::ClassicGroup;
 pub(crate) use consumer::ConsumerGroup;
 pub(crate) use describe::{describe_unknown, passes};
 pub(crate) use member::fits_record;
+pub(crate) use share::ShareGroup;
 
 /// One group of the shard.
 #[derive(Debug, Clone)]
@@ -44,6 +46,8 @@ pub(crate) enum GroupKind {
     Classic(Box<ClassicGroup>),
     /// By ConsumerGroupHeartbeat (KIP-848).
     Consumer(Box<ConsumerGroup>),
+    /// By ShareGroupHeartbeat (KIP-932). Its places are not offsets; see `crate::share`.
+    Share(Box<ShareGroup>),
 }
 
 /// What a step needs besides the group itself.
@@ -57,7 +61,7 @@ impl GroupKind {
     fn classic(&self) -> Option<&ClassicGroup> {
         match self {
             GroupKind::Classic(classic) => Some(classic),
-            GroupKind::Simple | GroupKind::Consumer(_) => None,
+            GroupKind::Simple | GroupKind::Consumer(_) | GroupKind::Share(_) => None,
         }
     }
 
@@ -67,6 +71,7 @@ impl GroupKind {
             GroupKind::Simple => false,
             GroupKind::Classic(classic) => classic.is_subscribed_to(topic),
             GroupKind::Consumer(consumer) => consumer.is_subscribed_to(topic),
+            GroupKind::Share(share) => share.is_subscribed_to(topic),
         }
     }
 }
@@ -93,7 +98,7 @@ impl Group {
     pub(crate) fn classic_mut(&mut self) -> Option<&mut ClassicGroup> {
         match &mut self.kind {
             GroupKind::Classic(classic) => Some(classic),
-            GroupKind::Simple | GroupKind::Consumer(_) => None,
+            GroupKind::Simple | GroupKind::Consumer(_) | GroupKind::Share(_) => None,
         }
     }
 
@@ -101,7 +106,15 @@ impl Group {
     pub(crate) fn consumer(&self) -> Option<&ConsumerGroup> {
         match &self.kind {
             GroupKind::Consumer(consumer) => Some(consumer),
-            GroupKind::Simple | GroupKind::Classic(_) => None,
+            GroupKind::Simple | GroupKind::Classic(_) | GroupKind::Share(_) => None,
+        }
+    }
+
+    /// The share group that this is.
+    pub(crate) fn share(&self) -> Option<&ShareGroup> {
+        match &self.kind {
+            GroupKind::Share(share) => Some(share),
+            _ => None,
         }
     }
 
@@ -129,6 +142,8 @@ impl Group {
         match &mut self.kind {
             GroupKind::Classic(classic) => classic.accept_commit(request, scope),
             GroupKind::Consumer(consumer) => consumer.accept_commit(request, api_version),
+            // It has no such offsets.
+            GroupKind::Share(_) => Err(ErrorCode::GroupIdNotFound),
             GroupKind::Simple if request.generation_id_or_member_epoch < 0 => Ok(()),
             GroupKind::Simple => Err(ErrorCode::UnknownMemberId),
         }
@@ -152,6 +167,7 @@ impl Group {
                 let caller = (member_id, instance_id, generation);
                 consumer.accept_commit_in_transaction(caller, partitions)
             }
+            GroupKind::Share(_) => Err(ErrorCode::GroupIdNotFound),
         }
     }
 
@@ -168,6 +184,8 @@ impl Group {
             GroupKind::Simple => true,
             GroupKind::Classic(classic) => classic.is_vacant(),
             GroupKind::Consumer(consumer) => consumer.is_empty(),
+            // It goes when somebody deletes it, since its places do not expire.
+            GroupKind::Share(_) => false,
         }
     }
 
@@ -177,6 +195,7 @@ impl Group {
             GroupKind::Simple => true,
             GroupKind::Classic(classic) => classic.is_empty(),
             GroupKind::Consumer(consumer) => consumer.is_empty(),
+            GroupKind::Share(share) => share.is_empty(),
         }
     }
 
@@ -186,7 +205,7 @@ impl Group {
             GroupKind::Classic(classic) => classic.expiry(),
             GroupKind::Consumer(consumer) => consumer.expiry(),
             // Only commits tell.
-            GroupKind::Simple => Expiry::UnreadSince(i64::MIN),
+            GroupKind::Simple | GroupKind::Share(_) => Expiry::UnreadSince(i64::MIN),
         };
         match expiry {
             Expiry::Never => Expiry::Never,
@@ -200,6 +219,7 @@ impl Group {
             GroupKind::Simple => {}
             GroupKind::Classic(classic) => classic.timer(kind, scope),
             GroupKind::Consumer(consumer) => return consumer.timer(kind, scope),
+            GroupKind::Share(share) => return share.timer(kind, scope),
         }
         None
     }
@@ -210,7 +230,7 @@ impl Group {
         match &self.kind {
             GroupKind::Simple => ClassicGroup::new(self.id.clone(), 0).describe(),
             GroupKind::Classic(classic) => classic.describe(),
-            GroupKind::Consumer(_) => DescribedGroup {
+            GroupKind::Consumer(_) | GroupKind::Share(_) => DescribedGroup {
                 error_message: (api_version >= 6)
                     .then(|| Str::from(format!("Group {} is not a classic group.", self.id))),
                 ..describe_unknown(self.id.clone(), api_version)
@@ -223,12 +243,13 @@ impl Group {
             GroupKind::Simple => ClassicGroup::new(self.id.clone(), 0).list(),
             GroupKind::Classic(classic) => classic.list(),
             GroupKind::Consumer(consumer) => consumer.list(),
+            GroupKind::Share(share) => share.list(),
         }
     }
 
     /// Whether the log says that there is such a group, by more than its offsets.
     pub(crate) fn is_recorded(&self) -> bool {
-        self.recorded().is_some() || self.consumer().is_some()
+        self.recorded().is_some() || self.consumer().is_some() || self.share().is_some()
     }
 
     /// The last record that was written of a classic group, if any.

@@ -57,7 +57,7 @@ pub(crate) fn encode_key(group_id: &Str) -> Bytes {
     )
 }
 
-pub(super) fn encode<M: Message>(prefix: i16, version: i16, message: &M) -> Bytes {
+pub(crate) fn encode<M: Message>(prefix: i16, version: i16, message: &M) -> Bytes {
     let mut encoder = Encoder::with_capacity(128);
     encoder.i16(prefix);
     message
@@ -134,7 +134,7 @@ mod tests {
                 value: None
             })
         );
-        for unknown in [9i16, 15, 17, 23, -1, 500] {
+        for unknown in [9i16, 17, 18, 23, -1, 500] {
             let error = decode(&unknown.to_be_bytes(), None);
             assert_eq!(error, Err(ReplayError::UnknownKeyType(unknown)));
         }

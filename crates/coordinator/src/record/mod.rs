@@ -9,13 +9,14 @@ mod group_metadata;
 pub mod headers;
 mod offset_commit;
 pub(crate) mod quick;
+pub(crate) mod share;
 
 use bytes::Bytes;
 use catchword_wire::records::{GroupMetadataValue, OffsetCommitValue};
 use catchword_wire::{DecodeError, Decoder, Str};
 
 pub(crate) use group_metadata::{
-    encode_key as group_metadata_key, group_metadata, group_metadata_tombstone,
+    encode, encode_key as group_metadata_key, group_metadata, group_metadata_tombstone,
 };
 pub(crate) use offset_commit::{offset_commit, offset_tombstone};
 
@@ -74,6 +75,7 @@ pub(crate) enum Record {
         value: Option<GroupMetadataValue>,
     },
     Consumer(consumer::ConsumerRecord),
+    Share(share::ShareGroupRecord),
 }
 
 /// Reads a key and its value.
@@ -99,7 +101,10 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Record, ReplayE
         }
         other => match consumer::decode(other, &mut fields, value) {
             Some(record) => record.map(Record::Consumer),
-            None => Err(ReplayError::UnknownKeyType(other)),
+            None => match share::decode(other, &mut fields, value) {
+                Some(record) => record.map(Record::Share),
+                None => Err(ReplayError::UnknownKeyType(other)),
+            },
         },
     }
 }

@@ -108,6 +108,9 @@ impl GroupShard {
         };
         let consumer = match &mut group.kind {
             GroupKind::Consumer(_) => return Ok(()),
+            GroupKind::Share(_) => {
+                return Err((ErrorCode::GroupIdNotFound, "the group is of another kind"));
+            }
             GroupKind::Simple => ConsumerGroup::new(group.id.clone()),
             GroupKind::Classic(classic) if classic.is_empty() => {
                 classic.end(scope.out);
@@ -337,7 +340,7 @@ impl GroupShard {
         Ok((scope, env, consumer))
     }
 
-    fn settings_of(&self, group_id: &str) -> GroupSettings {
+    pub(super) fn settings_of(&self, group_id: &str) -> GroupSettings {
         let own = self.settings.get(group_id).copied();
         own.unwrap_or(self.config.consumer.defaults)
     }

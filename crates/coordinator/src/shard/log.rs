@@ -73,12 +73,14 @@ impl GroupShard {
                 value: None,
             } => {
                 // A group that has changed its kind is not meant any more.
-                let is_other = |group: &Group| group.consumer().is_some();
+                let is_other =
+                    |group: &Group| group.consumer().is_some() || group.share().is_some();
                 if !self.groups.get(&group_id).is_some_and(is_other) {
                     self.unmake(&group_id);
                 }
             }
             Record::Consumer(record) => self.replay_consumer(record),
+            Record::Share(record) => self.replay_share(record),
         }
         Ok(())
     }
@@ -138,7 +140,7 @@ impl GroupShard {
     }
 
     /// A group's own record is gone. Tombstones of its offsets, if it had any, stand before or after that one.
-    fn unmake(&mut self, group_id: &Str) {
+    pub(super) fn unmake(&mut self, group_id: &Str) {
         let waits = self.pending.has_group(group_id);
         let keeps = |group: &Group| waits || !group.offsets.is_empty();
         match self.groups.get_mut(group_id) {
@@ -157,6 +159,7 @@ impl GroupShard {
             });
         }
         self.consumers_loaded(now_ms, out);
+        self.shares_loaded(now_ms, out);
     }
 
     /// Answers everyone who waits with `error`, because this shard moves away, stops, or could not store its records.
@@ -186,6 +189,9 @@ impl GroupShard {
                     headers: headers.clone(),
                     out: &mut out,
                 });
+            }
+            if let Some(share) = group.share() {
+                share.write(headers.clone(), &mut out);
             }
             for (topic, bookmarks) in group.offsets.topics() {
                 for (partition, bookmark) in bookmarks {

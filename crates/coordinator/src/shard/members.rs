@@ -30,6 +30,10 @@ impl GroupShard {
         if let Some(reply) = self.join_consumer(ctx, request, out) {
             return out.reply(to, reply);
         }
+        let known = self.groups.get(&request.group_id);
+        if known.is_some_and(|group| group.share().is_some()) {
+            return refuse(ErrorCode::InconsistentGroupProtocol, out);
+        }
         let is_consumer = |group: &Group| group.consumer().is_some();
         let group = self.groups.get(&request.group_id);
         let is_new = group.is_none_or(is_consumer);

@@ -8,6 +8,7 @@ mod log;
 mod members;
 mod moves;
 mod offsets;
+mod shares;
 mod transactions;
 
 use std::collections::BTreeMap;
@@ -72,6 +73,8 @@ impl GroupShard {
             }
             Call::ConsumerGroupHeartbeat(request) => self.consumer_heartbeat(ctx, request, out),
             Call::ConsumerGroupDescribe(group_id) => self.describe_consumer(group_id),
+            Call::ShareGroupHeartbeat(request) => self.share_heartbeat(ctx, &request, out),
+            Call::ShareGroupDescribe(group_id) => self.describe_share(group_id),
             Call::OffsetFetch(call) => match self.refuse_fetch(&call) {
                 Some(refused) => refused,
                 None => {
@@ -129,7 +132,8 @@ impl GroupShard {
             out,
         };
         if let Some(member_id) = group.timer(&key.kind, &mut scope) {
-            self.fence(&key.group_id, &[member_id], now_ms, out);
+            self.fence(&key.group_id, std::slice::from_ref(&member_id), now_ms, out);
+            self.fence_share(&key.group_id, &member_id, now_ms, out);
         }
     }
 

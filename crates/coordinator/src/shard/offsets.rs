@@ -142,6 +142,9 @@ impl GroupShard {
         if let GroupKind::Consumer(consumer) = &mut group.kind {
             return consumer.end(headers, out);
         }
+        if let Some(share) = group.share() {
+            return share.end(headers, out);
+        }
         if let Some(classic) = group.classic_mut() {
             classic.cancel_timers(out);
         }

@@ -307,6 +307,8 @@ pub(crate) fn error_of(reply: &Reply) -> ErrorCode {
         Reply::ConsumerGroupDescribe(response) => response.error_code,
         Reply::MoveOffsets(Moved::Refused(error)) => error.code(),
         Reply::MoveOffsets(Moved::Done | Moved::Elsewhere(_)) => 0,
+        Reply::ShareGroupHeartbeat(response) => response.error_code,
+        Reply::ShareGroupDescribe(response) => response.error_code,
     };
     ErrorCode::from_code(code)
 }

@@ -2,7 +2,7 @@
 //!
 //! `promises` has a test for each line of what we promise, `transcript` plays the stories in `tests/transcripts`,
 //! `history` holds what stays in the log against a plain model, `bytes` our records
-//! against Apache Kafka's own, `mixed` groups of both
+//! against Apache Kafka's own, `share` lets members loose on one partition of a share group, `mixed` groups of both
 //! protocols under faults, `sim` lets members, crashes and bad luck loose on it all.
 
 // A test that can't go on should panic.
@@ -15,6 +15,7 @@ mod history;
 mod mixed;
 mod nonsense;
 mod promises;
+mod share;
 mod sim;
 mod transactions;
 mod transcript;

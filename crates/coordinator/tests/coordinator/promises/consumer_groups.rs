@@ -205,6 +205,7 @@ fn times_of_a_group_of_its_own_come_before_the_brokers() {
         session_timeout_ms: 50_000,
         heartbeat_interval_ms: 7_000,
         assignment_interval_ms: 0,
+        ..GroupSettings::default()
     };
     driver.shard.set_group_settings("g", Some(settings));
     assert_eq!(driver.beat(joining("g", "a")).heartbeat_interval_ms, 7000);

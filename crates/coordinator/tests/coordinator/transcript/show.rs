@@ -210,6 +210,8 @@ fn show_reply(reply: &Reply, shown: &Shown) -> String {
         Reply::DeleteGroup(r) => format!("delete {} {}", r.group_id, error(r.error_code)),
         Reply::ConsumerGroupHeartbeat(r) => format!("{r:?}"),
         Reply::ConsumerGroupDescribe(r) => format!("{r:?}"),
+        Reply::ShareGroupHeartbeat(r) => format!("{r:?}"),
+        Reply::ShareGroupDescribe(r) => format!("{r:?}"),
     }
 }
 

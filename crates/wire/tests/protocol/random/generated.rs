@@ -3071,6 +3071,519 @@ mod list_transactions_response {
         }
     }
 }
+mod share_group_heartbeat_request {
+    use super::*;
+    use catchword_wire::messages::share_group_heartbeat_request::*;
+    impl Random for ShareGroupHeartbeatRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m.member_epoch = g.i32();
+            m.rack_id = g.nullable(true, |g| g.string());
+            m.subscribed_topic_names = g.nullable(true, |g| g.array(|g| g.string()));
+            m
+        }
+    }
+}
+mod share_group_heartbeat_response {
+    use super::*;
+    use catchword_wire::messages::share_group_heartbeat_response::*;
+    impl Random for Assignment {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_partitions = g.array(|g| TopicPartitions::random(g, version));
+            m
+        }
+    }
+    impl Random for ShareGroupHeartbeatResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.member_id = g.nullable(true, |g| g.string());
+            m.member_epoch = g.i32();
+            m.heartbeat_interval_ms = g.i32();
+            m.assignment = g.nullable(true, |g| Assignment::random(g, version));
+            m
+        }
+    }
+    impl Random for TopicPartitions {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod share_group_describe_request {
+    use super::*;
+    use catchword_wire::messages::share_group_describe_request::*;
+    impl Random for ShareGroupDescribeRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_ids = g.array(|g| g.string());
+            m.include_authorized_operations = g.bool();
+            m
+        }
+    }
+}
+mod share_group_describe_response {
+    use super::*;
+    use catchword_wire::messages::share_group_describe_response::*;
+    impl Random for Assignment {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_partitions = g.array(|g| TopicPartitions::random(g, version));
+            m
+        }
+    }
+    impl Random for DescribedGroup {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.group_id = g.string();
+            m.group_state = g.string();
+            m.group_epoch = g.i32();
+            m.assignment_epoch = g.i32();
+            m.assignor_name = g.string();
+            m.members = g.array(|g| Member::random(g, version));
+            m.authorized_operations = g.i32();
+            m
+        }
+    }
+    impl Random for Member {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.member_id = g.string();
+            m.rack_id = g.nullable(true, |g| g.string());
+            m.member_epoch = g.i32();
+            m.client_id = g.string();
+            m.client_host = g.string();
+            m.subscribed_topic_names = g.array(|g| g.string());
+            m.assignment = Assignment::random(g, version);
+            m
+        }
+    }
+    impl Random for ShareGroupDescribeResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.groups = g.array(|g| DescribedGroup::random(g, version));
+            m
+        }
+    }
+    impl Random for TopicPartitions {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.topic_name = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod share_fetch_request {
+    use super::*;
+    use catchword_wire::messages::share_fetch_request::*;
+    impl Random for AcknowledgementBatch {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.first_offset = g.i64();
+            m.last_offset = g.i64();
+            m.acknowledge_types = g.array(|g| g.i8());
+            m
+        }
+    }
+    impl Random for FetchPartition {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.acknowledgement_batches = g.array(|g| AcknowledgementBatch::random(g, version));
+            m
+        }
+    }
+    impl Random for FetchTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| FetchPartition::random(g, version));
+            m
+        }
+    }
+    impl Random for ForgottenTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+    impl Random for ShareFetchRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.nullable(true, |g| g.string());
+            m.member_id = g.nullable(true, |g| g.string());
+            m.share_session_epoch = g.i32();
+            m.max_wait_ms = g.i32();
+            m.min_bytes = g.i32();
+            m.max_bytes = g.i32();
+            m.max_records = g.i32();
+            m.batch_size = g.i32();
+            if version >= 2 {
+                m.share_acquire_mode = g.i8();
+            }
+            if version >= 2 {
+                m.is_renew_ack = g.bool();
+            }
+            m.topics = g.array(|g| FetchTopic::random(g, version));
+            m.forgotten_topics_data = g.array(|g| ForgottenTopic::random(g, version));
+            m
+        }
+    }
+}
+mod share_fetch_response {
+    use super::*;
+    use catchword_wire::messages::share_fetch_response::*;
+    impl Random for AcquiredRecords {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.first_offset = g.i64();
+            m.last_offset = g.i64();
+            m.delivery_count = g.i16();
+            m
+        }
+    }
+    impl Random for LeaderIdAndEpoch {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.leader_id = g.i32();
+            m.leader_epoch = g.i32();
+            m
+        }
+    }
+    impl Random for NodeEndpoint {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.node_id = g.i32();
+            m.host = g.string();
+            m.port = g.i32();
+            m.rack = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for PartitionData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.acknowledge_error_code = g.i16();
+            m.acknowledge_error_message = g.nullable(true, |g| g.string());
+            m.current_leader = LeaderIdAndEpoch::random(g, version);
+            m.records = g.nullable(false, |g| g.records());
+            m.acquired_records = g.array(|g| AcquiredRecords::random(g, version));
+            m
+        }
+    }
+    impl Random for ShareFetchResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.acquisition_lock_timeout_ms = g.i32();
+            m.responses = g.array(|g| ShareFetchableTopicResponse::random(g, version));
+            m.node_endpoints = g.array(|g| NodeEndpoint::random(g, version));
+            m
+        }
+    }
+    impl Random for ShareFetchableTopicResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| PartitionData::random(g, version));
+            m
+        }
+    }
+}
+mod share_acknowledge_request {
+    use super::*;
+    use catchword_wire::messages::share_acknowledge_request::*;
+    impl Random for AcknowledgePartition {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.acknowledgement_batches = g.array(|g| AcknowledgementBatch::random(g, version));
+            m
+        }
+    }
+    impl Random for AcknowledgeTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| AcknowledgePartition::random(g, version));
+            m
+        }
+    }
+    impl Random for AcknowledgementBatch {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.first_offset = g.i64();
+            m.last_offset = g.i64();
+            m.acknowledge_types = g.array(|g| g.i8());
+            m
+        }
+    }
+    impl Random for ShareAcknowledgeRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.nullable(true, |g| g.string());
+            m.member_id = g.nullable(true, |g| g.string());
+            m.share_session_epoch = g.i32();
+            if version >= 2 {
+                m.is_renew_ack = g.bool();
+            }
+            m.topics = g.array(|g| AcknowledgeTopic::random(g, version));
+            m
+        }
+    }
+}
+mod share_acknowledge_response {
+    use super::*;
+    use catchword_wire::messages::share_acknowledge_response::*;
+    impl Random for LeaderIdAndEpoch {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.leader_id = g.i32();
+            m.leader_epoch = g.i32();
+            m
+        }
+    }
+    impl Random for NodeEndpoint {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.node_id = g.i32();
+            m.host = g.string();
+            m.port = g.i32();
+            m.rack = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for PartitionData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.current_leader = LeaderIdAndEpoch::random(g, version);
+            m
+        }
+    }
+    impl Random for ShareAcknowledgeResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            if version >= 2 {
+                m.acquisition_lock_timeout_ms = g.i32();
+            }
+            m.responses = g.array(|g| ShareAcknowledgeTopicResponse::random(g, version));
+            m.node_endpoints = g.array(|g| NodeEndpoint::random(g, version));
+            m
+        }
+    }
+    impl Random for ShareAcknowledgeTopicResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| PartitionData::random(g, version));
+            m
+        }
+    }
+}
+mod describe_share_group_offsets_request {
+    use super::*;
+    use catchword_wire::messages::describe_share_group_offsets_request::*;
+    impl Random for DescribeShareGroupOffsetsRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.groups = g.array(|g| DescribeShareGroupOffsetsRequestGroup::random(g, version));
+            m
+        }
+    }
+    impl Random for DescribeShareGroupOffsetsRequestGroup {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.topics = g.nullable(true, |g| {
+                g.array(|g| DescribeShareGroupOffsetsRequestTopic::random(g, version))
+            });
+            m
+        }
+    }
+    impl Random for DescribeShareGroupOffsetsRequestTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_name = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod describe_share_group_offsets_response {
+    use super::*;
+    use catchword_wire::messages::describe_share_group_offsets_response::*;
+    impl Random for DescribeShareGroupOffsetsResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.groups = g.array(|g| DescribeShareGroupOffsetsResponseGroup::random(g, version));
+            m
+        }
+    }
+    impl Random for DescribeShareGroupOffsetsResponseGroup {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.topics = g.array(|g| DescribeShareGroupOffsetsResponseTopic::random(g, version));
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for DescribeShareGroupOffsetsResponsePartition {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.start_offset = g.i64();
+            m.leader_epoch = g.i32();
+            if version >= 1 {
+                m.lag = g.i64();
+            }
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for DescribeShareGroupOffsetsResponseTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_name = g.string();
+            m.topic_id = g.uuid();
+            m.partitions =
+                g.array(|g| DescribeShareGroupOffsetsResponsePartition::random(g, version));
+            m
+        }
+    }
+}
+mod alter_share_group_offsets_request {
+    use super::*;
+    use catchword_wire::messages::alter_share_group_offsets_request::*;
+    impl Random for AlterShareGroupOffsetsRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.topics = g.array(|g| AlterShareGroupOffsetsRequestTopic::random(g, version));
+            m
+        }
+    }
+    impl Random for AlterShareGroupOffsetsRequestPartition {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.start_offset = g.i64();
+            m
+        }
+    }
+    impl Random for AlterShareGroupOffsetsRequestTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_name = g.string();
+            m.partitions = g.array(|g| AlterShareGroupOffsetsRequestPartition::random(g, version));
+            m
+        }
+    }
+}
+mod alter_share_group_offsets_response {
+    use super::*;
+    use catchword_wire::messages::alter_share_group_offsets_response::*;
+    impl Random for AlterShareGroupOffsetsResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.responses = g.array(|g| AlterShareGroupOffsetsResponseTopic::random(g, version));
+            m
+        }
+    }
+    impl Random for AlterShareGroupOffsetsResponsePartition {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+    impl Random for AlterShareGroupOffsetsResponseTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_name = g.string();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| AlterShareGroupOffsetsResponsePartition::random(g, version));
+            m
+        }
+    }
+}
+mod delete_share_group_offsets_request {
+    use super::*;
+    use catchword_wire::messages::delete_share_group_offsets_request::*;
+    impl Random for DeleteShareGroupOffsetsRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.topics = g.array(|g| DeleteShareGroupOffsetsRequestTopic::random(g, version));
+            m
+        }
+    }
+    impl Random for DeleteShareGroupOffsetsRequestTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_name = g.string();
+            m
+        }
+    }
+}
+mod delete_share_group_offsets_response {
+    use super::*;
+    use catchword_wire::messages::delete_share_group_offsets_response::*;
+    impl Random for DeleteShareGroupOffsetsResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.responses = g.array(|g| DeleteShareGroupOffsetsResponseTopic::random(g, version));
+            m
+        }
+    }
+    impl Random for DeleteShareGroupOffsetsResponseTopic {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_name = g.string();
+            m.topic_id = g.uuid();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m
+        }
+    }
+}
 mod request_header {
     use super::*;
     use catchword_wire::messages::request_header::*;
@@ -3920,6 +4433,263 @@ mod transaction_log_value {
             if version >= 1 {
                 m.client_transaction_version = g.i16();
             }
+            m
+        }
+    }
+}
+mod share_group_metadata_key {
+    use super::*;
+    use catchword_wire::records::share_group_metadata_key::*;
+    impl Random for ShareGroupMetadataKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m
+        }
+    }
+}
+mod share_group_metadata_value {
+    use super::*;
+    use catchword_wire::records::share_group_metadata_value::*;
+    impl Random for ShareGroupMetadataValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.epoch = g.i32();
+            m.metadata_hash = g.i64();
+            m
+        }
+    }
+}
+mod share_group_member_metadata_key {
+    use super::*;
+    use catchword_wire::records::share_group_member_metadata_key::*;
+    impl Random for ShareGroupMemberMetadataKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m
+        }
+    }
+}
+mod share_group_member_metadata_value {
+    use super::*;
+    use catchword_wire::records::share_group_member_metadata_value::*;
+    impl Random for ShareGroupMemberMetadataValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.rack_id = g.nullable(true, |g| g.string());
+            m.client_id = g.string();
+            m.client_host = g.string();
+            m.subscribed_topic_names = g.array(|g| g.string());
+            m
+        }
+    }
+}
+mod share_group_target_assignment_metadata_key {
+    use super::*;
+    use catchword_wire::records::share_group_target_assignment_metadata_key::*;
+    impl Random for ShareGroupTargetAssignmentMetadataKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m
+        }
+    }
+}
+mod share_group_target_assignment_metadata_value {
+    use super::*;
+    use catchword_wire::records::share_group_target_assignment_metadata_value::*;
+    impl Random for ShareGroupTargetAssignmentMetadataValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.assignment_epoch = g.i32();
+            m.assignment_timestamp = g.i64();
+            m
+        }
+    }
+}
+mod share_group_target_assignment_member_key {
+    use super::*;
+    use catchword_wire::records::share_group_target_assignment_member_key::*;
+    impl Random for ShareGroupTargetAssignmentMemberKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m
+        }
+    }
+}
+mod share_group_target_assignment_member_value {
+    use super::*;
+    use catchword_wire::records::share_group_target_assignment_member_value::*;
+    impl Random for ShareGroupTargetAssignmentMemberValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_partitions = g.array(|g| TopicPartition::random(g, version));
+            m
+        }
+    }
+    impl Random for TopicPartition {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod share_group_current_member_assignment_key {
+    use super::*;
+    use catchword_wire::records::share_group_current_member_assignment_key::*;
+    impl Random for ShareGroupCurrentMemberAssignmentKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m
+        }
+    }
+}
+mod share_group_current_member_assignment_value {
+    use super::*;
+    use catchword_wire::records::share_group_current_member_assignment_value::*;
+    impl Random for ShareGroupCurrentMemberAssignmentValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.member_epoch = g.i32();
+            m.previous_member_epoch = g.i32();
+            m.state = g.i8();
+            m.assigned_partitions = g.array(|g| TopicPartitions::random(g, version));
+            m
+        }
+    }
+    impl Random for TopicPartitions {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod share_group_state_partition_metadata_key {
+    use super::*;
+    use catchword_wire::records::share_group_state_partition_metadata_key::*;
+    impl Random for ShareGroupStatePartitionMetadataKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m
+        }
+    }
+}
+mod share_group_state_partition_metadata_value {
+    use super::*;
+    use catchword_wire::records::share_group_state_partition_metadata_value::*;
+    impl Random for ShareGroupStatePartitionMetadataValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.initializing_topics = g.array(|g| TopicPartitionsInfo::random(g, version));
+            m.initialized_topics = g.array(|g| TopicPartitionsInfo::random(g, version));
+            m.deleting_topics = g.array(|g| TopicInfo::random(g, version));
+            m
+        }
+    }
+    impl Random for TopicInfo {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.topic_name = g.string();
+            m
+        }
+    }
+    impl Random for TopicPartitionsInfo {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_id = g.uuid();
+            m.topic_name = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod share_snapshot_key {
+    use super::*;
+    use catchword_wire::records::share_snapshot_key::*;
+    impl Random for ShareSnapshotKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.topic_id = g.uuid();
+            m.partition = g.i32();
+            m
+        }
+    }
+}
+mod share_snapshot_value {
+    use super::*;
+    use catchword_wire::records::share_snapshot_value::*;
+    impl Random for ShareSnapshotValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.snapshot_epoch = g.i32();
+            m.state_epoch = g.i32();
+            m.leader_epoch = g.i32();
+            m.start_offset = g.i64();
+            m.delivery_complete_count = g.i32();
+            m.create_timestamp = g.i64();
+            m.write_timestamp = g.i64();
+            m.state_batches = g.array(|g| StateBatch::random(g, version));
+            m
+        }
+    }
+    impl Random for StateBatch {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.first_offset = g.i64();
+            m.last_offset = g.i64();
+            m.delivery_state = g.i8();
+            m.delivery_count = g.i16();
+            m
+        }
+    }
+}
+mod share_update_key {
+    use super::*;
+    use catchword_wire::records::share_update_key::*;
+    impl Random for ShareUpdateKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.topic_id = g.uuid();
+            m.partition = g.i32();
+            m
+        }
+    }
+}
+mod share_update_value {
+    use super::*;
+    use catchword_wire::records::share_update_value::*;
+    impl Random for ShareUpdateValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.snapshot_epoch = g.i32();
+            m.leader_epoch = g.i32();
+            m.start_offset = g.i64();
+            m.delivery_complete_count = g.i32();
+            m.state_batches = g.array(|g| StateBatch::random(g, version));
+            m
+        }
+    }
+    impl Random for StateBatch {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.first_offset = g.i64();
+            m.last_offset = g.i64();
+            m.delivery_state = g.i8();
+            m.delivery_count = g.i16();
             m
         }
     }
