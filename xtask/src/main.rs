@@ -60,6 +60,8 @@ const APIS: &[&str] = &[
     "TxnOffsetCommit",
     "DescribeTransactions",
     "ListTransactions",
+    "GetTelemetrySubscriptions",
+    "PushTelemetry",
 ];
 
 /// Messages that are not requests or responses.

@@ -18,6 +18,7 @@ use crate::fetch::Sessions;
 use crate::groups::{Groups, Timers};
 use crate::quota::Quotas;
 use crate::start::StartError;
+use crate::telemetry::Telemetry;
 use crate::transactions::{Chores, Transactions};
 
 /// What requests may take in memory where `queued.max.request.bytes` leaves it to the broker.
@@ -35,6 +36,7 @@ pub(crate) struct Broker {
     pub(crate) transactions: Transactions,
     pub(crate) fetch_sessions: Sessions,
     pub(crate) quotas: Quotas,
+    pub(crate) telemetry: Telemetry,
     /// What clients are told, by listener; filled in once the ports are known.
     endpoints: Mutex<Vec<(Str, i32)>>,
     /// Where the JSON API is, if it is anywhere.
@@ -64,6 +66,7 @@ impl Broker {
                 usize::try_from(config.max_incremental_fetch_session_cache_slots).unwrap_or(0),
             ),
             quotas: Quotas::new(&config),
+            telemetry: Telemetry::new(config.telemetry_max_bytes),
             endpoints: Mutex::default(),
             http: OnceLock::new(),
             max_frame: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),

@@ -25,6 +25,7 @@ mod quota;
 mod random;
 mod settings;
 mod start;
+mod telemetry;
 mod transactions;
 
 pub use catalog::{CatalogError, Import, ImportedTopic, import_catalog};

@@ -105,7 +105,9 @@ pub(crate) async fn serve(
         waiting: VecDeque::new(),
         waiting_bytes: 0,
     };
-    match connection.run().await {
+    let end = connection.run().await;
+    connection.broker.telemetry.disconnected(&connection.client);
+    match end {
         End::Gone => debug!(%peer, "connection closed by the client"),
         End::Idle => {
             debug!(%peer, "connection closed: idle for longer than connections.max.idle.ms")

@@ -15,6 +15,7 @@ mod plane;
 mod produce;
 mod quotas;
 mod snapshots;
+mod telemetry;
 mod topics;
 mod transactional;
 mod transactions;
