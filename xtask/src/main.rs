@@ -67,6 +67,8 @@ const APIS: &[&str] = &[
     "DescribeShareGroupOffsets",
     "AlterShareGroupOffsets",
     "DeleteShareGroupOffsets",
+    "GetTelemetrySubscriptions",
+    "PushTelemetry",
 ];
 
 /// Messages that are not requests or responses.

@@ -19,6 +19,7 @@ use crate::groups::{Groups, Timers};
 use crate::quota::Quotas;
 use crate::share::{ShareSessions, Shares};
 use crate::start::StartError;
+use crate::telemetry::Telemetry;
 use crate::transactions::{Chores, Transactions};
 
 /// What requests may take in memory where `queued.max.request.bytes` leaves it to the broker.
@@ -38,6 +39,7 @@ pub(crate) struct Broker {
     pub(crate) fetch_sessions: Sessions,
     pub(crate) share_sessions: ShareSessions,
     pub(crate) quotas: Quotas,
+    pub(crate) telemetry: Telemetry,
     /// What clients are told, by listener; filled in once the ports are known.
     endpoints: Mutex<Vec<(Str, i32)>>,
     /// Where the JSON API is, if it is anywhere.
@@ -71,6 +73,7 @@ impl Broker {
                 usize::try_from(config.group_share_max_share_sessions).unwrap_or(0),
             ),
             quotas: Quotas::new(&config),
+            telemetry: Telemetry::new(config.telemetry_max_bytes),
             endpoints: Mutex::default(),
             http: OnceLock::new(),
             max_frame: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),

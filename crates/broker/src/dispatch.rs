@@ -4,13 +4,13 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use catchword_wire::api::{ApiKey, Request};
 use catchword_wire::frame::{self, RequestHead};
-use catchword_wire::{DecodeError, Decoder, EncodeError, Message, Segment, Str};
+use catchword_wire::{DecodeError, Decoder, EncodeError, Message, Segment, Str, Uuid};
 
 use crate::api;
 use crate::broker::Broker;
@@ -23,6 +23,7 @@ use crate::quota::Kind;
 pub(crate) struct Client {
     /// `/127.0.0.1` as Kafka shows it.
     pub(crate) host: Str,
+    pub(crate) port: u16,
     /// Which of the broker's listeners it came in by.
     pub(crate) listener: usize,
     /// Name and version of the client's software, if it said (KIP-511).
@@ -31,17 +32,31 @@ pub(crate) struct Client {
     pub(crate) has_woken: AtomicBool,
     /// Until when nothing more is read of it (KIP-219), in milliseconds of [`clock::steady_ms`].
     muted_until: AtomicU64,
+    /// The id under which it pushes metrics.
+    instance: Mutex<Option<Uuid>>,
 }
 
 impl Client {
     pub(crate) fn new(peer: SocketAddr, listener: usize) -> Client {
         Client {
             host: format!("/{}", peer.ip()).into(),
+            port: peer.port(),
             listener,
             software: OnceLock::new(),
             has_woken: AtomicBool::new(false),
             muted_until: AtomicU64::new(0),
+            instance: Mutex::default(),
         }
+    }
+
+    /// Notes the id under which it pushes metrics.
+    pub(crate) fn remember_instance(&self, id: Uuid) {
+        *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+    }
+
+    /// The id under which it pushes metrics, if it does.
+    pub(crate) fn instance(&self) -> Option<Uuid> {
+        *self.instance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads nothing more of it for some milliseconds.
@@ -240,6 +255,8 @@ fn route(key: ApiKey, run: Run) -> Result<Answer, Refused> {
         ApiKey::DescribeShareGroupOffsets => run.with(api::describe_share_group_offsets::handle),
         ApiKey::AlterShareGroupOffsets => run.with(api::alter_share_group_offsets::handle),
         ApiKey::DeleteShareGroupOffsets => run.with(api::delete_share_group_offsets::handle),
+        ApiKey::GetTelemetrySubscriptions => run.with(api::get_telemetry_subscriptions::handle),
+        ApiKey::PushTelemetry => run.with(api::push_telemetry::handle),
     }
 }
 

@@ -26,6 +26,7 @@ mod random;
 mod settings;
 mod share;
 mod start;
+mod telemetry;
 mod transactions;
 
 pub use catalog::{CatalogError, Import, ImportedTopic, import_catalog};

@@ -196,6 +196,10 @@ key_table! {
     quota_window_size_seconds: i32 = Key::int("quota.window.size.seconds", "1").at_least(1)
         .doc("How long such a window is, in seconds.");
 
+    // Metrics of clients.
+    telemetry_max_bytes: i32 = Key::int("telemetry.max.bytes", "1048576").at_least(1)
+        .doc("The most bytes that a client may push as its metrics at a time (KIP-714), as they come and as they inflate.");
+
     // Groups.
     group_min_session_timeout_ms: i32 = Key::int("group.min.session.timeout.ms", "6000")
         .doc("The shortest session timeout a classic member may ask for, in milliseconds.");

@@ -22,8 +22,6 @@ const PARAMETERS: &[&str] = &[
     "client_source_port",
 ];
 
-const LATER: &str = "clients are not asked for metrics yet";
-
 key_table! {
     /// Every key that is set on a subscription.
     CLIENT_METRICS_KEYS;
@@ -32,11 +30,11 @@ key_table! {
     Scope::ClientMetrics;
 
     interval_ms: i32 = Key::int("interval.ms", "300000").between(100, 3_600_000)
-        .doc("How often a client pushes, in milliseconds.").accepted(LATER);
+        .doc("How often a client pushes, in milliseconds.");
     match_: Vec<String> = Key::list("match", "")
-        .doc("Which clients are meant: items `PARAMETER=REGEX`, all of which must match wholly; without any, every client. Parameters: client_instance_id, client_id, client_software_name, client_software_version, client_source_address, client_source_port.").accepted(LATER);
+        .doc("Which clients are meant: items `PARAMETER=REGEX`, all of which must match wholly; without any, every client. Parameters: client_instance_id, client_id, client_software_name, client_software_version, client_source_address, client_source_port.");
     metrics: Vec<String> = Key::list("metrics", "")
-        .doc("Prefixes of the names of metrics that are wanted; `*` means all.").accepted(LATER);
+        .doc("Prefixes of the names of metrics that are wanted; `*` means all.");
 }
 
 /// A subscription, ready to be matched against clients.
@@ -81,11 +79,12 @@ impl Subscription {
         })
     }
 
-    /// Whether a client is meant, by what `parameter` says of it.
-    pub fn matches<'a>(&self, parameter: impl Fn(&str) -> Option<&'a str>) -> bool {
+    /// Whether a client is meant: `parameter` gives what is known of it under a name to the check that it is handed, and
+    /// says what that said, or `false` if nothing is known.
+    pub fn matches(&self, parameter: impl Fn(&str, &dyn Fn(&str) -> bool) -> bool) -> bool {
         self.patterns
             .iter()
-            .all(|(name, pattern)| parameter(name).is_some_and(|value| pattern.is_match(value)))
+            .all(|(name, pattern)| parameter(name, &|value| pattern.is_match(value)))
     }
 }
 
@@ -121,10 +120,10 @@ mod tests {
     fn every_pattern_must_match_the_whole_of_what_it_is_about() {
         let it = subscription("client_id=app-.*, client_software_name=librdkafka").unwrap();
         let client = |id: &'static str, name: Option<&'static str>| {
-            it.matches(|parameter| match parameter {
-                "client_id" => Some(id),
-                "client_software_name" => name,
-                _ => None,
+            it.matches(|parameter, check| match parameter {
+                "client_id" => check(id),
+                "client_software_name" => name.is_some_and(check),
+                _ => false,
             })
         };
         assert!(client("app-1", Some("librdkafka")));

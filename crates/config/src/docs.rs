@@ -85,6 +85,9 @@ These are known and checked, and tools can set and read them, but they change no
 ";
 
 fn section(out: &mut String, title: &str, keys: &[Key], wanted: impl Fn(&Key) -> bool) {
+    if !keys.iter().any(&wanted) {
+        return;
+    }
     let _ = write!(out, "\n## {title}\n");
     for key in keys.iter().filter(|key| wanted(key)) {
         let _ = writeln!(

@@ -107,7 +107,6 @@ static UNUSED: &[(&str, &[&str])] = &[
             "principal.builder.class",
             "create.topic.policy.class.name",
             "alter.config.policy.class.name",
-            "telemetry.*",
             "unstable.*",
         ],
     ),

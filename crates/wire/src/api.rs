@@ -93,6 +93,10 @@ pub enum ApiKey {
     ConsumerGroupHeartbeat = 68,
     /// `ConsumerGroupDescribe`, versions 0 to 1.
     ConsumerGroupDescribe = 69,
+    /// `GetTelemetrySubscriptions`, versions 0 to 0.
+    GetTelemetrySubscriptions = 71,
+    /// `PushTelemetry`, versions 0 to 0.
+    PushTelemetry = 72,
     /// `ListConfigResources`, versions 0 to 1.
     ListConfigResources = 74,
     /// `DescribeTopicPartitions`, versions 0 to 0.
@@ -178,6 +182,8 @@ impl ApiKey {
         ApiKey::ListTransactions,
         ApiKey::ConsumerGroupHeartbeat,
         ApiKey::ConsumerGroupDescribe,
+        ApiKey::GetTelemetrySubscriptions,
+        ApiKey::PushTelemetry,
         ApiKey::ListConfigResources,
         ApiKey::DescribeTopicPartitions,
         ApiKey::ShareGroupHeartbeat,
@@ -235,6 +241,8 @@ impl ApiKey {
             66 => ApiKey::ListTransactions,
             68 => ApiKey::ConsumerGroupHeartbeat,
             69 => ApiKey::ConsumerGroupDescribe,
+            71 => ApiKey::GetTelemetrySubscriptions,
+            72 => ApiKey::PushTelemetry,
             74 => ApiKey::ListConfigResources,
             75 => ApiKey::DescribeTopicPartitions,
             76 => ApiKey::ShareGroupHeartbeat,
@@ -471,6 +479,16 @@ impl ApiKey {
                 versions: (0, 1),
                 flexible_from: 0,
             },
+            ApiKey::GetTelemetrySubscriptions => ApiInfo {
+                name: "GetTelemetrySubscriptions",
+                versions: (0, 0),
+                flexible_from: 0,
+            },
+            ApiKey::PushTelemetry => ApiInfo {
+                name: "PushTelemetry",
+                versions: (0, 0),
+                flexible_from: 0,
+            },
             ApiKey::ListConfigResources => ApiInfo {
                 name: "ListConfigResources",
                 versions: (0, 1),
@@ -691,6 +709,14 @@ impl Request for messages::ConsumerGroupHeartbeatRequest {
 impl Request for messages::ConsumerGroupDescribeRequest {
     const KEY: ApiKey = ApiKey::ConsumerGroupDescribe;
     type Response = messages::ConsumerGroupDescribeResponse;
+}
+impl Request for messages::GetTelemetrySubscriptionsRequest {
+    const KEY: ApiKey = ApiKey::GetTelemetrySubscriptions;
+    type Response = messages::GetTelemetrySubscriptionsResponse;
+}
+impl Request for messages::PushTelemetryRequest {
+    const KEY: ApiKey = ApiKey::PushTelemetry;
+    type Response = messages::PushTelemetryResponse;
 }
 impl Request for messages::ListConfigResourcesRequest {
     const KEY: ApiKey = ApiKey::ListConfigResources;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use catchword_config::{BrokerConfig, Key, Type};
+use catchword_config::{BrokerConfig, ConfigError, Key, Type};
 use catchword_wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
@@ -12,7 +12,8 @@ use catchword_wire::{ErrorCode, Str};
 
 use crate::broker::Broker;
 use crate::catalog::{
-    RESOURCE_BROKER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP, RESOURCE_TOPIC, TopicError,
+    CatalogError, RESOURCE_BROKER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP, RESOURCE_TOPIC,
+    TopicError,
 };
 use crate::dispatch::Call;
 use crate::outcome::{Outcome, blocking};
@@ -90,10 +91,29 @@ pub(super) fn alter(
             return Err(TopicError::new(ErrorCode::InvalidRequest, why));
         }
     }
-    broker
+    let altered = broker
         .catalog
-        .alter_configs(kind, name, changes, validate_only)?;
-    Ok(())
+        .alter_configs(kind, name, changes, validate_only);
+    altered.map_err(|error| {
+        let of_request = kind == RESOURCE_CLIENT_METRICS && is_of_request(&error);
+        let mut error = TopicError::from(error);
+        if of_request {
+            error.code = ErrorCode::InvalidRequest;
+        }
+        error
+    })
+}
+
+/// Of a subscription to metrics Kafka calls an unknown key, and an interval out of bounds, errors of the request; what
+/// is of the wrong type or form is one of the setting.
+fn is_of_request(error: &CatalogError) -> bool {
+    match error {
+        CatalogError::Config(ConfigError::Unknown { .. }) => true,
+        CatalogError::Config(ConfigError::BadValue { name, value, .. }) => {
+            name == "interval.ms" && value.trim().parse::<i32>().is_ok()
+        }
+        _ => false,
+    }
 }
 
 fn changes(broker: &Broker, resource: &AlterConfigsResource) -> Result<Vec<Change>, TopicError> {

@@ -12,9 +12,10 @@ use tracing::warn;
 
 use super::record::CatalogRecord;
 use super::state::CatalogState;
-use super::{Catalog, CatalogError, RESOURCE_GROUP};
+use super::{Catalog, CatalogError, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP};
 use crate::features;
 use crate::quota::QuotaTable;
+use crate::telemetry::Subscriptions;
 
 /// The image of what hangs on no topic.
 #[derive(Default)]
@@ -25,6 +26,7 @@ pub(super) struct AdminImage {
     group_defaults: Option<Arc<GroupSettings>>,
     quotas: Arc<QuotaTable>,
     features: Arc<Finalized>,
+    subscriptions: Arc<Subscriptions>,
 }
 
 /// The features in force.
@@ -36,7 +38,11 @@ pub(crate) struct Finalized {
 }
 
 impl AdminImage {
-    pub(super) fn of(state: &CatalogState, config: &BrokerConfig) -> AdminImage {
+    pub(super) fn of(
+        state: &CatalogState,
+        config: &BrokerConfig,
+        before: &Arc<Subscriptions>,
+    ) -> AdminImage {
         let group = |overrides| match GroupSettings::resolve(config, overrides) {
             Ok(settings) => Some(Arc::new(settings)),
             Err(error) => {
@@ -44,6 +50,9 @@ impl AdminImage {
                 None
             }
         };
+        let of_clients = state.configured(RESOURCE_CLIENT_METRICS);
+        let set = of_clients.map(|(name, set)| (name.clone(), set.clone()));
+        let subscriptions = before.with(set.collect(), state.applied());
         let of_groups = state.configured(RESOURCE_GROUP);
         AdminImage {
             groups: of_groups
@@ -55,6 +64,7 @@ impl AdminImage {
                 epoch: state.applied(),
                 levels: features::finalized(state.features()),
             }),
+            subscriptions: subscriptions.map_or_else(|| before.clone(), Arc::new),
         }
     }
 }
@@ -71,6 +81,11 @@ impl Catalog {
     /// The quotas of clients.
     pub(crate) fn quotas(&self) -> Arc<QuotaTable> {
         self.read(|image| image.admin.quotas.clone())
+    }
+
+    /// The subscriptions to clients' metrics.
+    pub(crate) fn subscriptions(&self) -> Arc<Subscriptions> {
+        self.read(|image| image.admin.subscriptions.clone())
     }
 
     /// The features in force.
@@ -122,7 +137,7 @@ impl Catalog {
     }
 
     pub(super) fn republish_admin(&self, state: &CatalogState) {
-        let admin = AdminImage::of(state, &self.config());
+        let admin = AdminImage::of(state, &self.config(), &self.subscriptions());
         self.image
             .write()
             .unwrap_or_else(PoisonError::into_inner)

@@ -170,7 +170,7 @@ impl Catalog {
         let mut image = Image {
             topics: BTreeMap::new(),
             names: HashMap::new(),
-            admin: admin::AdminImage::of(&writer.state, &config),
+            admin: admin::AdminImage::of(&writer.state, &config, &Default::default()),
             config: config.clone(),
         };
         for (name, _) in writer.state.topics() {

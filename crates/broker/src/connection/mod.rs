@@ -107,6 +107,7 @@ pub(crate) async fn serve(
     };
     let end = connection.run().await;
     connection.left();
+    connection.broker.telemetry.disconnected(&connection.client);
     match end {
         End::Gone => debug!(%peer, "connection closed by the client"),
         End::Idle => {

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::broker::Broker;
+use crate::clock;
 use crate::plane::{self, Asker, PartitionLag, PlaneError};
 
 /// All metrics as text.
@@ -29,6 +30,32 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
         &[],
         loading,
     );
+    let pushed = broker.telemetry.counts(clock::now_ms());
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    for (name, help, value) in [
+        (
+            "catchword_client_metrics_instances",
+            "Clients that are asked for their metrics, or could be.",
+            count(pushed.instances as u64),
+        ),
+        (
+            "catchword_client_metrics_pushes",
+            "Pushes of clients' metrics that were taken since the start.",
+            count(pushed.pushes),
+        ),
+        (
+            "catchword_client_metrics_bytes",
+            "Bytes of such metrics, inflated.",
+            count(pushed.bytes),
+        ),
+        (
+            "catchword_client_metrics_refused",
+            "Pushes of clients' metrics that were refused since the start.",
+            count(pushed.refused),
+        ),
+    ] {
+        add(name, help, &[], value);
+    }
     for topic in broker.catalog.topics() {
         let count = i64::try_from(topic.partitions.len()).unwrap_or(i64::MAX);
         let label = [("topic", &*topic.name)];

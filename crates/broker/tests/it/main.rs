@@ -16,6 +16,7 @@ mod produce;
 mod quotas;
 mod share;
 mod snapshots;
+mod telemetry;
 mod topics;
 mod transactional;
 mod transactions;

@@ -32,6 +32,7 @@ mod codec;
 mod control;
 mod error;
 mod header;
+mod inflate;
 mod iter;
 mod record;
 mod snappy;
@@ -49,6 +50,7 @@ pub use header::{
     BatchHeader, Compression, HEADER_LEN, MAGIC, NO_LEADER_EPOCH, NO_PRODUCER_EPOCH,
     NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, STAMP_LEN, TimestampType,
 };
+pub use inflate::inflated_len;
 pub use iter::{Header, Record, RecordIter, records, records_within};
 pub use split::{Batch, Split, SplitLenient, split, split_lenient};
 pub use stamp::{Stamp, stamped_header, stamped_prefix};

@@ -3584,6 +3584,63 @@ mod delete_share_group_offsets_response {
         }
     }
 }
+mod get_telemetry_subscriptions_request {
+    use super::*;
+    use catchword_wire::messages::get_telemetry_subscriptions_request::*;
+    impl Random for GetTelemetrySubscriptionsRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.client_instance_id = g.uuid();
+            m
+        }
+    }
+}
+mod get_telemetry_subscriptions_response {
+    use super::*;
+    use catchword_wire::messages::get_telemetry_subscriptions_response::*;
+    impl Random for GetTelemetrySubscriptionsResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.client_instance_id = g.uuid();
+            m.subscription_id = g.i32();
+            m.accepted_compression_types = g.array(|g| g.i8());
+            m.push_interval_ms = g.i32();
+            m.telemetry_max_bytes = g.i32();
+            m.delta_temporality = g.bool();
+            m.requested_metrics = g.array(|g| g.string());
+            m
+        }
+    }
+}
+mod push_telemetry_request {
+    use super::*;
+    use catchword_wire::messages::push_telemetry_request::*;
+    impl Random for PushTelemetryRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.client_instance_id = g.uuid();
+            m.subscription_id = g.i32();
+            m.terminating = g.bool();
+            m.compression_type = g.i8();
+            m.metrics = g.bytes();
+            m
+        }
+    }
+}
+mod push_telemetry_response {
+    use super::*;
+    use catchword_wire::messages::push_telemetry_response::*;
+    impl Random for PushTelemetryResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m
+        }
+    }
+}
 mod request_header {
     use super::*;
     use catchword_wire::messages::request_header::*;
