@@ -7,7 +7,7 @@ use catchword_wire::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use catchword_wire::messages::{MetadataRequest, MetadataResponse};
-use catchword_wire::{ErrorCode, Str};
+use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::distinct::distinct;
 use crate::broker::Broker;
@@ -15,6 +15,8 @@ use crate::catalog::Topic;
 use crate::dispatch::Call;
 use crate::outcome::{Outcome, blocking};
 
+/// First version whose clients may name a topic by its id alone.
+const ASKS_BY_ID: i16 = 12;
 /// "Not asked for", in place of the operations a client may perform.
 pub(super) const NO_OPERATIONS: i32 = i32::MIN;
 /// READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS: all that a topic has. Kafka's bits.
@@ -24,6 +26,11 @@ pub(super) const CLUSTER_OPERATIONS: i32 = 0b0001_1111_1010_0000;
 
 pub(crate) fn handle(call: &Call, mut request: MetadataRequest) -> Outcome<MetadataResponse> {
     if let Some(topics) = &mut request.topics {
+        // Java's consumer, which is assigned topics by id alone, sends an empty name along with the id.
+        let by_id = topics.iter_mut().filter(|t| t.topic_id != Uuid::ZERO);
+        if call.version >= ASKS_BY_ID {
+            by_id.for_each(|topic| topic.name = None);
+        }
         distinct(topics, |t| (t.name.clone(), t.topic_id));
     }
     let missing = missing_topics(call, &request);

@@ -10,6 +10,7 @@ use catchword_coordinator::{
 use catchword_wire::ErrorCode;
 
 use super::consumers;
+use super::shard::InTransaction;
 use crate::broker::Broker;
 
 /// A pure state machine whose records are those of one partition.
@@ -43,6 +44,10 @@ pub(crate) trait Machine: Sized + Send + 'static {
     fn loaded(&mut self, now_ms: i64, out: &mut Output<Self::Effect>);
     /// Takes from the broker what it must know for the call that comes.
     fn look_around(&mut self, _broker: &Broker, _call: &Self::Call) {}
+    /// What the call does in a transaction, of which the log has to be asked before.
+    fn in_transaction(_call: &Self::Call) -> Option<InTransaction> {
+        None
+    }
     fn step(
         &mut self,
         ctx: &Context<'_>,
@@ -116,6 +121,17 @@ impl Machine for GroupShard {
 
     fn look_around(&mut self, broker: &Broker, call: &Call) {
         consumers::look_around(self, broker, call);
+    }
+
+    fn in_transaction(call: &Call) -> Option<InTransaction> {
+        match call {
+            Call::TxnOffsetCommit(commit) => Some(InTransaction::Write(ProducerEpoch {
+                id: commit.request.producer_id,
+                epoch: commit.request.producer_epoch,
+            })),
+            Call::EndTransaction(marker) => Some(InTransaction::End(*marker)),
+            _ => None,
+        }
     }
 
     fn step(&mut self, ctx: &Context<'_>, to: ReplyTo, call: Call, out: &mut Output) {

@@ -5,6 +5,9 @@
 //! shared by all who wait for it.
 //!
 //! A record that cannot be stored leaves the machine ahead of its log: then it is dropped and read anew from the log.
+//! What only a transaction's state in the log forbids is refused before the machine hears of it (`shard/admit.rs`).
+
+mod admit;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +19,7 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
+pub(crate) use self::admit::InTransaction;
 use super::load::{self, Amount, Loaded};
 use super::machine::{Machine, Outside, Task};
 use super::write::{self, Write};
@@ -64,6 +68,8 @@ pub(crate) struct Active<M: Machine> {
     pub(crate) out: Output<M::Effect>,
     /// Decided, not yet appended, and what waits for it.
     writes: Vec<Write>,
+    /// The end of the log, where something was appended that no sync has been asked for yet.
+    appended: Option<i64>,
     effects: Vec<M::Effect>,
     /// What waits for the batch that is being synced.
     syncing: Option<Vec<M::Effect>>,
@@ -164,6 +170,7 @@ impl<M: Machine> Shard<M> {
             machine,
             out: Output::default(),
             writes: Vec::new(),
+            appended: None,
             effects: Vec::new(),
             syncing: None,
             replies: HashMap::new(),
@@ -232,6 +239,13 @@ impl<M: Machine> Shard<M> {
                     return Outcome::Now(Some(M::refuse(request, ErrorCode::NotCoordinator)));
                 }
             };
+            if let Some(doing) = M::in_transaction(&request)
+                && let Err((code, then)) = self.admit(active, &doing, api_version, guard)
+            {
+                drop(state);
+                self.after(then);
+                return Outcome::Now(Some(M::refuse(request, code)));
+            }
             let to = ReplyTo(active.next_reply);
             active.next_reply += 1;
             let ctx = Context {
@@ -301,45 +315,57 @@ impl<M: Machine> Shard<M> {
         }
     }
 
-    /// Appends what has gathered.
+    /// Appends what has gathered, and has it synced.
     fn flush(&self, active: &mut Active<M>) -> Then {
-        let writes = std::mem::take(&mut active.writes);
-        if writes.is_empty() {
-            let effects = std::mem::take(&mut active.effects);
-            self.perform(active, effects);
-            return Then::Nothing;
+        if let Err(then) = self.append_gathered(active) {
+            return then;
         }
-        match write::append(&self.partition, &writes) {
-            Ok(end) if self.durable => {
+        match active.appended.take() {
+            Some(end) if self.durable => {
                 active.syncing = Some(std::mem::take(&mut active.effects));
                 Then::Sync(end, active.term)
             }
-            Ok(_) => {
+            _ => {
                 let effects = std::mem::take(&mut active.effects);
                 self.perform(active, effects);
                 Then::Nothing
             }
-            Err(why) => {
-                let code = match &why {
-                    AppendError::Storage(LogError::DiskFull { .. }) => {
-                        ErrorCode::CoordinatorNotAvailable
-                    }
-                    // A transaction that ended meanwhile: whoever waits asks again.
-                    AppendError::Storage(_)
-                    | AppendError::InvalidProducerEpoch { .. }
-                    | AppendError::InvalidTxnState { .. }
-                    | AppendError::TransactionCoordinatorFenced { .. } => ErrorCode::NotCoordinator,
-                    _ => ErrorCode::UnknownServerError,
-                };
-                error!(
-                    "{}: what was decided of its {} cannot be stored: {why}",
-                    self.partition.tp,
-                    M::WHAT
-                );
-                active.refuse_all(code);
-                Then::Reload
-            }
         }
+    }
+
+    /// Appends what has gathered, while the sync before may still be under way.
+    fn append_gathered(&self, active: &mut Active<M>) -> Result<(), Then> {
+        let writes = std::mem::take(&mut active.writes);
+        if writes.is_empty() {
+            return Ok(());
+        }
+        match write::append(&self.partition, &writes) {
+            Ok(end) => {
+                active.appended = Some(end);
+                Ok(())
+            }
+            Err(why) => Err(self.not_stored(active, &why)),
+        }
+    }
+
+    /// The machine is ahead of its log: refuses everybody who waits.
+    fn not_stored(&self, active: &mut Active<M>, why: &AppendError) -> Then {
+        let code = match why {
+            AppendError::Storage(LogError::DiskFull { .. }) => ErrorCode::CoordinatorNotAvailable,
+            // Whoever waits asks again.
+            AppendError::Storage(_)
+            | AppendError::InvalidProducerEpoch { .. }
+            | AppendError::InvalidTxnState { .. }
+            | AppendError::TransactionCoordinatorFenced { .. } => ErrorCode::NotCoordinator,
+            _ => ErrorCode::UnknownServerError,
+        };
+        error!(
+            "{}: what was decided of its {} cannot be stored: {why}",
+            self.partition.tp,
+            M::WHAT
+        );
+        active.refuse_all(code);
+        Then::Reload
     }
 
     /// Does what must not be done under the lock.
@@ -431,7 +457,7 @@ impl Shard<GroupShard> {
 impl<M: Machine> Active<M> {
     /// Whether nothing is on its way to the disk.
     fn is_idle(&self) -> bool {
-        self.syncing.is_none() && self.writes.is_empty()
+        self.syncing.is_none() && self.writes.is_empty() && self.appended.is_none()
     }
 
     /// The reply to the call just made, if it waits for nothing: spares the common case a channel.

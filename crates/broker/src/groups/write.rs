@@ -23,7 +23,6 @@ pub(super) enum Write {
         /// Stands for the coordinator's word that the transaction spans the partition; `None` where it has begun here.
         guard: Option<VerificationGuard>,
     },
-    Marker(Marker),
 }
 
 /// Takes over what a step wants written.
@@ -38,13 +37,15 @@ pub(super) fn gather<E>(
             _ => writes.push(Write::Records(std::mem::take(&mut out.records))),
         }
     }
-    writes.extend(out.transactional.drain(..).map(|write| match write {
-        Transactional::Records { producer, records } => Write::InTransaction {
+    let transactional = out.transactional.drain(..);
+    writes.extend(transactional.filter_map(|write| match write {
+        Transactional::Records { producer, records } => Some(Write::InTransaction {
             producer,
             records,
             guard,
-        },
-        Transactional::Marker(marker) => Write::Marker(marker),
+        }),
+        // It stands in the log already: see `shard/admit.rs`.
+        Transactional::Marker(_) => None,
     }));
 }
 
@@ -64,12 +65,6 @@ pub(super) fn append(partition: &Partition, writes: &[Write]) -> Result<i64, App
                 let origin =
                     guard.map_or(AppendOrigin::Coordinator, AppendOrigin::CoordinatorVerified);
                 append_records(partition, records, Some(*producer), origin)?
-            }
-            Write::Marker(marker) => {
-                partition
-                    .append_marker(&of_log(marker, clock::now_ms()))?
-                    .last_offset
-                    + 1
             }
         };
     }

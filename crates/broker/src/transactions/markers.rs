@@ -169,10 +169,16 @@ async fn write_all(
         }
     }
     for (topic, index) in offsets {
-        let error = broker.groups.end_transaction(index, marker).await;
-        if error != ErrorCode::None {
-            failed.push((topic, index));
-            continue;
+        match broker.groups.end_transaction(index, marker).await {
+            ErrorCode::None => {}
+            error @ (ErrorCode::InvalidProducerEpoch | ErrorCode::TransactionCoordinatorFenced) => {
+                // Somebody who knew better ended it before.
+                warn!("{topic}-{index}: a marker was not needed any more: {error:?}");
+            }
+            _ => {
+                failed.push((topic, index));
+                continue;
+            }
         }
         // Also where commits need not be durable: what waits for a marker that was lost would wait for ever.
         let found = broker.catalog.topic(&topic);

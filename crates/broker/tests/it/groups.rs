@@ -207,6 +207,29 @@ fn beat(
 }
 
 #[test]
+fn a_group_that_is_no_consumer_group_is_described_by_the_reason() {
+    let broker = TestBroker::start();
+    let mut client = broker.client();
+    client.find_coordinator();
+    client.call(&join_request("classic", ""), 3);
+    let request = ConsumerGroupDescribeRequest {
+        group_ids: vec!["missing".into(), "classic".into()],
+        ..ConsumerGroupDescribeRequest::default()
+    };
+    let described = client.call(&request, 1);
+    let told = |of: usize| {
+        let group = &described.groups[of];
+        (
+            ErrorCode::from_code(group.error_code),
+            group.error_message.as_deref().unwrap_or_default(),
+        )
+    };
+    let unknown = ErrorCode::GroupIdNotFound;
+    assert_eq!(told(0), (unknown, "Group missing not found."));
+    assert_eq!(told(1), (unknown, "Group classic is not a consumer group."));
+}
+
+#[test]
 fn a_consumer_group_follows_its_topic_and_clients_are_told_that_there_are_such_groups() {
     let broker = TestBroker::with(&[("group.consumer.assignment.interval.ms", "0")]);
     let mut client = broker.client();

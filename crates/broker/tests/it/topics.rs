@@ -220,6 +220,32 @@ fn a_topic_that_comes_again_is_empty_and_has_another_id() {
 }
 
 #[test]
+fn an_id_counts_whatever_name_comes_with_it() {
+    let broker = TestBroker::start();
+    broker.topic("t", 1, &[]);
+    let mut client = broker.client();
+    let topic_id = client.call(&named("t"), 12).topics[0].topic_id;
+    for name in [None, Some(Str::EMPTY)] {
+        let mut ask = |topic_id| {
+            let topic = MetadataRequestTopic {
+                name: name.clone(),
+                topic_id,
+            };
+            let request = MetadataRequest {
+                topics: Some(vec![topic]),
+                ..Default::default()
+            };
+            client.call(&request, 12).topics[0].clone()
+        };
+        let found = ask(topic_id);
+        assert_eq!((found.error_code, found.name), (0, Some("t".into())));
+        let unknown = ask(Uuid([7; 16]));
+        assert_eq!(unknown.error_code, ErrorCode::UnknownTopicId.code());
+        assert_eq!(unknown.name, None);
+    }
+}
+
+#[test]
 fn the_brokers_own_topics_cannot_be_deleted() {
     let broker = TestBroker::start();
     let mut client = broker.client();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use catchword_coordinator::partition_for;
 use catchword_wire::ErrorCode;
 use catchword_wire::batch::{BatchBuilder, NewRecord};
 use catchword_wire::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
@@ -345,6 +346,44 @@ fn offsets_within_a_transaction_wait_for_its_end_through_a_crash() {
     assert_eq!(fetched(&mut client, true), (7, ErrorCode::None));
     let broker = broker.restart();
     assert_eq!(fetched(&mut broker.client(), true), (7, ErrorCode::None));
+}
+
+#[test]
+fn a_marker_for_the_offsets_topic_that_is_too_old_is_refused_to_its_sender_alone() {
+    let broker = broker();
+    let (mut client, mut other) = (broker.client(), broker.client());
+    let (id, epoch) = init(&mut client);
+    assert_eq!(txn_commit(&mut client, 5, (id, epoch), 7), ErrorCode::None);
+    let partition = partition_for("g", 50);
+    let mut marker = |producer_epoch, coordinator_epoch| {
+        let request = WriteTxnMarkersRequest {
+            markers: vec![WritableTxnMarker {
+                producer_id: id,
+                producer_epoch,
+                coordinator_epoch,
+                transaction_result: true,
+                topics: vec![WritableTxnMarkerTopic {
+                    name: "__consumer_offsets".into(),
+                    partition_indexes: vec![partition],
+                }],
+                ..WritableTxnMarker::default()
+            }],
+        };
+        let response = client.call(&request, 1);
+        let error = response.markers[0].topics[0].partitions[0].error_code;
+        ErrorCode::from_code(error)
+    };
+    let unstable = (-1, ErrorCode::UnstableOffsetCommit);
+    assert_eq!(marker(epoch - 1, 5), ErrorCode::InvalidProducerEpoch);
+    assert_eq!(
+        fetched(&mut other, true),
+        unstable,
+        "the shard goes on serving"
+    );
+    assert_eq!(marker(epoch, 5), ErrorCode::None);
+    assert_eq!(fetched(&mut other, true), (7, ErrorCode::None));
+    assert_eq!(marker(epoch, 4), ErrorCode::TransactionCoordinatorFenced);
+    assert_eq!(fetched(&mut other, true), (7, ErrorCode::None));
 }
 
 #[test]

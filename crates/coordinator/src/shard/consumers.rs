@@ -347,10 +347,10 @@ impl GroupShard {
 
     /// Asked of the coordinator, not of the group.
     pub(super) fn describe_consumer(&self, group_id: Str) -> Reply {
-        let consumer = self.groups.get(&group_id).and_then(Group::consumer);
-        Reply::ConsumerGroupDescribe(match consumer {
+        let group = self.groups.get(&group_id);
+        Reply::ConsumerGroupDescribe(match group.and_then(Group::consumer) {
             Some(consumer) => consumer.describe(&self.image, &self.config.consumer.assignors),
-            None => crate::group::consumer::describe_unknown(group_id),
+            None => crate::group::consumer::describe_unknown(group_id, group.is_some()),
         })
     }
 

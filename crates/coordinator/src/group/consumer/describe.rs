@@ -95,13 +95,15 @@ fn assignment(partitions: impl Iterator<Item = (Uuid, i32)>, image: &MetadataIma
     }
 }
 
-/// A group that does not exist, or is of another kind.
-pub(crate) fn describe_unknown(group_id: Str) -> DescribedGroup {
+/// A group that does not exist, or is of another kind. Kafka's tools show the words.
+pub(crate) fn describe_unknown(group_id: Str, exists: bool) -> DescribedGroup {
+    let why = match exists {
+        true => "is not a consumer group",
+        false => "not found",
+    };
     DescribedGroup {
         error_code: ErrorCode::GroupIdNotFound.code(),
-        error_message: Some(Str::from(format!(
-            "Group {group_id} is not a consumer group."
-        ))),
+        error_message: Some(Str::from(format!("Group {group_id} {why}."))),
         group_id,
         ..DescribedGroup::default()
     }

@@ -92,6 +92,10 @@ impl Place {
             coordinator_epoch: 0,
             transaction_version: 2,
         };
+        // As `admit` does it.
+        self.partition
+            .append_marker(&write::of_log(&marker, 1_000_000))
+            .unwrap();
         self.call(0, Call::EndTransaction(marker));
     }
 
