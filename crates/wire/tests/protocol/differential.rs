@@ -18,18 +18,31 @@ use crate::{encode, kinds, rounds, seed};
 const CASES: u64 = 40;
 
 /// Versions that the other crate does not have. They are only read back here.
-const MISSING_THERE: [(&str, i16); 7] = [
+const MISSING_THERE: [(&str, i16); 13] = [
     ("DescribeLogDirsRequest", 5),
     ("DescribeLogDirsResponse", 5),
+    ("DescribeShareGroupOffsetsRequest", 1),
+    ("DescribeShareGroupOffsetsResponse", 1),
     ("InitProducerIdRequest", 6),
     ("ListOffsetsRequest", 11),
     ("ListOffsetsResponse", 11),
     ("OffsetCommitRequest", 10),
     ("OffsetFetchRequest", 10),
+    ("ShareAcknowledgeRequest", 2),
+    ("ShareAcknowledgeResponse", 2),
+    ("ShareFetchRequest", 2),
+    ("ShareFetchResponse", 2),
 ];
 
 /// Fields of those versions. At the others they have their defaults.
-const FIELDS_MISSING_THERE: [(&str, &str); 1] = [("DescribeLogDirsResponse", "is_cordoned")];
+const FIELDS_MISSING_THERE: [(&str, &str); 6] = [
+    ("DescribeLogDirsResponse", "is_cordoned"),
+    ("DescribeShareGroupOffsetsResponse", "lag"),
+    ("ShareAcknowledgeRequest", "is_renew_ack"),
+    ("ShareAcknowledgeResponse", "acquisition_lock_timeout_ms"),
+    ("ShareFetchRequest", "share_acquire_mode"),
+    ("ShareFetchRequest", "is_renew_ack"),
+];
 
 /// A case that failed, with what shows it again.
 fn case(name: &str, version: i16, seed: u64) -> String {
