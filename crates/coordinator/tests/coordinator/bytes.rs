@@ -70,8 +70,8 @@ fn s4_a_reset_is_written_as_kafka_writes_it() {
 #[test]
 fn s7_unknown_record_types_are_reported_and_change_nothing() {
     let mut shard = GroupShard::new(GroupConfig::default(), 1);
-    // One that Kafka does not use (9), a share group's (10), one from the future.
-    for key_type in [9i16, 10, 99] {
+    // One that Kafka does not use (9), a streams group's (17), one from the future.
+    for key_type in [9i16, 17, 99] {
         let error = shard
             .replay(0, &key_type.to_be_bytes(), Some(&[0, 0]), &[])
             .unwrap_err();

@@ -11,6 +11,7 @@ public class ReadMessages {
     static final String[] PLACES = {
         "org.apache.kafka.common.message.%sData", "org.apache.kafka.common.message.%s",
         "org.apache.kafka.coordinator.group.generated.%s",
+        "org.apache.kafka.coordinator.share.generated.%s",
         "org.apache.kafka.coordinator.transaction.generated.%s", "org.apache.kafka.common.metadata.%s" };
 
     public static void main(String[] args) throws Exception {
