@@ -30,7 +30,7 @@ key_table! {
     share_delivery_count_limit: i32 = Key::int("share.delivery.count.limit", "5").between(2, 10).stands(&[same("group.share.delivery.count.limit")])
         .doc("How often a record is delivered to a share group at most.");
     share_heartbeat_interval_ms: i32 = Key::int("share.heartbeat.interval.ms", "5000").between(5000, 15_000).stands(&[same("group.share.heartbeat.interval.ms")])
-        .doc("Heartbeat interval of a share group's members, in milliseconds.").accepted(LATER);
+        .doc("Heartbeat interval of a share group's members, in milliseconds.");
     share_isolation_level: String = Key::string("share.isolation.level", "read_uncommitted").one_of(&["read_committed", "read_uncommitted"])
         .doc("Whether a share group is given records of transactions that are not committed.");
     share_partition_max_record_locks: i32 = Key::int("share.partition.max.record.locks", "2000").between(100, 4000).stands(&[same("group.share.partition.max.record.locks")])
@@ -40,7 +40,7 @@ key_table! {
     share_renew_acknowledge_enable: bool = Key::bool("share.renew.acknowledge.enable", "true")
         .doc("Whether a member of a share group may hold a record for longer by renewing it.");
     share_session_timeout_ms: i32 = Key::int("share.session.timeout.ms", "45000").between(45_000, 60_000).stands(&[same("group.share.session.timeout.ms")])
-        .doc("Session timeout of a share group's members, in milliseconds.").accepted(LATER);
+        .doc("Session timeout of a share group's members, in milliseconds.");
     streams_assignment_interval_ms: i32 = Key::int("streams.assignment.interval.ms", "1000").between(0, 15_000)
         .doc("How long at least between two assignments of a streams group, in milliseconds.").accepted(LATER);
     streams_heartbeat_interval_ms: i32 = Key::int("streams.heartbeat.interval.ms", "5000").between(5000, 15_000)

@@ -9,11 +9,13 @@ use catchword_coordinator::{Call as GroupCall, OffsetFetchCall, Reply};
 use catchword_wire::Str;
 use catchword_wire::messages::describe_groups_response::DescribedGroup;
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use catchword_wire::messages::{consumer_group_describe_response, share_group_describe_response};
 
 use super::error::PlaneError;
 use super::views::{GroupList, GroupView, MemberView, PartitionLag};
 use super::{Asker, call};
 use crate::broker::Broker;
+use crate::dispatch::Call;
 
 /// All groups, with their members only if asked for.
 pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupList, PlaneError> {
@@ -35,7 +37,7 @@ pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupL
         groups.push(view(
             &one.group_id,
             &one.group_state,
-            &one.group_type,
+            kind(&one.group_type, &one.protocol_type),
             Vec::new(),
             partitions,
         ));
@@ -55,18 +57,64 @@ pub(crate) async fn group(
     let Some(Reply::DescribeGroup(described)) = described else {
         return Err(PlaneError::stopping());
     };
-    if described.group_state == "Dead" {
-        return Err(PlaneError::no_group(group));
-    }
+    let (state, kind, members) = if described.group_state == "Dead" {
+        // Kafka's older description does not know the newer kind.
+        let request = GroupCall::ConsumerGroupDescribe(group.clone());
+        match broker.groups.call(&call, request).get().await.flatten() {
+            Some(Reply::ConsumerGroupDescribe(found)) if found.error_code == 0 => (
+                found.group_state,
+                "consumer",
+                found.members.into_iter().map(member).collect(),
+            ),
+            Some(_) => share_group(broker, &call, group).await?,
+            None => return Err(PlaneError::stopping()),
+        }
+    } else {
+        let kind = kind("classic", &described.protocol_type);
+        (described.group_state.clone(), kind, members(described))
+    };
     let partitions = partitions(broker, asker, group).await?;
-    let state = described.group_state.clone();
-    Ok(view(
-        group,
-        &state,
-        "classic",
-        members(described),
-        partitions,
-    ))
+    Ok(view(group, &state, kind, members, partitions))
+}
+
+/// What neither older description knows may be a share group.
+async fn share_group(
+    broker: &Arc<Broker>,
+    call: &Call,
+    group: &Str,
+) -> Result<(Str, &'static str, Vec<MemberView>), PlaneError> {
+    let request = GroupCall::ShareGroupDescribe(group.clone());
+    match broker.groups.call(call, request).get().await.flatten() {
+        Some(Reply::ShareGroupDescribe(found)) if found.error_code == 0 => {
+            let member = |m: share_group_describe_response::Member| MemberView {
+                member_id: m.member_id.to_string(),
+                instance_id: None,
+                client_id: m.client_id.to_string(),
+                host: m.client_host.trim_start_matches('/').to_owned(),
+            };
+            let members = found.members.into_iter().map(member).collect();
+            Ok((found.group_state, "share", members))
+        }
+        Some(_) => Err(PlaneError::no_group(group)),
+        None => Err(PlaneError::stopping()),
+    }
+}
+
+/// Kafka's clients tell a simple group, whose consumers assign themselves their partitions, by its having no protocol.
+fn kind<'a>(group_type: &'a str, protocol_type: &str) -> &'a str {
+    match (group_type, protocol_type.is_empty()) {
+        ("classic", true) => "simple",
+        (kind, _) => kind,
+    }
+}
+
+fn member(member: consumer_group_describe_response::Member) -> MemberView {
+    MemberView {
+        member_id: member.member_id.to_string(),
+        instance_id: member.instance_id.map(|id| id.to_string()),
+        client_id: member.client_id.to_string(),
+        host: member.client_host.trim_start_matches('/').to_owned(),
+    }
 }
 
 fn members(described: DescribedGroup) -> Vec<MemberView> {

@@ -9,9 +9,9 @@ use catchword_wire::messages::incremental_alter_configs_request::{
 };
 use catchword_wire::messages::update_features_request::FeatureUpdateKey;
 use catchword_wire::messages::{
-    AlterPartitionReassignmentsRequest, ApiVersionsRequest, ElectLeadersRequest,
-    IncrementalAlterConfigsRequest, ListConfigResourcesRequest, ListPartitionReassignmentsRequest,
-    UpdateFeaturesRequest,
+    AlterPartitionReassignmentsRequest, ApiVersionsRequest, ConsumerGroupHeartbeatRequest,
+    ElectLeadersRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
+    ListPartitionReassignmentsRequest, ShareGroupHeartbeatRequest, UpdateFeaturesRequest,
 };
 use catchword_wire::{ErrorCode, Str};
 
@@ -133,6 +133,39 @@ fn resources_with_settings_are_listed_by_type_also_after_a_restart() {
     assert_eq!(listed(&[], 1), (0, all.to_vec()));
     assert_eq!(listed(&[32], 1), (0, vec![named(32, "g")]));
     assert_eq!(listed(&[3], 1).0, ErrorCode::UnsupportedVersion.code());
+}
+
+#[test]
+fn what_is_set_on_a_group_holds_for_its_members() {
+    let broker = TestBroker::start();
+    broker.topic("t", 1, &[]);
+    let mut client = broker.client();
+    client.find_coordinator();
+    let keys = [
+        ("g", "consumer.heartbeat.interval.ms"),
+        ("s", "share.heartbeat.interval.ms"),
+    ];
+    for (group, key) in keys {
+        assert_eq!(set(&mut client, 32, group, key, "6000"), 0, "{key}");
+    }
+    let consumer = |group: &'static str| ConsumerGroupHeartbeatRequest {
+        group_id: group.into(),
+        member_id: "m".into(),
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_names: Some(vec!["t".into()]),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    };
+    let told = [consumer("g"), consumer("other")];
+    let told = told.map(|request| client.call(&request, 1).heartbeat_interval_ms);
+    assert_eq!(told, [6000, 5000]);
+    let share = ShareGroupHeartbeatRequest {
+        group_id: "s".into(),
+        member_id: "m".into(),
+        subscribed_topic_names: Some(vec!["t".into()]),
+        ..Default::default()
+    };
+    assert_eq!(client.call(&share, 1).heartbeat_interval_ms, 6000);
 }
 
 #[test]

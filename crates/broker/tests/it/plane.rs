@@ -7,7 +7,10 @@ use catchword_wire::Str;
 use catchword_wire::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use catchword_wire::messages::{DeleteGroupsRequest, OffsetCommitRequest};
+use catchword_wire::messages::{
+    ConsumerGroupHeartbeatRequest, DeleteGroupsRequest, OffsetCommitRequest,
+    ShareGroupHeartbeatRequest,
+};
 
 use crate::harness::TestBroker;
 
@@ -98,6 +101,46 @@ fn a_deleted_group_comes_back_with_a_post_and_stays_through_a_restart() {
         .map(|kind| log.find(kind).unwrap())
         .collect();
     assert!(kinds.is_sorted(), "newest first: {log}");
+}
+
+#[test]
+fn a_group_is_shown_as_the_kind_that_it_is_alone_and_in_the_list() {
+    let broker = TestBroker::start();
+    let http = broker.http.unwrap();
+    broker.topic("t", 1, &[]);
+    commit(&broker, "assigns", &[5]);
+    let joined = ConsumerGroupHeartbeatRequest {
+        group_id: "modern".into(),
+        member_id: "m1".into(),
+        member_epoch: 0,
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_names: Some(vec!["t".into()]),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    };
+    let mut client = broker.client();
+    client.find_coordinator();
+    assert_eq!(client.call(&joined, 1).error_code, 0);
+    let shares = ShareGroupHeartbeatRequest {
+        group_id: "shares".into(),
+        member_id: "m2".into(),
+        member_epoch: 0,
+        subscribed_topic_names: Some(vec!["t".into()]),
+        ..Default::default()
+    };
+    assert_eq!(client.call(&shares, 1).error_code, 0);
+    let (_, list) = get(http, "/v1/groups");
+    let kinds = [
+        ("assigns", "simple"),
+        ("modern", "consumer"),
+        ("shares", "share"),
+    ];
+    for (group, kind) in kinds {
+        let said = format!("\"kind\":\"{kind}\"");
+        let (status, one) = get(http, &format!("/v1/groups/{group}"));
+        assert!(status == 200 && one.contains(&said), "{group}: {one}");
+        assert!(list.contains(&said), "{list}");
+    }
 }
 
 #[test]
