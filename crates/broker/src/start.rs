@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use catchword_config::{BrokerConfig, ConfigError, Listener};
@@ -69,7 +69,7 @@ pub struct Running {
     addresses: Vec<(String, SocketAddr)>,
     connections: Arc<Admission>,
     tasks: Vec<JoinHandle<()>>,
-    maintenance: std::sync::mpsc::Sender<()>,
+    background: [mpsc::Sender<()>; 2],
 }
 
 /// Opens what the engine holds and begins to serve. Needs a tokio runtime with IO and time.
@@ -141,13 +141,13 @@ pub async fn start(
         )));
     }
     tasks.extend(crate::http::start(&broker).await);
-    let maintenance = maintain(engine);
+    let background = background(&broker, engine);
     Ok(Running {
         broker,
         addresses,
         connections,
         tasks,
-        maintenance,
+        background,
     })
 }
 
@@ -184,7 +184,7 @@ impl Running {
         if left > 0 {
             warn!("{left} connections had to be cut off");
         }
-        drop(self.maintenance);
+        drop(self.background);
         let broker = self.broker;
         let close = move || {
             broker.groups.keep_snapshots();
@@ -286,21 +286,37 @@ async fn every(broker: Arc<Broker>, every_ms: u64, chore: fn(&Broker)) {
     }
 }
 
-/// The log's housekeeping has a thread of its own, which ends when the sender is dropped.
-fn maintain(engine: Arc<dyn Engine>) -> std::sync::mpsc::Sender<()> {
-    let (tx, rx) = std::sync::mpsc::channel();
-    let work = move || {
-        while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = rx.recv_timeout(MAINTAIN_EVERY)
-        {
-            engine.maintain(clock::now_ms());
+/// The log's housekeeping and its compactions have a thread each, which ends when the sender is dropped.
+fn background(broker: &Arc<Broker>, engine: Arc<dyn Engine>) -> [mpsc::Sender<()>; 2] {
+    let cleaner = engine.clone();
+    let broker = broker.clone();
+    let background = [
+        every_moment(
+            "log-maintenance",
+            "old records are not deleted",
+            move || {
+                engine.keep_house(clock::now_ms());
+            },
+        ),
+        every_moment("log-cleaner", "no topic is compacted", move || {
+            let rate = broker.catalog.config().log_cleaner_io_max_bytes_per_second;
+            cleaner.compact(clock::now_ms(), rate);
+        }),
+    ];
+    info!("ready");
+    background
+}
+
+/// A thread that does the work again and again until the sender is dropped.
+fn every_moment(name: &str, without: &str, work: impl Fn() + Send + 'static) -> mpsc::Sender<()> {
+    let (tx, rx) = mpsc::channel();
+    let turns = move || {
+        while let Err(mpsc::RecvTimeoutError::Timeout) = rx.recv_timeout(MAINTAIN_EVERY) {
+            work();
         }
     };
-    if let Err(error) = std::thread::Builder::new()
-        .name("log-maintenance".into())
-        .spawn(work)
-    {
-        warn!("no thread for the log's housekeeping: {error}; old records are not deleted");
+    if let Err(error) = std::thread::Builder::new().name(name.into()).spawn(turns) {
+        warn!("thread {name} could not be started: {error}; {without}");
     }
-    info!("ready");
     tx
 }

@@ -180,7 +180,7 @@ key_table! {
     log_cleaner_io_buffer_load_factor: f64 = Key::double("log.cleaner.io.buffer.load.factor", "0.9").dynamic()
         .doc("How full the keys' memory may become.").accepted(BUFFERS);
     log_cleaner_io_max_bytes_per_second: f64 = Key::double("log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308").dynamic()
-        .doc("How fast the cleaner may read and write, in bytes per second.").accepted("compaction is not throttled");
+        .doc("How much a compaction may read and write, in bytes per second; a change counts from the next one on.");
 
     // Reading.
     fetch_max_bytes: i32 = Key::int("fetch.max.bytes", "57671680").at_least(1024)

@@ -62,15 +62,27 @@ pub trait Engine: Send + Sync {
     fn get(&self, partition: &TopicPartition) -> Option<Arc<dyn PartitionLog>>;
 
     /// Deletes the log. Once this returns it is gone, whatever crashes; its bytes are given back later by
-    /// [`maintain`](Engine::maintain).
+    /// [`keep_house`](Engine::keep_house).
     ///
     /// # Errors
     /// [`LogError::NotFound`], or what the storage says.
     fn delete(&self, partition: &TopicPartition) -> Result<(), LogError>;
 
-    /// One bounded step of the housekeeping: retention, segments rolled by time, compaction, checkpoints, files of
-    /// deleted logs. To be called from a background thread, once a second or so.
-    fn maintain(&self, now_ms: i64);
+    /// One bounded step of the housekeeping: retention, segments rolled by time, checkpoints, files of deleted logs.
+    /// To be called from a background thread, once a second or so.
+    fn keep_house(&self, now_ms: i64);
+
+    /// Compacts one log, if one needs it; reads and writes no more than so many bytes a second meanwhile (not finite: as
+    /// fast as it can). That may take long: to be called from a thread of its own, once a second or so.
+    fn compact(&self, now_ms: i64, bytes_per_second: f64) {
+        let _ = (now_ms, bytes_per_second);
+    }
+
+    /// [`keep_house`](Engine::keep_house), then [`compact`](Engine::compact) as fast as it can: for whoever has one thread.
+    fn maintain(&self, now_ms: i64) {
+        self.keep_house(now_ms);
+        self.compact(now_ms, f64::INFINITY);
+    }
 
     /// From now on flushes may wait until [`end_gathering`](Engine::end_gathering) is called as often as this was: whoever
     /// is about to ask for several says so, and no thread is woken for the first. Use [`Gathering`], which does not

@@ -95,7 +95,7 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
-    fn maintain(&self, now_ms: i64) {
+    fn keep_house(&self, now_ms: i64) {
         for log in lock(&self.logs).values() {
             let mut state = lock(&log.state);
             let expiration_ms = state.config.producer_id_expiration_ms;

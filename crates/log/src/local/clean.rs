@@ -5,37 +5,25 @@
 //! Readers and writers go on meanwhile; the active segment is never touched. What stays is decided in `compaction`.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::IoSlice;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use catchword_wire::batch::{Batch, records};
 
 use super::append::Stopped;
-use super::disk::Disk;
-use super::index::Indexes;
+use super::compacted::{Built, EXTENSIONS, Output, suffixed};
 use super::log::{Loaded, LocalLog, View};
 use super::names::{self, CLEANED, SWAP};
+use super::pace::Pace;
 use super::segment::{Segment, lock};
-use super::txn_index::{self, TxnIndex};
+use super::txn_index::TxnIndex;
 use super::walk::Walk;
 use crate::compaction::{
     Candidate, CompactionPass, CompactionPolicy, Filter, Filtered, LastOf, Plan, Transactions, plan,
 };
 use crate::producer_state::Producer;
-use crate::{AbortedTransaction, LogConfig, LogError};
-
-/// Bytes gathered before they are written.
-const WRITE_LEN: usize = 1024 * 1024;
-/// The files that make a segment. The log comes last, so that a swap without its indexes is seen to be unfinished.
-const EXTENSIONS: [&str; 4] = [
-    names::INDEX,
-    names::TIME_INDEX,
-    names::TXN_INDEX,
-    names::LOG,
-];
+use crate::{LogConfig, LogError};
 
 impl LocalLog {
     /// Whether the log should be compacted now, and what of it.
@@ -43,7 +31,7 @@ impl LocalLog {
         &self,
         loaded: &Loaded,
         policy: &dyn CompactionPolicy,
-        last_pass_ms: Option<i64>,
+        last_pass_ms: i64,
         now_ms: i64,
     ) -> Result<Option<Plan>, LogError> {
         let config = self.current_config();
@@ -66,7 +54,7 @@ impl LocalLog {
         }
         let first_dirty = self.first_dirty(&view);
         let interval_ms = policy.interval_ms();
-        let waited = now_ms.saturating_sub(last_pass_ms.unwrap_or(i64::MIN));
+        let waited = now_ms.saturating_sub(last_pass_ms);
         let overdue = interval_ms.is_some_and(|interval| waited >= interval);
         let base = active.base;
         Ok(plan(
@@ -98,6 +86,7 @@ impl LocalLog {
         policy: &dyn CompactionPolicy,
         plan: Plan,
         now_ms: i64,
+        pace: &mut Pace,
     ) -> Result<i64, LogError> {
         let config = self.current_config();
         let view = lock(&loaded.view).clone();
@@ -109,7 +98,7 @@ impl LocalLog {
         };
         let all = view.segments.iter().flat_map(|segment| segment.aborted());
         let mut transactions = Transactions::new(all);
-        let end = self.show(&view, &mut *pass, &transactions, from, plan.end)?;
+        let end = self.show(&view, &mut *pass, &transactions, from..plan.end, pace)?;
         if end <= from && !policy.needs_whole_log() && plan.end > plan.first_dirty {
             tracing::warn!(partition = %self.partition, "there is not enough memory to compact a single batch");
             return Ok(plan.first_dirty);
@@ -141,7 +130,7 @@ impl LocalLog {
             .expect("a log has an active segment");
         let last = closed.partition_point(|segment| segment.base < end);
         for group in groups(&closed[..last], &config) {
-            let built = self.build(group, &mut filter, &config);
+            let built = self.build(group, &mut filter, &config, pace);
             let built = built.inspect_err(|_| self.discard(group[0].base))?;
             if let Some(built) = built
                 && !self.swap(loaded, group, built)?
@@ -159,8 +148,8 @@ impl LocalLog {
         view: &View,
         pass: &mut dyn CompactionPass,
         transactions: &Transactions,
-        from: i64,
-        end: i64,
+        Range { start: from, end }: Range<i64>,
+        pace: &mut Pace,
     ) -> Result<i64, LogError> {
         let (_, closed) = view
             .segments
@@ -182,6 +171,7 @@ impl LocalLog {
                 }
                 if !located.header.is_control() && !transactions.is_aborted(&located.header) {
                     let batch = segment.read_batch(&self.dir, &located)?;
+                    self.hold(pace, batch.bytes.len())?;
                     if !self.note(segment, &batch, pass, from)? {
                         return Ok(seen);
                     }
@@ -219,6 +209,7 @@ impl LocalLog {
         group: &[Arc<Segment>],
         filter: &mut Filter<'_>,
         config: &LogConfig,
+        pace: &mut Pace,
     ) -> Result<Option<Built>, LogError> {
         let mut output = Output::new(&self.core.disk, &self.dir, group[0].base)?;
         let mut changed = group.len() > 1;
@@ -237,14 +228,16 @@ impl LocalLog {
                     let at = batch.header.base_offset;
                     LogError::corrupt(&segment.path(&self.dir), format!("offset {at}: {error}"))
                 })?;
-                match filtered {
-                    Filtered::Kept => output.push(&batch.bytes, config.index_interval_bytes)?,
-                    Filtered::Dropped => changed = true,
-                    Filtered::Replaced(bytes) => {
-                        changed = true;
-                        output.push(&bytes, config.index_interval_bytes)?;
-                    }
+                let kept = match filtered {
+                    Filtered::Kept => Some(&batch.bytes),
+                    Filtered::Dropped => None,
+                    Filtered::Replaced(ref bytes) => Some(bytes),
+                };
+                changed |= !matches!(filtered, Filtered::Kept);
+                if let Some(bytes) = kept {
+                    output.push(bytes, config.index_interval_bytes)?;
                 }
+                self.hold(pace, batch.bytes.len() + kept.map_or(0, Bytes::len))?;
             }
         }
         let mut aborted = Vec::new();
@@ -259,6 +252,11 @@ impl LocalLog {
             return Ok(None);
         }
         output.finish(aborted).map(Some)
+    }
+
+    /// Waits until what was read and written fits the pace; gives up when the engine is closed.
+    fn hold(&self, pace: &mut Pace, bytes: usize) -> Result<(), LogError> {
+        pace.spend(bytes, || self.core.stopped().is_some())
     }
 
     /// Removes the files of a compaction that does not come to pass.
@@ -352,10 +350,6 @@ impl LocalLog {
     }
 }
 
-fn suffixed(dir: &Path, base: i64, extension: &str, suffix: &str) -> PathBuf {
-    dir.join(format!("{}{suffix}", names::file_name(base, extension)))
-}
-
 /// Neighbouring segments that together make one: as large as a segment may be, and no wider than offsets in an index.
 fn groups<'a>(segments: &'a [Arc<Segment>], config: &LogConfig) -> Vec<&'a [Arc<Segment>]> {
     let mut groups = Vec::new();
@@ -379,92 +373,4 @@ fn groups<'a>(segments: &'a [Arc<Segment>], config: &LogConfig) -> Vec<&'a [Arc<
         start = end;
     }
     groups
-}
-
-/// A compacted segment, written and synced.
-struct Built {
-    len: u64,
-    indexes: Indexes,
-    aborted: Vec<AbortedTransaction>,
-}
-
-impl Built {
-    /// The files that it has.
-    fn extensions(&self) -> impl Iterator<Item = &'static str> {
-        let has_none = self.aborted.is_empty();
-        let there = move |extension: &&str| !(has_none && *extension == names::TXN_INDEX);
-        EXTENSIONS.into_iter().filter(there)
-    }
-}
-
-/// A compacted segment that is being written.
-struct Output<'a> {
-    disk: &'a Disk,
-    dir: &'a Path,
-    path: PathBuf,
-    file: File,
-    buffer: Vec<u8>,
-    written: u64,
-    indexes: Indexes,
-}
-
-impl<'a> Output<'a> {
-    fn new(disk: &'a Disk, dir: &'a Path, base: i64) -> Result<Output<'a>, LogError> {
-        let path = suffixed(dir, base, names::LOG, CLEANED);
-        let file = disk.open(&path)?;
-        disk.truncate(&file, &path, 0)?;
-        let indexes = Indexes::empty(base);
-        Ok(Output {
-            disk,
-            dir,
-            path,
-            file,
-            buffer: Vec::new(),
-            written: 0,
-            indexes,
-        })
-    }
-
-    fn push(&mut self, bytes: &Bytes, interval: u64) -> Result<(), LogError> {
-        let position = self.written + self.buffer.len() as u64;
-        let parsed = catchword_wire::batch::BatchHeader::parse(bytes);
-        let header = parsed.map_err(|error| LogError::corrupt(&self.path, error.to_string()))?;
-        self.indexes.add(&header, position, interval);
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= WRITE_LEN {
-            self.write()
-        } else {
-            Ok(())
-        }
-    }
-
-    fn write(&mut self) -> Result<(), LogError> {
-        let slices = &mut [IoSlice::new(&self.buffer)];
-        self.disk
-            .write_at(&self.file, &self.path, self.written, slices)?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
-    }
-
-    fn finish(mut self, aborted: Vec<AbortedTransaction>) -> Result<Built, LogError> {
-        self.write()?;
-        self.disk.sync(&self.file, &self.path)?;
-        self.indexes.seal(self.disk, self.dir, CLEANED)?;
-        for extension in [names::INDEX, names::TIME_INDEX] {
-            let base = self.indexes.base();
-            let path = suffixed(self.dir, base, extension, CLEANED);
-            let file = self.disk.open(&path)?;
-            self.disk.sync(&file, &path)?;
-        }
-        if !aborted.is_empty() {
-            let path = suffixed(self.dir, self.indexes.base(), names::TXN_INDEX, CLEANED);
-            txn_index::write(self.disk, &path, &aborted, 0)?;
-        }
-        Ok(Built {
-            len: self.written,
-            indexes: self.indexes,
-            aborted,
-        })
-    }
 }

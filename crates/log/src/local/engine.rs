@@ -14,6 +14,7 @@ use catchword_wire::Uuid;
 use rustix::fs::{FlockOperation, fcntl_lock, flock};
 
 use super::append::Stopped;
+use super::cleaner::Cleaner;
 use super::committer::Committer;
 use super::disk::{Disk, DiskHook};
 use super::journal::{self, JournalId, Replayed};
@@ -153,6 +154,7 @@ pub struct LocalEngine {
     /// Directories of deleted logs, still to be removed.
     pub(crate) removals: Mutex<VecDeque<PathBuf>>,
     pub(crate) maintenance: Mutex<Maintenance>,
+    pub(crate) cleaner: Mutex<Cleaner>,
 }
 
 impl LocalEngine {
@@ -205,6 +207,7 @@ impl LocalEngine {
             changing: Mutex::default(),
             removals: Mutex::default(),
             maintenance: Mutex::default(),
+            cleaner: Mutex::default(),
         };
         engine.find_logs()?;
         Ok(engine)
@@ -374,8 +377,12 @@ impl Engine for LocalEngine {
         self.forget(partition)
     }
 
-    fn maintain(&self, now_ms: i64) {
+    fn keep_house(&self, now_ms: i64) {
         super::maintain::step(self, now_ms);
+    }
+
+    fn compact(&self, now_ms: i64, bytes_per_second: f64) {
+        super::cleaner::step(self, now_ms, bytes_per_second);
     }
 
     fn gather_flushes(&self) {

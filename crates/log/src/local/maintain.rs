@@ -1,7 +1,7 @@
 //! The housekeeping of an engine, a bounded step at a time.
 //!
-//! Invariant: a step takes a fraction of a second whatever there is to do, one compaction aside. Logs take turns, so
-//! that each is looked at however many there are. A log whose topic's configuration is not known yet loses nothing.
+//! Invariant: a step takes a fraction of a second whatever there is to do. Logs take turns, so that each is looked at
+//! however many there are. A log whose topic's configuration is not known yet loses nothing.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -14,11 +14,10 @@ use super::log::LocalLog;
 use super::names;
 use super::segment::lock;
 use crate::LogError;
-use crate::api::{PartitionLog, TopicPartition};
-use crate::compaction::Plan;
+use crate::api::TopicPartition;
 
 /// How long one step may look at logs.
-const SWEEP: Duration = Duration::from_millis(50);
+pub(super) const SWEEP: Duration = Duration::from_millis(50);
 /// A log that was not used for so long has its active segment's file closed.
 const IDLE_MS: i64 = 60_000;
 /// The same while more files are open than should be.
@@ -30,8 +29,6 @@ pub(crate) struct Maintenance {
     last_checkpoint_ms: i64,
     /// The log that the last sweep ended with.
     cursor: Option<TopicPartition>,
-    /// When each log was compacted last by this process, ms.
-    compacted_ms: BTreeMap<TopicPartition, i64>,
     /// When retention was last applied to each log by this process, ms.
     retained_ms: BTreeMap<TopicPartition, i64>,
     /// The time of the first step, ms.
@@ -127,7 +124,6 @@ fn remove_one(engine: &LocalEngine) {
 /// Looks at some logs in turn, from where the last sweep ended.
 fn sweep(engine: &LocalEngine, state: &mut Maintenance, now_ms: i64) {
     let begun = Instant::now();
-    let mut dirtiest: Option<(Arc<LocalLog>, Plan)> = None;
     for log in next_logs(engine, state.cursor.as_ref()) {
         let idle_ms = if state.many_are_open {
             IDLE_MS_WHEN_MANY_ARE_OPEN
@@ -143,60 +139,17 @@ fn sweep(engine: &LocalEngine, state: &mut Maintenance, now_ms: i64) {
         }
         state.count(engine);
         state.cursor = Some(log.partition.clone());
-        // A start is no reason to go through every log again.
-        let last_pass_ms = state.compacted_ms.get(&log.partition).copied();
-        let last_pass_ms = last_pass_ms.or(state.first_step_ms);
-        if let Some(plan) = compaction_of(engine, &log, last_pass_ms, now_ms)
-            && dirtiest
-                .as_ref()
-                .is_none_or(|(_, best)| plan.dirty_ratio > best.dirty_ratio)
-        {
-            dirtiest = Some((log, plan));
-        }
         if begun.elapsed() > SWEEP {
             break;
         }
     }
-    if let Some((log, plan)) = dirtiest {
-        state.compacted_ms.insert(log.partition.clone(), now_ms);
-        if let Err(error) = compact(engine, &log, plan, now_ms) {
-            tracing::warn!(partition = %log.partition, %error, "a compaction failed; the log is as it was, and it is tried again");
-        }
-    }
-}
-
-fn compaction_of(
-    engine: &LocalEngine,
-    log: &LocalLog,
-    last_pass_ms: Option<i64>,
-    now_ms: i64,
-) -> Option<Plan> {
-    if !log.is_configured() || !log.current_config().cleanup_policy.compacts() {
-        return None;
-    }
-    let policy = (engine.core.options.compaction_policy)(&log.partition.topic);
-    let planned = log.plan_compaction(log.if_loaded()?, &*policy, last_pass_ms, now_ms);
-    planned.unwrap_or_else(|error| {
-        tracing::warn!(partition = %log.partition, %error, "a log cannot be examined for compaction");
-        None
-    })
-}
-
-/// Compacts the log, and stores how far.
-fn compact(engine: &LocalEngine, log: &LocalLog, plan: Plan, now_ms: i64) -> Result<(), LogError> {
-    let core = &engine.core;
-    let policy = (core.options.compaction_policy)(&log.partition.topic);
-    let before = log.size_bytes();
-    let end = log.compact(log.loaded()?, &*policy, plan, now_ms)?;
-    tracing::info!(partition = %log.partition, from = plan.first_dirty, end, before,
-        after = log.size_bytes(), "compacted a log");
-    let mut offsets = lock(&core.cleaner_offsets);
-    offsets.insert(log.partition.clone(), end);
-    core.store_offsets(names::CLEANER_OFFSETS, &offsets)
 }
 
 /// The logs whose turn it is: a part of them all, so that ten thousand idle ones cost next to nothing a second.
-fn next_logs(engine: &LocalEngine, cursor: Option<&TopicPartition>) -> Vec<Arc<LocalLog>> {
+pub(super) fn next_logs(
+    engine: &LocalEngine,
+    cursor: Option<&TopicPartition>,
+) -> Vec<Arc<LocalLog>> {
     let logs = engine.logs.read().unwrap_or_else(PoisonError::into_inner);
     let count = logs.len().min(64.max(logs.len() / 16));
     let from = cursor.map_or(Bound::Unbounded, Bound::Excluded);

@@ -2,7 +2,7 @@
 //!
 //! The way of an append: `append` (offsets, one vectored write) → `sync` (who waits) → `committer`, which has the choice
 //! between `journal` (one write for all that wait) and `pool` (threads that sync files). The way of a read: `read` → `segment` → `index`. A start: `engine` (names) → `load` (on first use) → `recover`
-//! (after a crash). Housekeeping: `maintain` → `retention`, `clean`. Every change to the disk goes through `disk`.
+//! (after a crash). Housekeeping: `maintain` → `retention`; compaction: `cleaner` → `clean` → `compacted`, at the pace of `pace`. Every change to the disk goes through `disk`.
 
 mod append;
 mod check;
@@ -11,7 +11,9 @@ mod check_segment;
 mod check_txn;
 mod checkpoint;
 mod clean;
+mod cleaner;
 mod committer;
+mod compacted;
 mod disk;
 mod engine;
 mod format;
@@ -21,6 +23,7 @@ mod load;
 mod log;
 mod maintain;
 mod names;
+mod pace;
 mod pool;
 mod read;
 mod recover;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use catchword_log::contract::{CLIENT, TOPIC_ID, idempotent};
 use catchword_log::{
@@ -111,6 +112,34 @@ fn the_latest_values_stay_and_the_log_shrinks() {
     let log = engine.get(&partition()).unwrap();
     assert_eq!(latest(&all_records(&*log)), before);
     assert_eq!(log.offset_for_timestamp(1390).unwrap().unwrap().offset, 390);
+}
+
+#[test]
+fn a_compaction_keeps_its_pace_and_holds_up_neither_the_housekeeping_nor_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let log = log_of(&engine, compacted());
+    write(&*log, 0, 200);
+    let size = log.size_bytes();
+    let before = std::thread::scope(|scope| {
+        // At a byte a second it would take hours.
+        let compacting = scope.spawn(|| engine.compact(10_000, 1.0));
+        engine.keep_house(10_000);
+        write(&*log, 200, 1);
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!compacting.is_finished(), "nothing held it to its pace");
+        let before = latest(&all_records(&*log));
+        engine.close().unwrap();
+        before
+    });
+    drop((log, engine));
+    let engine = open(dir.path());
+    let log = engine.create(&partition(), TOPIC_ID, compacted()).unwrap();
+    assert_eq!(latest(&all_records(&*log)), before);
+    assert!(log.size_bytes() > size, "it was not compacted by halves");
+    assert!(files(dir.path(), "cleaned").is_empty());
+    engine.maintain(20_000);
+    assert!(log.size_bytes() < size / 3, "and now it is");
 }
 
 #[test]
