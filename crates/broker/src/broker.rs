@@ -175,7 +175,7 @@ impl Broker {
             partitions,
             configs: Default::default(),
         };
-        self.catalog.create_topic(&new, false).map(drop)
+        self.catalog.create_topic(&new).map(drop)
     }
 }
 

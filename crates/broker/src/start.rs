@@ -267,10 +267,20 @@ async fn accept(
                 let broker = broker.clone();
                 tokio::spawn(async move {
                     let _admitted = admitted;
+                    if let Some(ms) = broker.quotas.connection_from(peer.ip(), clock::now_ms()) {
+                        // Closed at once it would only be tried again at once.
+                        tokio::time::sleep(Duration::from_millis(ms)).await;
+                        return;
+                    }
                     connection::serve(broker, stream, peer, index).await;
                 });
             }
             Err(limit) => warn!(%peer, "connection refused: {limit}"),
+        }
+        let most_a_second = broker.catalog.config().max_connection_creation_rate;
+        let ms = broker.quotas.connection(most_a_second, clock::now_ms());
+        if ms > 0 {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
         }
     }
 }

@@ -43,6 +43,8 @@ key_table! {
         .doc("How many connections may be open at a time from one address.");
     max_connections_per_ip_overrides: String = Key::string("max.connections.per.ip.overrides", "").dynamic()
         .doc("Other limits for single addresses: ADDRESS:COUNT, separated by commas.");
+    max_connection_creation_rate: i32 = Key::int("max.connection.creation.rate", "2147483647").at_least(0).dynamic()
+        .doc("How many connections a second may be made; more wait to be accepted.");
     socket_listen_backlog_size: i32 = Key::int("socket.listen.backlog.size", "50").at_least(1)
         .doc("How many connections may wait to be accepted.");
     socket_send_buffer_bytes: i32 = Key::int("socket.send.buffer.bytes", "102400")

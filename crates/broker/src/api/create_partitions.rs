@@ -9,30 +9,38 @@ use crate::broker::Broker;
 use crate::catalog::TopicError;
 use crate::dispatch::Call;
 use crate::outcome::{Outcome, blocking};
+use crate::quota::Mutations;
+
+/// The first version that refuses what is over a quota (KIP-599).
+const STRICT_SINCE: i16 = 3;
 
 pub(crate) fn handle(
     call: &Call,
     request: CreatePartitionsRequest,
 ) -> Outcome<CreatePartitionsResponse> {
     let broker = call.broker.clone();
+    let mut mutations = Mutations::of(call, Some(STRICT_SINCE));
     Outcome::later(async move {
         let create_all = move || {
             let validate_only = request.validate_only;
-            request
+            let results = request
                 .topics
                 .into_iter()
-                .map(|topic| create(&broker, topic, validate_only))
-                .collect()
+                .map(|topic| create(&broker, &mut mutations, topic, validate_only))
+                .collect();
+            (results, mutations.hold_up())
         };
+        let (results, throttle_time_ms) = blocking(create_all).await.unwrap_or_default();
         CreatePartitionsResponse {
-            results: blocking(create_all).await.unwrap_or_default(),
-            ..CreatePartitionsResponse::default()
+            throttle_time_ms,
+            results,
         }
     })
 }
 
 fn create(
     broker: &Broker,
+    mutations: &mut Mutations,
     wanted: CreatePartitionsTopic,
     validate_only: bool,
 ) -> CreatePartitionsTopicResult {
@@ -40,7 +48,7 @@ fn create(
         name: wanted.name.clone(),
         ..Default::default()
     };
-    if let Err(error) = try_create(broker, &wanted, validate_only) {
+    if let Err(error) = try_create(broker, mutations, &wanted, validate_only) {
         result.error_code = error.code.code();
         result.error_message = Some(error.message.into());
     }
@@ -49,6 +57,7 @@ fn create(
 
 fn try_create(
     broker: &Broker,
+    mutations: &mut Mutations,
     wanted: &CreatePartitionsTopic,
     validate_only: bool,
 ) -> Result<(), TopicError> {
@@ -70,7 +79,8 @@ fn try_create(
             return Err(TopicError::new(ErrorCode::InvalidReplicaAssignment, why));
         }
     }
+    let mut admit = |partitions| mutations.charge(partitions);
     broker
         .catalog
-        .add_partitions(&wanted.name, wanted.count, validate_only)
+        .add_partitions(&wanted.name, wanted.count, validate_only, &mut admit)
 }

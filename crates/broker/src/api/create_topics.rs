@@ -14,21 +14,32 @@ use crate::broker::Broker;
 use crate::catalog::{NewTopic, TopicError};
 use crate::dispatch::Call;
 use crate::outcome::{Outcome, blocking};
+use crate::quota::Mutations;
+
+/// The first version that refuses what is over a quota (KIP-599).
+const STRICT_SINCE: i16 = 5;
 
 pub(crate) fn handle(call: &Call, request: CreateTopicsRequest) -> Outcome<CreateTopicsResponse> {
     let broker = call.broker.clone();
+    let mut mutations = Mutations::of(call, Some(STRICT_SINCE));
     Outcome::later(async move {
-        let topics = blocking(move || create_all(&broker, request))
-            .await
-            .unwrap_or_default();
+        let create_all = move || {
+            let topics = create_all(&broker, &mut mutations, request);
+            (topics, mutations.hold_up())
+        };
+        let (topics, throttle_time_ms) = blocking(create_all).await.unwrap_or_default();
         CreateTopicsResponse {
+            throttle_time_ms,
             topics,
-            ..CreateTopicsResponse::default()
         }
     })
 }
 
-fn create_all(broker: &Broker, request: CreateTopicsRequest) -> Vec<CreatableTopicResult> {
+fn create_all(
+    broker: &Broker,
+    mutations: &mut Mutations,
+    request: CreateTopicsRequest,
+) -> Vec<CreatableTopicResult> {
     let mut seen = BTreeSet::new();
     let twice: BTreeSet<Str> = request
         .topics
@@ -49,7 +60,7 @@ fn create_all(broker: &Broker, request: CreateTopicsRequest) -> Vec<CreatableTop
                 "Duplicate topic name.",
             ))
         } else {
-            create(broker, topic, request.validate_only)
+            create(broker, mutations, topic, request.validate_only)
         };
         results.push(done.unwrap_or_else(|error| CreatableTopicResult {
             name,
@@ -66,6 +77,7 @@ fn create_all(broker: &Broker, request: CreateTopicsRequest) -> Vec<CreatableTop
 
 fn create(
     broker: &Broker,
+    mutations: &mut Mutations,
     wanted: CreatableTopic,
     validate_only: bool,
 ) -> Result<CreatableTopicResult, TopicError> {
@@ -84,7 +96,10 @@ fn create(
         partitions,
         configs,
     };
-    let topic = broker.catalog.create_topic(&new, validate_only)?;
+    let mut admit = |partitions| mutations.charge(partitions);
+    let topic = broker
+        .catalog
+        .create_topic_if(&new, validate_only, &mut admit)?;
     // Kafka's own clients take every key here for one of Kafka's: ours are left to DescribeConfigs.
     let is_ours = |name: &str| TOPIC_KEYS.iter().any(|key| key.ours && key.name == name);
     let described = describe_topic(&config, &topic.overrides)

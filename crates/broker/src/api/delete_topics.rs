@@ -9,6 +9,10 @@ use crate::broker::Broker;
 use crate::catalog::TopicError;
 use crate::dispatch::Call;
 use crate::outcome::{Outcome, blocking};
+use crate::quota::Mutations;
+
+/// The first version that refuses what is over a quota (KIP-599).
+const STRICT_SINCE: i16 = 6;
 
 pub(crate) fn handle(call: &Call, request: DeleteTopicsRequest) -> Outcome<DeleteTopicsResponse> {
     let broker = call.broker.clone();
@@ -18,27 +22,34 @@ pub(crate) fn handle(call: &Call, request: DeleteTopicsRequest) -> Outcome<Delet
     };
     let mut topics = request.topics;
     topics.extend(request.topic_names.into_iter().map(by_name));
+    let mut mutations = Mutations::of(call, Some(STRICT_SINCE));
     Outcome::later(async move {
         let delete_all = move || {
-            topics
+            let responses = topics
                 .into_iter()
-                .map(|topic| delete(&broker, topic))
-                .collect()
+                .map(|topic| delete(&broker, &mut mutations, topic))
+                .collect();
+            (responses, mutations.hold_up())
         };
+        let (responses, throttle_time_ms) = blocking(delete_all).await.unwrap_or_default();
         DeleteTopicsResponse {
-            responses: blocking(delete_all).await.unwrap_or_default(),
-            ..DeleteTopicsResponse::default()
+            throttle_time_ms,
+            responses,
         }
     })
 }
 
-fn delete(broker: &Broker, wanted: DeleteTopicState) -> DeletableTopicResult {
+fn delete(
+    broker: &Broker,
+    mutations: &mut Mutations,
+    wanted: DeleteTopicState,
+) -> DeletableTopicResult {
     let mut result = DeletableTopicResult {
         name: wanted.name.clone(),
         topic_id: wanted.topic_id,
         ..Default::default()
     };
-    match try_delete(broker, &wanted) {
+    match try_delete(broker, mutations, &wanted) {
         Ok((name, id)) => {
             result.name = Some(name);
             result.topic_id = id;
@@ -53,6 +64,7 @@ fn delete(broker: &Broker, wanted: DeleteTopicState) -> DeletableTopicResult {
 
 fn try_delete(
     broker: &Broker,
+    mutations: &mut Mutations,
     wanted: &DeleteTopicState,
 ) -> Result<(catchword_wire::Str, Uuid), TopicError> {
     if !broker.catalog.config().delete_topic_enable {
@@ -94,6 +106,7 @@ fn try_delete(
         );
         return Err(TopicError::new(ErrorCode::InvalidTopicException, why));
     }
+    mutations.charge(topic.partitions.len() as i32)?;
     broker.catalog.delete_topic(&topic.name)?;
     broker
         .groups

@@ -24,6 +24,9 @@ pub(crate) struct NewTopic {
     pub(crate) configs: BTreeMap<String, String>,
 }
 
+/// Asked, with a number of partitions, when all else is well and before anything is changed.
+pub(crate) type Admit<'a> = &'a mut dyn FnMut(i32) -> Result<(), TopicError>;
+
 /// Why a topic is not created or changed: Kafka's code and the words.
 #[derive(Debug)]
 pub(crate) struct TopicError {
@@ -84,11 +87,17 @@ pub(crate) fn check_name(name: &str) -> Result<(), TopicError> {
 }
 
 impl Catalog {
-    /// Creates a topic and its logs; durable on return. With `validate_only` it only says whether it would.
-    pub(crate) fn create_topic(
+    /// Creates a topic and its logs; durable on return.
+    pub(crate) fn create_topic(&self, new: &NewTopic) -> Result<Arc<Topic>, TopicError> {
+        self.create_topic_if(new, false, &mut |_| Ok(()))
+    }
+
+    /// Creates a topic if it is admitted. With `validate_only` it only says whether it would.
+    pub(crate) fn create_topic_if(
         &self,
         new: &NewTopic,
         validate_only: bool,
+        admit: Admit<'_>,
     ) -> Result<Arc<Topic>, TopicError> {
         check_name(&new.name)?;
         if !(1..=MAX_PARTITIONS).contains(&new.partitions) {
@@ -102,6 +111,7 @@ impl Catalog {
         self.check_free(&new.name)?;
         let config = self.config();
         let settings = TopicSettings::resolve(&config, &new.configs)?;
+        admit(new.partitions)?;
         let mut id = Uuid::from_random(random::bytes());
         while self.topic_by_id(id).is_some() {
             id = Uuid::from_random(random::bytes());
@@ -140,12 +150,13 @@ impl Catalog {
         })
     }
 
-    /// Adds partitions until the topic has `total`.
+    /// Adds partitions until the topic has `total`, if they are admitted.
     pub(crate) fn add_partitions(
         &self,
         name: &str,
         total: i32,
         validate_only: bool,
+        admit: Admit<'_>,
     ) -> Result<(), TopicError> {
         let mut writer = self.writer();
         let Some(topic) = self.topic(name) else {
@@ -165,6 +176,7 @@ impl Catalog {
             };
             return Err(TopicError::new(ErrorCode::InvalidPartitions, why));
         }
+        admit(total - now)?;
         if validate_only {
             return Ok(());
         }

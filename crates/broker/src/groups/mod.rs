@@ -87,7 +87,7 @@ impl Groups {
             partitions: config.offsets_topic_num_partitions,
             configs: offsets_topic_configs(&config),
         };
-        let topic = match catalog.create_topic(&new, false) {
+        let topic = match catalog.create_topic(&new) {
             Ok(topic) => topic,
             Err(error) if error.code == ErrorCode::TopicAlreadyExists => {
                 catalog.topic(OFFSETS_TOPIC).ok_or(error)?

@@ -8,6 +8,8 @@ use catchword_wire::records::ClientQuotaRecord;
 pub(crate) const PRODUCER_BYTE_RATE: &str = "producer_byte_rate";
 pub(crate) const CONSUMER_BYTE_RATE: &str = "consumer_byte_rate";
 pub(crate) const REQUEST_PERCENTAGE: &str = "request_percentage";
+pub(crate) const CONTROLLER_MUTATION_RATE: &str = "controller_mutation_rate";
+pub(crate) const CONNECTION_CREATION_RATE: &str = "connection_creation_rate";
 
 /// Whom a quota is for: type of entity and name; no name is the default of the type.
 pub(crate) type Entity = BTreeMap<String, Option<String>>;
@@ -60,6 +62,15 @@ impl QuotaTable {
         self.quotas.values().any(|of| of.contains_key(key))
     }
 
+    /// How many connections a second may come from an address: each address has that many alone.
+    pub(crate) fn connections_of(&self, address: &str) -> Option<f64> {
+        let of = |name: Option<String>| {
+            let entity = Entity::from([("ip".to_owned(), name)]);
+            self.quotas.get(&entity)?.get(CONNECTION_CREATION_RATE)
+        };
+        of(Some(address.to_owned())).or_else(|| of(None)).copied()
+    }
+
     /// The most specific quota of that kind: a user's with the client id before the user's, that before the client id's.
     pub(crate) fn limit(&self, key: &str, user: &str, client_id: &str) -> Option<Limit> {
         let (user, client) = (Some(user.to_owned()), Some(client_id.to_owned()));
@@ -107,6 +118,25 @@ mod tests {
             value,
             remove,
         });
+    }
+
+    #[test]
+    fn an_address_has_its_own_rate_or_the_default_one() {
+        let mut table = QuotaTable::default();
+        let mut set = |name: Option<&str>, value: f64| {
+            table.apply(&ClientQuotaRecord {
+                entity: vec![EntityData {
+                    entity_type: "ip".into(),
+                    entity_name: name.map(Str::copy),
+                }],
+                key: CONNECTION_CREATION_RATE.into(),
+                value,
+                remove: false,
+            });
+            ["10.0.0.1", "10.0.0.2"].map(|address| table.connections_of(address))
+        };
+        assert_eq!(set(Some("10.0.0.1"), 5.0), [Some(5.0), None]);
+        assert_eq!(set(None, 7.0), [Some(5.0), Some(7.0)]);
     }
 
     #[test]

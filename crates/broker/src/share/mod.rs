@@ -68,7 +68,7 @@ impl Shares {
             partitions: config.share_state_topic_num_partitions,
             configs: topic_configs(&config),
         };
-        let topic = match catalog.create_topic(&new, false) {
+        let topic = match catalog.create_topic(&new) {
             Ok(topic) => topic,
             Err(error) if error.code == ErrorCode::TopicAlreadyExists => {
                 catalog.topic(SHARE_TOPIC).ok_or(error)?

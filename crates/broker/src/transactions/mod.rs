@@ -77,7 +77,7 @@ impl Transactions {
             partitions: config.transaction_state_log_num_partitions,
             configs: topic_configs(&config),
         };
-        let topic = match catalog.create_topic(&new, false) {
+        let topic = match catalog.create_topic(&new) {
             Ok(topic) => topic,
             Err(error) if error.code == ErrorCode::TopicAlreadyExists => {
                 catalog.topic(TRANSACTIONS_TOPIC).ok_or(error)?

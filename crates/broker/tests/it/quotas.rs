@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use catchword_wire::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
+use catchword_wire::messages::create_topics_request::CreatableTopic;
 use catchword_wire::messages::describe_client_quotas_request::ComponentData;
 use catchword_wire::messages::{
-    AlterClientQuotasRequest, DescribeClientQuotasRequest, MetadataRequest,
+    AlterClientQuotasRequest, CreateTopicsRequest, DescribeClientQuotasRequest, MetadataRequest,
 };
 use catchword_wire::{ErrorCode, Str};
 
@@ -185,4 +186,75 @@ fn quotas_that_do_not_do_are_refused_as_kafka_does() {
         );
     }
     assert_eq!(values(&mut client), []);
+}
+
+#[test]
+fn who_creates_too_many_partitions_is_refused_until_none_are_owed() {
+    let broker = TestBroker::with(&[("quota.window.num", "2")]);
+    let mut client = broker.client();
+    let mutation = "controller_mutation_rate";
+    assert_eq!(alter(&mut client, ALL_IDS, mutation, Some(10.0)), 0);
+    let create = |client: &mut Client, name: &str, partitions: i32, version: i16| {
+        let request = CreateTopicsRequest {
+            topics: vec![CreatableTopic {
+                name: Str::copy(name),
+                num_partitions: partitions,
+                replication_factor: 1,
+                ..CreatableTopic::default()
+            }],
+            timeout_ms: 10_000,
+            validate_only: false,
+        };
+        let response = client.call(&request, version);
+        (response.topics[0].error_code, response.throttle_time_ms)
+    };
+    let exceeded = ErrorCode::ThrottlingQuotaExceeded.code();
+    // Two windows' worth gathers: 20. Whoever has some left may take more than is left.
+    assert_eq!(create(&mut client, "a", 40, 7), (0, 0));
+    let (code, told) = create(&mut client, "b", 1, 7);
+    assert_eq!(code, exceeded);
+    assert!((1_000..=2_000).contains(&told), "{told}");
+    let mut other = broker.client();
+    let began = Instant::now();
+    while create(&mut other, "b", 1, 7).0 == exceeded {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        // Each try waits as long as was said: the connection is not read from meanwhile.
+    }
+    // An older client, which knows no such error, is held up instead.
+    let (code, told) = create(&mut other, "c", 40, 4);
+    assert_eq!(code, 0);
+    assert!(told > 1_000, "{told}");
+}
+
+#[test]
+fn an_address_that_connects_too_often_gets_no_answer() {
+    let broker = TestBroker::with(&[("quota.window.num", "2")]);
+    let mut client = broker.client();
+    let ip = [("ip", None)];
+    let rate = "connection_creation_rate";
+    assert_eq!(alter(&mut client, &ip, rate, Some(3.0)), 0);
+    let served = || {
+        let mut client = broker.client();
+        client.send(&MetadataRequest::default(), 9);
+        matches!(std::io::Read::read(&mut client.stream, &mut [0]), Ok(1))
+    };
+    let in_a_row = (0..20).take_while(|_| served()).count();
+    assert!((3..20).contains(&in_a_row), "{in_a_row} were served");
+    // The connection that was there before is not concerned.
+    assert_eq!(alter(&mut client, &ip, rate, None), 0);
+    assert!(served());
+}
+
+#[test]
+fn connections_beyond_the_brokers_rate_wait() {
+    let broker = TestBroker::with(&[
+        ("quota.window.num", "2"),
+        ("max.connection.creation.rate", "5"),
+    ]);
+    let began = Instant::now();
+    for _ in 0..12 {
+        broker.client().call(&MetadataRequest::default(), 9);
+    }
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(900), "{took:?}");
 }
