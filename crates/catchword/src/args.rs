@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    adopt, at, completions, consume, doctor, groups, log, produce, rewind, serve, show, topics,
-    tour, trash, undo,
+    adopt, at, completions, consume, copy, doctor, export, groups, import, log, produce, rewind,
+    serve, show, skip, topics, tour, trash, undo,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -71,6 +71,14 @@ enum Command {
     Show(show::Args),
     /// Move a group's committed offsets; shows what would happen unless told --yes.
     Rewind(rewind::Args),
+    /// Move a group past records that it cannot digest; shows them unless told --yes.
+    Skip(skip::Args),
+    /// Give a group the place of another.
+    Copy(copy::Args),
+    /// Write committed offsets to a file, in the forms of Kafka's tools.
+    Export(export::Args),
+    /// Put groups where a file says; shows what would happen unless told --yes.
+    Import(import::Args),
     /// What was done to a group's committed offsets, by whom, from where to where.
     Log(log::Args),
     /// Where a group was at a past time.
@@ -176,6 +184,10 @@ impl Args {
             Command::Groups(args) => groups::run(&args, ui),
             Command::Show(args) => show::run(&args, ui),
             Command::Rewind(args) => rewind::run(&args, ui),
+            Command::Skip(args) => skip::run(&args, ui),
+            Command::Copy(args) => copy::run(&args, ui),
+            Command::Export(args) => export::run(&args, ui),
+            Command::Import(args) => import::run(&args, ui),
             Command::Log(args) => log::run(&args, ui),
             Command::At(args) => at::run(&args, ui),
             Command::Undo(args) => undo::run(&args, ui),

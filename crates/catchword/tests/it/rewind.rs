@@ -2,37 +2,14 @@
 
 use serde_json::Value;
 
+use crate::group::Group;
 use crate::harness::{Cluster, Running, wait_until};
 
-struct Group {
-    cluster: Cluster,
-    topic: String,
-    group: String,
+trait Rewinds {
+    fn rewind(&self, args: &[&str]) -> Value;
 }
 
-impl Group {
-    /// A group that has read 6 of 10 records of one partition.
-    fn new(test: &str) -> Self {
-        let cluster = Cluster::any(test);
-        let (topic, group) = (cluster.name("t"), cluster.name("g"));
-        cluster.numbers(&topic, 1, 10);
-        cluster
-            .run(&["consume", &topic, "--group", &group, "--max", "6"])
-            .ok();
-        Self {
-            cluster,
-            topic,
-            group,
-        }
-    }
-
-    fn committed(&self) -> i64 {
-        let shown = self.cluster.json(&["show", &self.group, "--json"]);
-        shown["partitions"][0]["committed"]
-            .as_i64()
-            .expect("it has a place")
-    }
-
+impl Rewinds for Group {
     fn rewind(&self, args: &[&str]) -> Value {
         let args: Vec<&str> = ["rewind", &self.group, "--json"]
             .into_iter()
