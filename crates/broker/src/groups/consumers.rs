@@ -60,6 +60,7 @@ pub(super) fn look_around(machine: &mut GroupShard, broker: &Broker, call: &Call
     let beats = match call {
         Call::ConsumerGroupHeartbeat(request) => &request.group_id,
         Call::ShareGroupHeartbeat(request) => &request.group_id,
+        Call::DescribeExpiry(_) => return machine.set_retention_rules(catalog.retention_rules()),
         _ => return,
     };
     let own = catalog.group_configs(beats);

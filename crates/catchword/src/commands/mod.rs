@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod groups;
 pub(crate) mod import;
+pub(crate) mod keep;
 mod lag;
 pub(crate) mod log;
 mod moves;

@@ -11,6 +11,7 @@ mod docs;
 mod doctor;
 mod group;
 mod harness;
+mod keep;
 mod kill;
 mod places;
 mod plane;

@@ -8,6 +8,7 @@ mod log;
 mod members;
 mod moves;
 mod offsets;
+mod retention;
 mod shares;
 mod transactions;
 
@@ -24,6 +25,7 @@ use crate::ids::IdSource;
 use crate::metadata::MetadataImage;
 use crate::offsets::pending::Pending;
 use crate::offsets::{fetch, hide_unstable};
+use crate::retention::RetentionRules;
 use crate::timer::TimerKey;
 pub(crate) use transactions::refused_txn_commit;
 
@@ -39,6 +41,8 @@ pub struct GroupShard {
     image: Arc<MetadataImage>,
     /// What is set on single groups.
     settings: BTreeMap<Str, GroupSettings>,
+    /// How long offsets are kept, where it is not as everywhere.
+    retention: Arc<RetentionRules>,
 }
 
 impl GroupShard {
@@ -51,6 +55,7 @@ impl GroupShard {
             pending: Pending::default(),
             image: Arc::default(),
             settings: BTreeMap::new(),
+            retention: Arc::default(),
         }
     }
 
@@ -101,6 +106,9 @@ impl GroupShard {
                     Some(group) => group.describe(ctx.api_version),
                     None => describe_unknown(group_id, ctx.api_version),
                 })
+            }
+            Call::DescribeExpiry(group_id) => {
+                Reply::DescribeExpiry(self.describe_expiry(&group_id))
             }
             Call::ListGroups { states, types } => Reply::ListGroups(
                 self.groups
