@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Pa
 
 use crate::commands::{
     adopt, at, completions, consume, copy, doctor, export, groups, import, keep, log, produce,
-    rewind, serve, show, skip, topics, tour, trash, undo,
+    protect, rewind, serve, show, skip, topics, tour, trash, undo,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -91,6 +91,8 @@ enum Command {
     Restore(undo::RestoreArgs),
     /// How long a group's committed offsets are kept, and when each expires.
     Keep(keep::Args),
+    /// Guard a group's committed offsets against resets and deletions.
+    Protect(protect::Args),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
     Adopt(adopt::Args),
     /// Check a data directory.
@@ -196,6 +198,7 @@ impl Args {
             Command::Trash(args) => trash::run(&args, ui),
             Command::Restore(args) => undo::restore(&args, ui),
             Command::Keep(args) => keep::run(&args, ui),
+            Command::Protect(args) => protect::run(&args, ui),
             Command::Adopt(args) => adopt::run(&args, ui),
             Command::Doctor(args) => doctor::run(&args, ui),
             Command::Completions(args) => completions::run(&args),

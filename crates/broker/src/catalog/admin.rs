@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use catchword_config::{BrokerConfig, GroupSettings};
-use catchword_coordinator::{Retention, RetentionRules};
+use catchword_coordinator::{Protection, Retention, RetentionRules};
 use catchword_wire::Str;
 use catchword_wire::records::{ClientQuotaRecord, FeatureLevelRecord};
 use tracing::warn;
@@ -27,6 +27,7 @@ pub(super) struct AdminImage {
     group_defaults: Option<Arc<GroupSettings>>,
     /// How long committed offsets are kept, where it is not as everywhere.
     retention: Arc<RetentionRules>,
+    protected: HashMap<Str, Protection>,
     quotas: Arc<QuotaTable>,
     features: Arc<Finalized>,
     subscriptions: Arc<Subscriptions>,
@@ -63,6 +64,7 @@ impl AdminImage {
                 .collect(),
             group_defaults: group(&Default::default()),
             retention: Arc::new(retention_rules(state, config)),
+            protected: protections(state),
             quotas: Arc::new(state.quotas().clone()),
             features: Arc::new(Finalized {
                 epoch: state.applied(),
@@ -92,7 +94,24 @@ fn retention_rules(state: &CatalogState, config: &BrokerConfig) -> RetentionRule
     }
 }
 
+fn protections(state: &CatalogState) -> HashMap<Str, Protection> {
+    let own = |(name, set): (&Str, &BTreeMap<String, String>)| {
+        let protection = match set.get("offsets.protect")?.as_str() {
+            "forward-only" => Protection::ForwardOnly,
+            "frozen" => Protection::Frozen,
+            _ => return None,
+        };
+        Some((name.clone(), protection))
+    };
+    state.configured(RESOURCE_GROUP).filter_map(own).collect()
+}
+
 impl Catalog {
+    /// What outsiders may not do to a group's offsets.
+    pub(crate) fn protection(&self, group_id: &str) -> Option<Protection> {
+        self.read(|image| image.admin.protected.get(group_id).copied())
+    }
+
     /// How long committed offsets are kept, where it is not as everywhere.
     pub(crate) fn retention_rules(&self) -> Arc<RetentionRules> {
         self.read(|image| image.admin.retention.clone())

@@ -16,6 +16,7 @@ mod moves;
 mod offsets_file;
 mod partitioner;
 pub(crate) mod produce;
+pub(crate) mod protect;
 pub(crate) mod rewind;
 pub(crate) mod serve;
 pub(crate) mod show;

@@ -16,6 +16,7 @@ mod kill;
 mod places;
 mod plane;
 mod produce;
+mod protect;
 mod rewind;
 mod serve;
 mod show;

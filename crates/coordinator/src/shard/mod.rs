@@ -8,6 +8,7 @@ mod log;
 mod members;
 mod moves;
 mod offsets;
+mod protection;
 mod retention;
 mod shares;
 mod transactions;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
 use catchword_wire::{ErrorCode, Str};
 
-use crate::config::{GroupConfig, GroupSettings};
+use crate::config::{GroupConfig, GroupSettings, Protection};
 use crate::effect::{Call, Context, Output, Reply, ReplyTo};
 use crate::group::{Group, Scope, describe_unknown, passes};
 use crate::ids::IdSource;
@@ -43,6 +44,8 @@ pub struct GroupShard {
     settings: BTreeMap<Str, GroupSettings>,
     /// How long offsets are kept, where it is not as everywhere.
     retention: Arc<RetentionRules>,
+    /// Groups that outsiders may not move as they like.
+    protected: BTreeMap<Str, Protection>,
 }
 
 impl GroupShard {
@@ -56,6 +59,7 @@ impl GroupShard {
             image: Arc::default(),
             settings: BTreeMap::new(),
             retention: Arc::default(),
+            protected: BTreeMap::new(),
         }
     }
 
@@ -68,6 +72,9 @@ impl GroupShard {
     ///
     /// Each call is answered exactly once, by this step or by a later one.
     pub fn step(&mut self, ctx: &Context<'_>, to: ReplyTo, call: Call, out: &mut Output) {
+        if let Some(error) = self.protects_from(&call) {
+            return out.reply(to, call.refuse(error));
+        }
         let reply = match call {
             Call::JoinGroup(request) => return self.join_group(ctx, to, &request, out),
             Call::SyncGroup(request) => return self.sync_group(ctx, to, &request, out),
