@@ -10,7 +10,7 @@
 mod error;
 mod lag;
 mod scan;
-mod transactional;
+pub(crate) mod transactional;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
