@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Pa
 
 use crate::commands::{
     adopt, at, completions, consume, copy, doctor, export, groups, import, log, produce, rewind,
-    serve, show, skip, topics, tour, trash, undo,
+    serve, show, skip, topics, tour, trash, undo, zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -91,6 +91,8 @@ enum Command {
     Restore(undo::RestoreArgs),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
     Adopt(adopt::Args),
+    /// Committed offsets in ZooKeeper: compare, import, export, cut over.
+    Zk(zk::Args),
     /// Check a data directory.
     Doctor(doctor::Args),
     /// Print a completion script for a shell.
@@ -194,6 +196,7 @@ impl Args {
             Command::Trash(args) => trash::run(&args, ui),
             Command::Restore(args) => undo::restore(&args, ui),
             Command::Adopt(args) => adopt::run(&args, ui),
+            Command::Zk(args) => zk::run(&args, ui),
             Command::Doctor(args) => doctor::run(&args, ui),
             Command::Completions(args) => completions::run(&args),
         }
