@@ -40,6 +40,7 @@ pub(crate) struct Broker {
     pub(crate) share_sessions: ShareSessions,
     pub(crate) quotas: Quotas,
     pub(crate) telemetry: Telemetry,
+    pub(crate) zookeeper: crate::zookeeper::Gauges,
     /// What clients are told, by listener; filled in once the ports are known.
     endpoints: Mutex<Vec<(Str, i32)>>,
     /// Where the JSON API is, if it is anywhere.
@@ -74,6 +75,7 @@ impl Broker {
             ),
             quotas: Quotas::new(&config),
             telemetry: Telemetry::new(config.telemetry_max_bytes),
+            zookeeper: crate::zookeeper::Gauges::default(),
             endpoints: Mutex::default(),
             http: OnceLock::new(),
             max_frame: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use catchword_wire::api::{ApiKey, Request};
 use catchword_wire::frame::{self, RequestHead};
+use catchword_wire::messages::OffsetFetchRequest;
+use catchword_wire::old;
 use catchword_wire::{DecodeError, Decoder, EncodeError, Message, Segment, Str, Uuid};
 
 use crate::api;
@@ -17,6 +19,7 @@ use crate::broker::Broker;
 use crate::clock;
 use crate::outcome::{BoxFuture, Outcome};
 use crate::quota::Kind;
+use crate::zookeeper;
 
 /// Who is at the other end of a connection.
 #[derive(Debug)]
@@ -173,9 +176,20 @@ pub(crate) fn request(
         version,
         size,
     };
+    if let Some(form) = old::form_of(key, version)
+        && zookeeper::is_on(broker)
+    {
+        let body = d;
+        let run = Run {
+            call,
+            correlation_id: head.correlation_id,
+            body,
+        };
+        return run.old(key, form);
+    }
     if !(versions.0..=versions.1).contains(&version) {
         if key == ApiKey::ApiVersions {
-            return api::api_versions::unsupported(head.correlation_id);
+            return api::api_versions::unsupported(broker, head.correlation_id);
         }
         return Err(Refused::UnknownVersion {
             api: key.info().name,
@@ -262,15 +276,41 @@ fn route(key: ApiKey, run: Run) -> Result<Answer, Refused> {
 
 impl Run {
     fn with<R: Request>(
-        mut self,
+        self,
         handler: fn(&Call, R) -> Outcome<R::Response>,
     ) -> Result<Answer, Refused>
     where
         R::Response: Send + 'static,
     {
         let version = self.call.version;
+        self.with_form(handler, R::decode, version)
+    }
+
+    /// Versions that Kafka 4 gave up; answered in the form of version `form`.
+    fn old(self, key: ApiKey, form: i16) -> Result<Answer, Refused> {
+        match key {
+            ApiKey::OffsetCommit => {
+                self.with_form(api::offset_commit::handle, old::offset_commit, form)
+            }
+            _ => {
+                let decode = |d: &mut Decoder, _| OffsetFetchRequest::decode(d, 1);
+                self.with_form(api::offset_fetch::handle, decode, form)
+            }
+        }
+    }
+
+    fn with_form<R: Request>(
+        mut self,
+        handler: fn(&Call, R) -> Outcome<R::Response>,
+        decode: fn(&mut Decoder, i16) -> Result<R, DecodeError>,
+        form: i16,
+    ) -> Result<Answer, Refused>
+    where
+        R::Response: Send + 'static,
+    {
+        let version = self.call.version;
         let api = R::KEY.info().name;
-        let request = R::decode(&mut self.body, version).map_err(|error| Refused::Body {
+        let request = decode(&mut self.body, version).map_err(|error| Refused::Body {
             api,
             version,
             error,
@@ -285,7 +325,7 @@ impl Run {
                 response.throttle_at_least(held_up);
             }
             let flexible = frame::flexible_header(R::KEY, version);
-            frame::encode_response(&response, version, correlation_id, flexible).map_err(|error| {
+            frame::encode_response(&response, form, correlation_id, flexible).map_err(|error| {
                 Refused::Answer {
                     api,
                     version,

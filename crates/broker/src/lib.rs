@@ -28,6 +28,7 @@ mod share;
 mod start;
 mod telemetry;
 mod transactions;
+mod zookeeper;
 
 pub use catalog::{CatalogError, Import, ImportedTopic, import_catalog};
 pub use foreign::{ADOPTED_VERSION, METADATA_DIR, MetaProperties, QUORUM_STATE, refuse_foreign};

@@ -140,6 +140,7 @@ pub async fn start(
             connections.clone(),
         )));
     }
+    tasks.extend(crate::zookeeper::start(&broker));
     tasks.extend(crate::http::start(&broker).await);
     let background = background(&broker, engine);
     Ok(Running {

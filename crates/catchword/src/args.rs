@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Pa
 
 use crate::commands::{
     adopt, at, completions, consume, copy, doctor, export, groups, import, keep, log, produce,
-    protect, rewind, serve, show, skip, topics, tour, trash, undo,
+    protect, rewind, serve, show, skip, topics, tour, trash, undo, zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -95,6 +95,8 @@ enum Command {
     Protect(protect::Args),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
     Adopt(adopt::Args),
+    /// Committed offsets in ZooKeeper: compare, import, export, cut over.
+    Zk(zk::Args),
     /// Check a data directory.
     Doctor(doctor::Args),
     /// Print a completion script for a shell.
@@ -200,6 +202,7 @@ impl Args {
             Command::Keep(args) => keep::run(&args, ui),
             Command::Protect(args) => protect::run(&args, ui),
             Command::Adopt(args) => adopt::run(&args, ui),
+            Command::Zk(args) => zk::run(&args, ui),
             Command::Doctor(args) => doctor::run(&args, ui),
             Command::Completions(args) => completions::run(&args),
         }

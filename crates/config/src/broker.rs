@@ -215,6 +215,13 @@ impl BrokerConfig {
                 "no session timeout would lie between them",
             );
         }
+        if self.offsets_storage == "zookeeper" && self.zookeeper_connect.is_empty() {
+            return conflict(
+                "offsets.storage=zookeeper".into(),
+                "zookeeper.connect=".into(),
+                "nobody says where that ZooKeeper is; set zookeeper.connect=HOST:PORT",
+            );
+        }
         for name in [
             "log.retention.ms",
             "log.retention.minutes",
@@ -358,6 +365,17 @@ mod tests {
             config.with_dynamic(&configs),
             Err(ConfigError::ReadOnly { .. })
         ));
+    }
+
+    #[test]
+    fn who_wants_zookeeper_says_where_it_is() {
+        let storage = ("offsets.storage", "zookeeper");
+        let error = BrokerConfig::from_pairs(&[storage])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("zookeeper.connect=HOST:PORT"), "{error}");
+        let connect = ("zookeeper.connect", "zk:2181/kafka");
+        assert!(BrokerConfig::from_pairs(&[storage, connect]).is_ok());
     }
 
     #[test]

@@ -287,6 +287,16 @@ key_table! {
         .doc("The most bytes of such history that a partition of __consumer_offsets keeps; the oldest goes first. The last offset of each group and partition is always kept, and does not count.");
     offsets_trash_retention_ms: i64 = Key::long("offsets.trash.retention.ms", "2592000000").at_least(0).ours()
         .doc("For how long committed offsets that were deleted or expired can be put back with `catchword restore`, in milliseconds. No longer than offsets.history.* keeps them.");
+    offsets_storage: String = Key::string("offsets.storage", "builtin").one_of(&["builtin", "zookeeper"]).ours()
+        .doc("Where committed offsets stand. `builtin`: in __consumer_offsets. `zookeeper`: there first, and behind it in the ZooKeeper of zookeeper.connect as well, at /consumers/GROUP/offsets/TOPIC/PARTITION, where consumers of Kafka 0.8 and monitoring of that age look; what others write there is taken over. Clients are never held up by it.");
+    zookeeper_connect: String = Key::string("zookeeper.connect", "").kafka_default("(gone)")
+        .doc("The ZooKeeper of offsets.storage=zookeeper: HOST:PORT, several separated by commas, and perhaps a path (chroot) at the end. Nothing else is kept there.");
+    zookeeper_conflict: String = Key::string("zookeeper.conflict", "newest").one_of(&["newest", "max", "zookeeper", "kafka"]).ours()
+        .doc("Whose word counts where somebody else wrote a committed offset into ZooKeeper. `newest`: the later one, by the time of the commit and that of the node. `max`: the greater offset, as old consumers with dual.commit.enabled do it. `zookeeper`: theirs. `kafka`: ours, so nothing is ever taken over.");
+    zookeeper_session_timeout_ms: i32 = Key::int("zookeeper.session.timeout.ms", "18000").kafka_default("(gone)").at_least(100)
+        .doc("How long ZooKeeper waits for a sign of life before it ends the session, and how long a connection to it may take, in milliseconds.");
+    zookeeper_auth: Option<String> = Key::unset("zookeeper.auth", Type::Password).ours()
+        .doc("Who the broker is to ZooKeeper: SCHEME:CREDENTIALS, such as digest:user:password. Without it, nobody in particular.");
     offsets_commit_timeout_ms: i32 = Key::int("offsets.commit.timeout.ms", "5000").at_least(1)
         .doc("How long a commit may take to become durable before the client is told that it timed out, in milliseconds.");
     offset_metadata_max_bytes: i32 = Key::int("offset.metadata.max.bytes", "4096").at_least(0)

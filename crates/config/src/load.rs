@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn keys_of_kafkas_that_mean_nothing_here_are_named() {
-        let text = "zookeeper.connect=localhost:2181\nnum.io.threads=8\nnum.network.threads=5\nmy.plugin=1\n";
+        let text = "zookeeper.set.acl=true\nnum.io.threads=8\nnum.network.threads=5\nmy.plugin=1\n";
         let path = file("kafka.properties", text);
         let loaded = load(&Sources {
             properties: Some(path),
@@ -318,7 +318,7 @@ mod tests {
         let texts: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
         // In the file's order; num.io.threads has its default value, and nobody need hear of it.
         let said = [
-            "line 1: not used by Catchword: zookeeper.connect",
+            "line 1: not used by Catchword: zookeeper.set.acl",
             "line 3: num.network.threads is accepted",
             "line 4: unknown key \"my.plugin\" is ignored",
         ];

@@ -3,7 +3,8 @@
 //! This crate knows how Kafka lays things out on the wire and in its logs. It must not know what a broker does with
 //! them: no sockets, no files beyond a handle that is passed through, no clock.
 //!
-//! [`messages`] and [`records`] are generated from Kafka's schemas by `cargo xtask messages`; everything else is by hand.
+//! [`messages`] and [`records`] are generated from Kafka's schemas by `cargo xtask messages`; everything else is by hand;
+//! [`old`] has what those schemas no longer tell.
 
 pub mod api;
 pub mod batch;
@@ -12,6 +13,7 @@ mod error_code;
 pub mod frame;
 #[rustfmt::skip]
 pub mod messages;
+pub mod old;
 #[rustfmt::skip]
 pub mod records;
 mod segment;

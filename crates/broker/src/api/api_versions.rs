@@ -8,9 +8,11 @@ use catchword_wire::messages::api_versions_response::{
 };
 use catchword_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
+use crate::broker::Broker;
 use crate::dispatch::{Answer, Call, Refused};
 use crate::features;
 use crate::outcome::Outcome;
+use crate::zookeeper;
 
 pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVersionsResponse> {
     if call.version >= 3 {
@@ -32,7 +34,7 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVer
     }
     let finalized = call.broker.catalog.features();
     Outcome::Now(ApiVersionsResponse {
-        api_keys: spoken(),
+        api_keys: spoken(zookeeper::is_on(&call.broker)),
         supported_features: features::FEATURES
             .iter()
             // Older clients do not take a lowest level of 0 (KAFKA-17011).
@@ -60,10 +62,10 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVer
 
 /// A version of ApiVersions that is not spoken is still answered, at version 0, so that a newer client can find one
 /// that is (KIP-511).
-pub(crate) fn unsupported(correlation_id: i32) -> Result<Answer, Refused> {
+pub(crate) fn unsupported(broker: &Broker, correlation_id: i32) -> Result<Answer, Refused> {
     let response = ApiVersionsResponse {
         error_code: ErrorCode::UnsupportedVersion.code(),
-        api_keys: spoken(),
+        api_keys: spoken(zookeeper::is_on(broker)),
         ..ApiVersionsResponse::default()
     };
     let (api, version) = (ApiKey::ApiVersions.info().name, 0);
@@ -79,11 +81,14 @@ pub(crate) fn unsupported(correlation_id: i32) -> Result<Answer, Refused> {
 /// What is spoken, but for Produce: as Kafka does it, versions are named that are refused. Where 0 is not among them
 /// librdkafka (not its newest) takes it that the broker cannot compress, and sends batches uncompressed without a word
 /// (KAFKA-18659). Clients take the highest version that both have, so none is misled.
-fn spoken() -> Vec<ApiVersion> {
+///
+/// With ZooKeeper the versions of its time that are about offsets are spoken as well.
+fn spoken(with_zookeeper: bool) -> Vec<ApiVersion> {
     let version = |key: &ApiKey| {
         let (min_version, max_version) = key.info().versions;
         let min_version = match key {
             ApiKey::Produce => 0,
+            ApiKey::OffsetCommit | ApiKey::OffsetFetch if with_zookeeper => 0,
             _ => min_version,
         };
         ApiVersion {
@@ -112,13 +117,27 @@ mod tests {
     #[test]
     fn produce_is_named_from_version_0_for_the_sake_of_librdkafka() {
         let range = |key: ApiKey| {
-            spoken()
+            spoken(false)
                 .into_iter()
                 .find(|v| v.api_key == key.code())
                 .map(|v| (v.min_version, v.max_version))
         };
         assert_eq!(range(ApiKey::Produce), Some((0, 13)));
         assert_eq!(range(ApiKey::Fetch), Some(ApiKey::Fetch.info().versions));
+    }
+
+    #[test]
+    fn versions_of_zookeepers_time_are_named_only_where_they_are_spoken() {
+        let lowest = |with_zookeeper, key: ApiKey| {
+            let mut spoken = spoken(with_zookeeper).into_iter();
+            spoken
+                .find(|v| v.api_key == key.code())
+                .map(|v| v.min_version)
+        };
+        for (key, without) in [(ApiKey::OffsetCommit, 2), (ApiKey::OffsetFetch, 1)] {
+            assert_eq!(lowest(true, key), Some(0));
+            assert_eq!(lowest(false, key), Some(without));
+        }
     }
 
     #[test]

@@ -72,6 +72,7 @@ fn single(call: &Call, request: OffsetFetchRequest) -> Outcome<OffsetFetchRespon
     } else {
         None
     };
+    let version = call.version;
     fetch(call, group, request.require_stable).map(move |group| {
         let mut topics = group.topics;
         // Version 1 has no place for the group's error but in each partition.
@@ -83,7 +84,11 @@ fn single(call: &Call, request: OffsetFetchRequest) -> Outcome<OffsetFetchRespon
             committed_offset: p.committed_offset,
             committed_leader_epoch: p.committed_leader_epoch,
             metadata: p.metadata,
-            error_code: p.error_code,
+            // Clients of that age know of no other way to hear that there is none.
+            error_code: match (version, p.committed_offset, p.error_code) {
+                (0, -1, 0) => ErrorCode::UnknownTopicOrPartition.code(),
+                (.., error) => error,
+            },
         };
         let topic = |t: OffsetFetchResponseTopics| OffsetFetchResponseTopic {
             name: t.name,

@@ -156,6 +156,20 @@ impl Groups {
         }
     }
 
+    /// Asks the shard of the call's group on behalf of somebody who has no connection.
+    pub(crate) fn ask(
+        &self,
+        broker: &Broker,
+        client: &Client,
+        api_version: i16,
+        request: GroupCall,
+    ) -> Outcome<Option<Reply>> {
+        match request.group_id().and_then(|id| self.shard(id)) {
+            Some(shard) => shard.ask(Some(broker), client, api_version, request, None),
+            None => Outcome::Now(Some(request.refuse(ErrorCode::NotCoordinator))),
+        }
+    }
+
     /// The partition of `__consumer_offsets` that a group lives in, if the topic exists.
     pub(crate) fn partition(&self, group_id: &str) -> Option<Arc<Partition>> {
         self.shard(group_id).map(|shard| shard.partition.clone())

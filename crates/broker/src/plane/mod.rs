@@ -11,7 +11,7 @@ mod error;
 mod expiry;
 mod lag;
 mod scan;
-mod transactional;
+pub(crate) mod transactional;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,13 +7,13 @@ use catchword_wire::batch::{Batch, BatchError, ControlRecord, records};
 
 /// Batches of transactions whose end has not come by yet, by producer.
 #[derive(Debug, Default)]
-pub(super) struct Transactional {
+pub(crate) struct Transactional {
     open: HashMap<i64, Vec<Batch>>,
 }
 
 impl Transactional {
     /// The batches that count now that this one has come by, in order.
-    pub(super) fn pass(&mut self, batch: Batch) -> Result<Vec<Batch>, BatchError> {
+    pub(crate) fn pass(&mut self, batch: Batch) -> Result<Vec<Batch>, BatchError> {
         let producer = batch.header.producer_id;
         if batch.header.is_control() {
             let batches = self.open.remove(&producer).unwrap_or_default();
@@ -28,6 +28,12 @@ impl Transactional {
             return Ok(Vec::new());
         }
         Ok(vec![batch])
+    }
+
+    /// The first offset whose end has not come by yet: whoever begins there anew misses nothing.
+    pub(crate) fn first_open(&self) -> Option<i64> {
+        let batches = self.open.values().filter_map(|batches| batches.first());
+        batches.map(|batch| batch.header.base_offset).min()
     }
 }
 

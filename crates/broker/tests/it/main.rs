@@ -10,6 +10,7 @@ mod groups;
 mod harness;
 mod history;
 mod offsets;
+mod old_offsets;
 mod order;
 mod plane;
 mod produce;

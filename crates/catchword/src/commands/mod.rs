@@ -26,3 +26,4 @@ pub(crate) mod topics;
 pub(crate) mod tour;
 pub(crate) mod trash;
 pub(crate) mod undo;
+pub(crate) mod zk;

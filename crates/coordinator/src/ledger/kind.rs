@@ -27,6 +27,8 @@ pub enum Kind {
     Undo,
     /// What was gone was put back.
     Restore,
+    /// Somebody set it back in ZooKeeper, and it was taken over from there.
+    Zookeeper,
     /// A cause that this version does not know.
     Other,
 }
@@ -51,6 +53,8 @@ impl Kind {
             Kind::Removed
         } else if !is_meant && is(Cause::Transaction) {
             Kind::Transaction
+        } else if is_meant && is(Cause::Zookeeper) {
+            Kind::Zookeeper
         } else if !is_meant {
             Kind::Commit
         } else if is(Cause::Standalone) {
@@ -81,6 +85,7 @@ impl Kind {
             Kind::Removed => "removed",
             Kind::Undo => "undo",
             Kind::Restore => "restore",
+            Kind::Zookeeper => "zookeeper",
             Kind::Other => "other",
         }
     }

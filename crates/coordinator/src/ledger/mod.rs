@@ -361,6 +361,37 @@ pub fn group_of(record: &Record) -> Option<&str> {
     Some(key.group_id)
 }
 
+/// A bookmark's move, as its record tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The group.
+    pub group: Str,
+    /// The topic.
+    pub topic: Str,
+    /// The partition.
+    pub partition: i32,
+    /// The committed offset and when it was committed, in milliseconds since the epoch; `None`: the bookmark is gone.
+    pub to: Option<(i64, i64)>,
+}
+
+/// What a record says of a bookmark; `None` if it is about something else or cannot be read.
+pub fn moved(record: &Record) -> Option<Moved> {
+    match decode(record.key.as_deref()?, record.value.as_deref()) {
+        Ok(crate::record::Record::Offset {
+            group_id,
+            topic,
+            partition,
+            value,
+        }) => Some(Moved {
+            group: group_id,
+            topic,
+            partition,
+            to: value.map(|value| (value.offset, value.commit_timestamp)),
+        }),
+        _ => None,
+    }
+}
+
 /// Whether a record says itself that it is more than reading on, or says nothing and removes a bookmark.
 pub fn is_marked(record: &Record) -> bool {
     let is_commit = |cause: Str| cause == crate::record::headers::Cause::Commit.name();

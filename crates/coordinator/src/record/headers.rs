@@ -46,6 +46,8 @@ pub enum Cause {
     Undo,
     /// What had been deleted or had expired was put back.
     Restore,
+    /// Somebody wrote it into ZooKeeper, and it was taken over from there.
+    Zookeeper,
     /// The group changed: its members, its generation, or that it is empty.
     Rebalance,
 }
@@ -63,6 +65,7 @@ impl Cause {
             Cause::TopicDelete => "topic-delete",
             Cause::Undo => "undo",
             Cause::Restore => "restore",
+            Cause::Zookeeper => "zookeeper",
             Cause::Rebalance => "rebalance",
         }
     }

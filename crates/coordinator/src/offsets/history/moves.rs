@@ -58,6 +58,8 @@ impl Seen {
             None => Why::ReadingOn,
             Some(cause) if cause == Cause::Commit.name().as_bytes() => Why::ReadingOn,
             Some(cause) if cause == Cause::Transaction.name().as_bytes() => Why::ReadingOn,
+            // A consumer that commits there.
+            Some(cause) if cause == Cause::Zookeeper.name().as_bytes() => Why::ReadingOn,
             Some(cause) if cause == Cause::Standalone.name().as_bytes() => Why::Standalone,
             Some(_) => Why::Meant,
         };

@@ -1,0 +1,269 @@
+"""Committed offsets in a real Apache ZooKeeper beside the broker's, and the way over. About our own broker only.
+
+What stands in ZooKeeper is asked of ZooKeeper's own command line. The tests build on one another."""
+
+import contextlib
+import os
+import pathlib
+import re
+import shlex
+import signal
+import socket
+import struct
+import subprocess
+import time
+import urllib.request
+
+from .broker import Broker, free_port
+from .pages import follow
+from .report import Failure
+from .tools import Tools, expect, expect_in
+
+HERE = pathlib.Path(__file__).resolve().parent.parent
+START = HERE / "zookeeper" / "start"
+TOPIC, GROUP = "orders", "billing"
+SESSION_MS = 2000
+PATIENCE = 60
+
+
+def run(broker, observer, logs, report):
+    if " serve " not in broker.command:
+        report.skip("zookeeper", "it is about our own broker")
+        return
+    scenario = Scenario(broker.command, logs)
+    try:
+        for name in [name for name in vars(Scenario) if name.startswith("test_")]:
+            try:
+                with report.test(f"zookeeper: {name.removeprefix('test_').replace('_', ' ')}"):
+                    getattr(scenario, name)()
+            except Failure:
+                pass  # told; the next ones may still hold
+    finally:
+        scenario.stop()
+
+
+class ZooKeeper:
+    """One server, a process of its own, on a directory that outlives it."""
+
+    def __init__(self, directory):
+        self.directory, self.port, self.process = directory, free_port(), None
+        self.connect = f"127.0.0.1:{self.port}"
+        jars = subprocess.run([START, "--install"], capture_output=True, text=True, check=True).stdout.strip()
+        self.bin = directory / "bin"
+        self.bin.mkdir(parents=True)
+        client = self.bin / "zkCli.sh"
+        client.write_text(f"#!/bin/sh\nexec java -XX:TieredStopAtLevel=1 -cp '{jars}/*' org.apache.zookeeper.ZooKeeperMain"
+                          f" -server {self.connect} \"$@\" 2>&1\n")
+        client.chmod(0o755)
+
+    def start(self):
+        with open(self.directory / "zookeeper.log", "ab") as log:
+            self.process = subprocess.Popen([START, str(self.port), str(self.directory / "data")], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, start_new_session=True)
+        wait_until("ZooKeeper answers", lambda: self.ask("ruok") == "imok")
+
+    def ask(self, word):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+                connection.sendall(word.encode())
+                return connection.recv(100).decode()
+        except OSError:
+            return None
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def signal(self, number):
+        os.killpg(self.process.pid, number)
+
+    def cli(self, *words):
+        done = subprocess.run([self.bin / "zkCli.sh", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        return done.stdout
+
+    def get(self, path):
+        """What is in a node; None if there is none."""
+        lines = self.cli("get", path).splitlines()
+        numbers = [line for line in lines if re.fullmatch(r"\d+", line)]
+        return int(numbers[-1]) if numbers else None
+
+
+def node(partition, group=GROUP):
+    return f"/consumers/{group}/offsets/{TOPIC}/{partition}"
+
+
+def wait_until(what, done):
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        if time.monotonic() > deadline:
+            raise Failure(f"waited in vain until {what}")
+        time.sleep(0.2)
+
+
+class Scenario:
+    def __init__(self, command, logs):
+        self.command, self.logs = command, logs
+        self.zookeeper = ZooKeeper(logs / "zookeeper")
+        directory = logs / "mirrored"
+        directory.mkdir()
+        self.broker = Broker(f"{command} --set offsets.storage=zookeeper --set zookeeper.connect={self.zookeeper.connect}"
+                             f" --set zookeeper.session.timeout.ms={SESSION_MS}", directory)
+
+    def stop(self):
+        self.broker.stop()
+        self.zookeeper.kill()
+
+    def catchword(self, *words, typed=""):
+        binary = shlex.split(self.command)[0]
+        done = subprocess.run([binary, *words], input=typed, capture_output=True, text=True, timeout=120,
+                              env=os.environ | {"CATCHWORD_BOOTSTRAP": self.broker.bootstrap})
+        if done.returncode != 0:
+            raise Failure(f"catchword {' '.join(words)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def rewind(self, to, group=GROUP):
+        """A commit as any client's."""
+        return self.catchword("rewind", group, "--to", str(to), "--topic", f"{TOPIC}:0", "--yes")
+
+    def gauge(self, name):
+        log = self.broker.log_path.read_text(errors="replace")
+        address = re.findall(r"JSON API and metrics on (http://\S+)", log)[-1]
+        with urllib.request.urlopen(f"{address}/metrics", timeout=10) as answer:
+            return int(re.search(rf"^catchword_zookeeper_{name} (\d+)$", answer.read().decode(), re.MULTILINE)[1])
+
+    def in_zookeeper(self, partition, offset, group=GROUP):
+        wait_until(f"{node(partition, group)} is {offset}", lambda: self.zookeeper.get(node(partition, group)) == offset)
+
+    def committed(self, offset, group=GROUP):
+        pattern = re.compile(rf"^{TOPIC}:0 +\S+ +{offset:,} ", re.MULTILINE)
+        wait_until(f"{group} is at {offset}", lambda: pattern.search(self.catchword("show", group)))
+
+    def test_a_commit_is_in_zookeeper_a_moment_later(self):
+        self.zookeeper.start()
+        self.broker.start()
+        self.catchword("topics", "create", TOPIC, "--partitions", "2")
+        self.catchword("produce", TOPIC, typed="".join(f"{n}\n" for n in range(1000)))
+        self.catchword("consume", TOPIC, "--group", GROUP, "--max", "300")
+        self.in_zookeeper(0, 300)
+
+    def test_what_others_write_there_is_taken_over_and_can_be_undone(self):
+        self.zookeeper.cli("set", node(0), "120")
+        self.committed(120)
+        told = self.catchword("log", GROUP)
+        expect_in(told, rf"{TOPIC}:0 +300 . 120 .*zookeeper from {self.zookeeper.connect}")
+        change = re.search(r"(\d+-\d+)$", told, re.MULTILINE)[1]
+        self.catchword("undo", change, "--yes")
+        self.committed(300)
+        self.in_zookeeper(0, 300)
+
+    def test_a_group_that_only_zookeeper_has_is_taken_over(self):
+        for path in ("/consumers/old", "/consumers/old/offsets", f"/consumers/old/offsets/{TOPIC}"):
+            self.zookeeper.cli("create", path)
+        self.zookeeper.cli("create", node(0, "old"), "77")
+        self.committed(77, "old")
+
+    def test_an_old_clients_commit_of_version_0_is_in_zookeeper_too(self):
+        def text(value):
+            return struct.pack(">h", len(value)) + value.encode()
+        body = text("oldest") + struct.pack(">i", 1) + text(TOPIC) + struct.pack(">iiq", 1, 0, 55) + text("")
+        request = struct.pack(">hhih", 8, 0, 7, -1) + body
+        with socket.create_connection(("127.0.0.1", self.broker.port), timeout=10) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            answer = connection.recv(1000)
+        expect(answer[-2:], b"\0\0", "the error of the partition")
+        self.in_zookeeper(0, 55, "oldest")
+
+    def test_kafkas_own_tools_of_today_are_served_as_ever(self):
+        told = Tools(self.broker, self.logs).groups("--describe", "--group", GROUP)
+        expect_in(told, rf"^{GROUP} +{TOPIC} +0 +300 ")
+
+    def test_zookeeper_is_down_and_clients_do_not_notice(self):
+        self.zookeeper.kill()
+        wait_until("the broker knows", lambda: self.gauge("connected") == 0)
+        began = time.monotonic()
+        for offset in (400, 401, 402):
+            self.rewind(offset)
+        # Three processes that start, each of which commits: without a word from ZooKeeper, whose patience is 2 s.
+        expect(time.monotonic() - began < 10, True, "quick")
+        wait_until("the gauge says how far behind", lambda: self.gauge("unread") > 0)
+        self.zookeeper.start()
+        self.in_zookeeper(0, 402)
+        wait_until("nothing is behind", lambda: (self.gauge("unread"), self.gauge("behind")) == (0, 0))
+
+    def test_the_broker_is_killed_while_zookeeper_is_down_and_nothing_is_lost(self):
+        self.zookeeper.kill()
+        self.rewind(500)
+        self.broker.kill()
+        self.broker.start()
+        self.committed(500)
+        self.zookeeper.start()
+        self.in_zookeeper(0, 500)
+        self.committed(500)
+
+    def test_the_session_expires_while_the_broker_hangs(self):
+        sessions = lambda: len(re.findall(r"^\s*0x[0-9a-f]+", self.zookeeper.ask("dump") or "", re.MULTILINE))
+        expect(sessions() > 0, True, "the broker has a session")
+        os.killpg(self.broker.process.pid, signal.SIGSTOP)
+        try:
+            wait_until("the session has expired", lambda: sessions() == 0)
+        finally:
+            os.killpg(self.broker.process.pid, signal.SIGCONT)
+        self.rewind(550)
+        self.in_zookeeper(0, 550)
+
+    def test_zookeeper_hangs_and_clients_do_not_notice(self):
+        self.zookeeper.signal(signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            self.rewind(600)
+            expect(time.monotonic() - began < 10, True, "quick")
+            wait_until("the broker knows", lambda: self.gauge("connected") == 0)
+        finally:
+            self.zookeeper.signal(signal.SIGCONT)
+        self.in_zookeeper(0, 600)
+        self.committed(600)
+
+    def test_others_write_while_the_broker_is_down(self):
+        wait_until("all is told", lambda: self.gauge("behind") == 0)
+        time.sleep(1)  # lets the progress be written; if it is not, the rule decides, which comes to the same here
+        self.broker.shut_down()
+        self.zookeeper.cli("set", node(0), "610")
+        self.broker.start()
+        self.committed(610)
+
+    def test_a_node_that_may_not_be_written_holds_up_no_other(self):
+        self.zookeeper.cli("setAcl", node(0), "world:anyone:ra")
+        self.rewind(700)
+        wait_until("one is held", lambda: self.gauge("held") == 1)
+        self.rewind(88, "old")
+        self.in_zookeeper(0, 88, "old")
+        self.zookeeper.cli("setAcl", node(0), "world:anyone:cdrwa")
+        self.in_zookeeper(0, 700)
+
+    def test_a_group_that_was_cut_over_is_left_alone(self):
+        expect_in(self.catchword("zk", "status"), "Both sides are the same")
+        expect_in(self.catchword("zk", "cutover", GROUP), "would not be mirrored any more; --yes does it")
+        self.catchword("zk", "cutover", GROUP, "--yes")
+        time.sleep(1)
+        self.rewind(800)
+        self.rewind(90, "old")
+        self.in_zookeeper(0, 90, "old")
+        expect(self.zookeeper.get(node(0)), 700, "the node of a group that was cut over")
+        self.catchword("zk", "cutover", GROUP, "--back", "--yes")
+        self.in_zookeeper(0, 800)
+
+    def test_the_page_moving_from_zookeeper(self):
+        directory = self.logs / "page"
+        directory.mkdir()
+        zookeeper = ZooKeeper(directory / "zookeeper")
+        zookeeper.start()
+        broker = Broker(self.command, directory)
+        with contextlib.ExitStack() as end:
+            end.callback(zookeeper.kill)
+            end.callback(broker.stop)
+            broker.start()
+            binary = pathlib.Path(shlex.split(self.command)[0]).resolve()
+            follow(HERE.parent / "docs" / "moving-from-zookeeper.md", os.environ | {
+                "PATH": f"{binary.parent}:{zookeeper.bin}:{os.environ['PATH']}",
+                "CATCHWORD_BOOTSTRAP": broker.bootstrap, "CATCHWORD_ZOOKEEPER": zookeeper.connect})

@@ -1,0 +1,14 @@
+//! Committed offsets as they stood in Apache ZooKeeper before Kafka had a topic for them, and the way between the two.
+//!
+//! [`path`] and [`book`] are pure: where a bookmark stands, and what has to be written or taken over so that both sides say
+//! the same. [`store`] is the only part that speaks to a server. This crate must not know Kafka's protocol, logs or groups.
+
+pub mod book;
+pub mod path;
+mod progress;
+pub mod store;
+
+pub use book::{Book, Bookmark, Node, Rule, Step};
+pub use path::Place;
+pub use progress::Progress;
+pub use store::{Store, StoreError};
