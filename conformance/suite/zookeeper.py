@@ -66,7 +66,10 @@ class ZooKeeper:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
                 connection.sendall(word.encode())
-                return connection.recv(100).decode()
+                answer = b""
+                while part := connection.recv(4096):
+                    answer += part
+                return answer.decode()
         except OSError:
             return None
 
@@ -231,6 +234,27 @@ class Scenario:
         self.zookeeper.cli("set", node(0), "610")
         self.broker.start()
         self.committed(610)
+
+    def test_a_place_in_a_topic_that_is_not_there_yet_waits_for_it_through_a_restart(self):
+        for path in ("/consumers/old/offsets/later", "/consumers/old/offsets/later/0"):
+            self.zookeeper.cli("create", path, "3" if path.endswith("0") else "")
+        wait_until("it is held", lambda: self.gauge("held") == 1)
+        self.rewind(620)
+        self.in_zookeeper(0, 620)
+        self.broker.kill()
+        self.broker.start()
+        self.catchword("topics", "create", "later")
+        self.catchword("produce", "later", typed="1\n2\n3\n4\n")
+        wait_until("old has it", lambda: re.search(r"^later:0 +0 +3 ", self.catchword("show", "old"), re.MULTILINE))
+
+    def test_an_idle_mirror_writes_nothing(self):
+        cluster = re.findall(r"^  cluster +(\S+)$", self.broker.log_path.read_text(errors="replace"), re.MULTILINE)[-1]
+        version = lambda: re.search(r"dataVersion = (\d+)", self.zookeeper.cli("get", "-s", f"/catchword/{cluster}"))[1]
+        wait_until("nothing is behind", lambda: (self.gauge("unread"), self.gauge("behind")) == (0, 0))
+        time.sleep(1)
+        before = version()
+        time.sleep(2)
+        expect(version(), before, "how often the mirror said how far it is")
 
     def test_a_node_that_may_not_be_written_holds_up_no_other(self):
         self.zookeeper.cli("setAcl", node(0), "world:anyone:ra")

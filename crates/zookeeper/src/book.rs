@@ -109,20 +109,15 @@ impl Book {
             return;
         }
         entry.ours = bookmark;
-        if bookmark.is_none()
-            && let Some(node) = &mut entry.node
-        {
-            // Its last words are not news when the bookmark has been deleted.
-            node.is_copy = true;
-        }
         self.look(place);
     }
 
-    /// The node was read. One that is at the version that was known is no news.
+    /// The node was read. One that is as it was known is no news.
     pub fn seen(&mut self, place: Place, node: Option<Node>) {
         let entry = self.entries.entry(place.clone()).or_default();
-        let known = entry.node.map(|node| node.version);
-        if known.is_none() || known != node.map(|node| node.version) {
+        // One that was deleted and made anew may have the same version.
+        let state = |node: Node| (node.version, node.offset);
+        if node.is_none() || entry.node.map(state) != node.map(state) {
             entry.node = node;
         }
         self.look(place);
@@ -190,12 +185,17 @@ impl Book {
         self.held.len()
     }
 
-    /// Whether there is anything of others that is still to be taken over.
-    pub fn has_news(&self) -> bool {
+    /// What others wrote that is still to be taken over.
+    pub fn news(&self) -> Vec<&Place> {
         let places = self.open.iter().chain(&self.held);
-        places
-            .filter_map(|place| self.step(place))
-            .any(|step| matches!(step, Step::Take { .. }))
+        let is_news = |place: &&Place| matches!(self.step(place), Some(Step::Take { .. }));
+        places.filter(is_news).collect()
+    }
+
+    /// Whether any of our own moves is [held](Book::hold).
+    pub fn holds_writes(&self) -> bool {
+        let is_write = |place: &Place| matches!(self.step(place), Some(Step::Write { .. }));
+        self.held.iter().any(is_write)
     }
 
     fn look(&mut self, place: Place) {

@@ -26,6 +26,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const NEVER: i64 = -1;
 /// How many transactions of our own are remembered, so that their events are not taken for news.
 const MOST_OWN: usize = 1024;
+/// How much that could not be taken over yet is remembered from session to session: what fits well into a node.
+const MOST_NEWS: usize = 2000;
 /// The longest pause before another session is tried.
 const MOST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -93,9 +95,8 @@ async fn session(broker: &Arc<Broker>) -> Result<(), Ended> {
         config.zookeeper_connect
     );
     loop {
-        if !session.turn(&store).await? {
-            session.wait(&mut store).await?;
-        }
+        let more = session.turn(&store).await?;
+        session.gather(&mut store, more).await?;
     }
 }
 
@@ -149,8 +150,8 @@ impl Session {
             .for_each(|group| self.book.cut_over(group, true));
         let seen = self.kept.seen;
         for (place, mut found) in scan.nodes {
-            // What was there before is either ours or was dealt with.
-            found.node.is_copy = found.zxid <= seen || found.zxid == wrote;
+            let is_news = self.kept.news.contains(&place);
+            found.node.is_copy = !is_news && (found.zxid <= seen || found.zxid == wrote);
             self.found(place, Some(found));
         }
         Ok(())
@@ -245,13 +246,18 @@ impl Session {
         is_all: bool,
     ) -> Result<(), Ended> {
         let mut progress = self.kept.clone();
-        if is_all && self.book.held() == 0 {
+        if is_all && !self.book.holds_writes() {
             progress.positions = self.follower.positions();
         }
-        if !self.book.has_news() {
+        let news = self.book.news();
+        if news.len() <= MOST_NEWS {
+            progress.news = news.into_iter().cloned().collect();
             progress.seen = self.seen;
         }
-        if bookmarks.is_empty() && progress == self.kept {
+        // That our own last write has been seen is no reason for another.
+        let is_old = self.own.back().is_some_and(|own| progress.seen <= *own);
+        let same = (&progress.positions, &progress.news) == (&self.kept.positions, &self.kept.news);
+        if bookmarks.is_empty() && same && (is_old || progress.seen == self.kept.seen) {
             return Ok(());
         }
         let mut writes: Vec<Write> = Vec::with_capacity(bookmarks.len() + 1);
@@ -308,9 +314,10 @@ impl Session {
         Ok(())
     }
 
-    /// Gathers what changes in ZooKeeper until it is time for another turn. Our own writes are no news.
-    async fn wait(&mut self, store: &mut Store) -> Result<(), Ended> {
-        let until = Instant::now() + GATHER;
+    /// Gathers what changes in ZooKeeper until it is time for another turn: at once if there is more to do. Our own writes
+    /// are no news.
+    async fn gather(&mut self, store: &mut Store, more: bool) -> Result<(), Ended> {
+        let until = Instant::now() + if more { Duration::ZERO } else { GATHER };
         let mut changed = BTreeSet::new();
         let mut missed = false;
         while let Ok(event) = timeout_at(until, store.event()).await {
@@ -321,6 +328,8 @@ impl Session {
                 Event::Node { path, .. } => drop(changed.insert(path)),
             }
         }
+        // ZooKeeper tells what others did before it answers a later write: all of that has come by now.
+        self.seen = self.seen.max(self.own.back().copied().unwrap_or(0));
         if missed {
             return Ok(self.scan(store, NEVER).await?);
         }

@@ -95,10 +95,10 @@ fn what_only_zookeeper_has_is_taken_unless_nothing_is_ever_taken() {
     for rule in [Rule::Newest, Rule::Max, Rule::Zookeeper] {
         let mut book = Book::new(rule);
         book.seen(place(0), theirs(7, 1, 0));
-        assert!(book.has_news());
+        assert_eq!(book.news(), [&place(0)]);
         assert_eq!(book.steps(10), take(7, 1));
         book.moved(place(0), 1, ours(7, 2, 1));
-        assert_eq!((book.steps(10), book.has_news()), (vec![], false));
+        assert_eq!((book.steps(10), book.news().len()), (vec![], 0));
     }
     let mut book = Book::new(Rule::Kafka);
     book.seen(place(0), theirs(7, 1, 0));
@@ -179,4 +179,34 @@ fn a_group_that_has_moved_is_left_alone_until_it_comes_back() {
     assert_eq!((book.steps(10), book.behind()), (vec![], 0));
     book.cut_over("g", false);
     assert_eq!(book.behind(), 2);
+}
+
+#[test]
+fn a_node_that_was_deleted_and_made_anew_is_news_though_its_version_is_the_same() {
+    let mut book = Book::new(Rule::Newest);
+    book.moved(place(0), 1, ours(5, 1, 1));
+    book.wrote(place(0), 5, 0);
+    book.seen(place(0), theirs(9, 50, 0));
+    assert_eq!(book.steps(10), take(9, 50));
+}
+
+#[test]
+fn only_what_is_ours_counts_as_an_unwritten_move() {
+    let mut book = Book::new(Rule::Newest);
+    book.seen(place(0), theirs(7, 1, 0));
+    book.hold(place(0));
+    assert!(!book.holds_writes());
+    book.moved(place(1), 1, ours(5, 1, 1));
+    book.hold(place(1));
+    assert!(book.holds_writes());
+    assert_eq!(book.news(), [&place(0)]);
+}
+
+#[test]
+fn what_others_wrote_after_a_deletion_before_the_first_look_is_taken() {
+    let mut book = Book::new(Rule::Newest);
+    book.seen(place(0), theirs(7, 100, 0));
+    book.moved(place(0), 1, ours(5, 1, 1));
+    book.moved(place(0), 2, None);
+    assert_eq!(book.steps(10), take(7, 100));
 }
