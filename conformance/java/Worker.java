@@ -5,17 +5,25 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.stream.Collectors;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.AlterConfigOp.OpType;
+import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.consumer.AcknowledgeType;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.KafkaShareConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -33,8 +41,44 @@ public final class Worker {
             while (true) {
                 transform(options);
             }
+        } else if (args[0].equals("share")) {
+            share(options);
         } else {
             consume(options);
+        }
+    }
+
+    /** A member of a share group: says what it took, and what it has given back as done. */
+    private static void share(Map<String, String> options) throws Exception {
+        Properties config = new Properties();
+        config.put("bootstrap.servers", options.get("bootstrap"));
+        config.put("group.id", options.get("group"));
+        config.put("client.id", options.get("client"));
+        config.put("share.acknowledgement.mode", "explicit");
+        config.put("max.poll.records", "20");
+        try (Admin admin = Admin.create(config)) {
+            var group = new ConfigResource(ConfigResource.Type.GROUP, options.get("group"));
+            var set = List.of(
+                    new AlterConfigOp(new ConfigEntry("share.auto.offset.reset", "earliest"), OpType.SET),
+                    new AlterConfigOp(new ConfigEntry("share.record.lock.duration.ms", "15000"), OpType.SET));
+            admin.incrementalAlterConfigs(Map.of(group, set)).all().get();
+        }
+        try (var consumer = new KafkaShareConsumer<>(config, new StringDeserializer(), new StringDeserializer())) {
+            consumer.subscribe(List.of(options.get("topic")));
+            while (true) {
+                var records = consumer.poll(Duration.ofMillis(200));
+                for (ConsumerRecord<String, String> got : records) {
+                    say("took", got.key());
+                }
+                Thread.sleep(20);
+                for (ConsumerRecord<String, String> got : records) {
+                    consumer.acknowledge(got, AcknowledgeType.ACCEPT);
+                }
+                boolean done = consumer.commitSync().values().stream().allMatch(Optional::isEmpty);
+                for (ConsumerRecord<String, String> got : records) {
+                    say(done ? "done" : "unsure", got.key());
+                }
+            }
         }
     }
 

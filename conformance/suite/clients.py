@@ -37,6 +37,7 @@ class Client:
     tells_rebalances: bool = True
     heard: Callable = field(default=lambda line: line)
     transform: Callable = None      # (bootstrap, from, to, group, client id) -> command line; moves records in transactions
+    share: Callable = None          # (bootstrap, topic, group, client id) -> command line; a member of a share group
     incremental_groups: bool = False  # can do cooperative-sticky and static membership on request
 
 
@@ -62,11 +63,14 @@ def worker_arguments(bootstrap, topic, group, client, options):
     return ["consume"] + [f"{k}={v}" for k, v in words.items()]
 
 
-def with_worker(name, start, fixed=(), transactional=False, **more):
+def with_worker(name, start, fixed=(), transactional=False, shares=False, **more):
     """A client driven by a worker program of ours, started by the words `start`."""
     if transactional:
         more["transform"] = lambda bootstrap, topic, to, group, client: start + [
             "transform", f"bootstrap={bootstrap}", f"topic={topic}", f"to={to}", f"group={group}", f"client={client}"]
+    if shares:
+        more["share"] = lambda bootstrap, topic, group, client: start + [
+            "share", f"bootstrap={bootstrap}", f"topic={topic}", f"group={group}", f"client={client}"]
     return Client(
         name=name,
         produce=lambda bootstrap, topic, codec="none": start + [
@@ -180,7 +184,8 @@ CLIENTS = [
                 needs=("cargo", "cc", "make"), install=install_rdkafka, incremental_groups=True),
     KCAT,
     with_worker("java", [*JAVA, "-cp", f"{CACHE / 'java'}:{JARS}/*", "Worker"],
-                needs=("java", "javac", "mvn"), install=install_java, incremental_groups=True, transactional=True),
+                needs=("java", "javac", "mvn"), install=install_java, incremental_groups=True, transactional=True,
+                shares=True),
     CONSOLE,
     with_worker("confluent-kafka", [str(CACHE / "confluent-kafka" / "bin" / "python"),
                                     str(HOME / "confluent-kafka" / "worker.py")],

@@ -122,7 +122,7 @@ pub async fn start(
         tokio::spawn(timers.run()),
         tokio::spawn(crate::share::run(broker.clone())),
         tokio::spawn(every(broker.clone(), expire_every, |broker| {
-            broker.groups.expire()
+            broker.groups.expire(&broker.catalog.retention_rules());
         })),
         tokio::spawn(chores.run(broker.clone())),
         tokio::spawn(every(broker.clone(), abort_every, |broker| {

@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    adopt, at, completions, consume, copy, doctor, export, groups, import, log, produce, rewind,
-    serve, show, skip, topics, tour, trash, undo, zk,
+    adopt, at, completions, consume, copy, doctor, export, groups, import, keep, log, produce,
+    protect, rewind, serve, show, skip, topics, tour, trash, undo, zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -89,6 +89,10 @@ enum Command {
     Trash(trash::Args),
     /// Put back what a group has lost by deletion or expiry.
     Restore(undo::RestoreArgs),
+    /// How long a group's committed offsets are kept, and when each expires.
+    Keep(keep::Args),
+    /// Guard a group's committed offsets against resets and deletions.
+    Protect(protect::Args),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
     Adopt(adopt::Args),
     /// Committed offsets in ZooKeeper: compare, import, export, cut over.
@@ -195,6 +199,8 @@ impl Args {
             Command::Undo(args) => undo::run(&args, ui),
             Command::Trash(args) => trash::run(&args, ui),
             Command::Restore(args) => undo::restore(&args, ui),
+            Command::Keep(args) => keep::run(&args, ui),
+            Command::Protect(args) => protect::run(&args, ui),
             Command::Adopt(args) => adopt::run(&args, ui),
             Command::Zk(args) => zk::run(&args, ui),
             Command::Doctor(args) => doctor::run(&args, ui),

@@ -235,7 +235,29 @@ impl BrokerConfig {
                 });
             }
         }
+        self.retention_rules()?;
         crate::topic::check_defaults(self)
+    }
+
+    /// `offsets.retention.rules`, read: patterns of groups, and minutes; -1 for ever.
+    ///
+    /// # Errors
+    /// If an entry is not `PATTERN:MINUTES`.
+    pub fn retention_rules(&self) -> Result<Vec<(String, i32)>, ConfigError> {
+        let rule = |entry: &String| {
+            let (pattern, minutes) = entry.rsplit_once(':')?;
+            let minutes = minutes.trim().parse().ok()?;
+            (!pattern.is_empty() && (minutes == -1 || minutes > 0))
+                .then(|| (pattern.trim().to_owned(), minutes))
+        };
+        let read = |entry: &String| {
+            rule(entry).ok_or_else(|| ConfigError::BadValue {
+                name: "offsets.retention.rules".into(),
+                value: entry.clone(),
+                why: "it is not PATTERN:MINUTES, with -1 for ever or at least 1".into(),
+            })
+        };
+        self.offsets_retention_rules.iter().map(read).collect()
     }
 }
 
@@ -257,6 +279,21 @@ fn data_dir(settings: &BrokerSettings) -> Result<PathBuf, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn retention_rules_are_read_or_refused() {
+        let rules = |text: &str| {
+            let config = BrokerConfig::from_pairs(&[("offsets.retention.rules", text)]);
+            config.and_then(|config| config.retention_rules())
+        };
+        let read = rules("billing-*:-1, a:b:1440").unwrap();
+        assert_eq!(read, [("billing-*".into(), -1), ("a:b".into(), 1440)]);
+        assert_eq!(rules("").unwrap(), []);
+        for bad in ["billing-*", "x:0", "x:-2", "x:forever", ":5"] {
+            let error = rules(bad).unwrap_err().to_string();
+            assert!(error.contains("PATTERN:MINUTES"), "{error}");
+        }
+    }
 
     #[test]
     fn every_default_is_within_its_own_bounds() {

@@ -23,6 +23,10 @@ key_table! {
         .doc("How long at least between two assignments of a KIP-848 group, in milliseconds.");
     consumer_heartbeat_interval_ms: i32 = Key::int("consumer.heartbeat.interval.ms", "5000").at_least(1).stands(&[same("group.consumer.heartbeat.interval.ms")])
         .doc("Heartbeat interval of the group's members, in milliseconds.");
+    offsets_protect: String = Key::string("offsets.protect", "off").one_of(&["off", "forward-only", "frozen"]).ours()
+        .doc("What is refused (POLICY_VIOLATION) to whoever is no member of the group, with whatever tool: `forward-only`, to move its committed offsets back or delete them; `frozen`, to touch them at all. Members commit as ever; consumers that assign themselves their partitions are no members.");
+    offsets_retention_minutes: i32 = Key::int("offsets.retention.minutes", "10080").at_least(-1).ours().stands(&[same("offsets.retention.minutes")])
+        .doc("How long a committed offset of the group outlives its last commit and the group's last member, whichever was later, in minutes. -1: for ever.");
     share_assignment_interval_ms: i32 = Key::int("share.assignment.interval.ms", "1000").between(0, 15_000)
         .doc("How long at least between two assignments of a share group, in milliseconds.").accepted(LATER);
     share_auto_offset_reset: String = Key::string("share.auto.offset.reset", "latest").not_empty()
@@ -160,6 +164,13 @@ pub fn validate_group_configs(
                 why: "a member must be able to heartbeat within its session".to_owned(),
             });
         }
+    }
+    if settings.offsets_retention_minutes == 0 {
+        return Err(ConfigError::BadValue {
+            name: "offsets.retention.minutes".to_owned(),
+            value: "0".to_owned(),
+            why: "it must be -1 (for ever) or at least 1".to_owned(),
+        });
     }
     if !is_offset_reset(&settings.share_auto_offset_reset) {
         return Err(ConfigError::BadValue {

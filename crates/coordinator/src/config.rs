@@ -53,6 +53,15 @@ pub struct GroupSettings {
     pub share_heartbeat_interval_ms: i32,
 }
 
+/// What outsiders may not do to a group's offsets: see [`GroupShard::set_protection`](crate::GroupShard::set_protection).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// Neither move them back nor delete them.
+    ForwardOnly,
+    /// Nothing at all.
+    Frozen,
+}
+
 /// Which groups with members may change their protocol: those whose last classic member goes become consumer groups as
 /// soon as one of those joins (upgrade), and the other way round (downgrade).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,6 +23,7 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use crate::ledger::Place;
 use crate::record::headers::Cause;
+use crate::retention::{Retention, RetentionRule};
 use crate::timer::TimerKey;
 
 /// Who calls.
@@ -74,6 +75,8 @@ pub enum Call {
     EndTransaction(Marker),
     /// One group of a DescribeGroups request.
     DescribeGroup(Str),
+    /// How long the offsets of a group are kept; Kafka has no such request.
+    DescribeExpiry(Str),
     /// The groups of this shard; the filters are those of the request, empty for all.
     ListGroups {
         states: Vec<Str>,
@@ -83,6 +86,17 @@ pub enum Call {
     DeleteGroup(Str),
     /// Puts bookmarks back; Kafka has no such request.
     MoveOffsets(MoveOffsets),
+}
+
+/// How long a group's offsets are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupExpiry {
+    /// For how long.
+    pub retention: Retention,
+    /// Who says so.
+    pub rule: RetentionRule,
+    /// When each expires if nothing changes, ms; `None`: not while things are as they are.
+    pub offsets: Vec<(Str, i32, Option<i64>)>,
 }
 
 /// Moves of a group's bookmarks that happen together or not at all.
@@ -159,6 +173,8 @@ pub enum Reply {
     TxnOffsetCommit(TxnOffsetCommitResponse),
     EndTransaction(ErrorCode),
     DescribeGroup(DescribedGroup),
+    /// `None` if there is no such group, or nobody can say.
+    DescribeExpiry(Option<GroupExpiry>),
     ListGroups(Vec<ListedGroup>),
     DeleteGroup(DeletableGroupResult),
     MoveOffsets(Moved),
@@ -300,7 +316,9 @@ impl Call {
             Call::OffsetDelete(request) => Some(&request.group_id),
             Call::TxnOffsetCommit(call) => Some(&call.request.group_id),
             Call::EndTransaction(_) => None,
-            Call::DescribeGroup(group_id) | Call::DeleteGroup(group_id) => Some(group_id),
+            Call::DescribeGroup(group_id)
+            | Call::DescribeExpiry(group_id)
+            | Call::DeleteGroup(group_id) => Some(group_id),
             Call::MoveOffsets(call) => Some(&call.group_id),
             Call::ListGroups { .. } => None,
         }
@@ -356,6 +374,7 @@ impl Call {
                 error_code,
                 ..DescribedGroup::default()
             }),
+            Call::DescribeExpiry(_) => Reply::DescribeExpiry(None),
             Call::ListGroups { .. } => Reply::ListGroups(Vec::new()),
             Call::DeleteGroup(group_id) => Reply::DeleteGroup(DeletableGroupResult {
                 group_id,
@@ -422,6 +441,7 @@ impl Reply {
                 error_code,
                 ..DescribedGroup::default()
             }),
+            Reply::DescribeExpiry(_) => Reply::DescribeExpiry(None),
             Reply::ListGroups(_) => Reply::ListGroups(Vec::new()),
             Reply::DeleteGroup(result) => Reply::DeleteGroup(DeletableGroupResult {
                 error_code,

@@ -26,21 +26,23 @@ mod metadata;
 mod offsets;
 mod partition;
 pub mod record;
+mod retention;
 mod shard;
 pub mod share;
 mod timer;
 mod transaction;
 
-pub use config::{ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy};
+pub use config::{ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection};
 pub use effect::{
-    BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, Headers, Marker, MoveOffsets,
-    Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, Transactional,
+    BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, GroupExpiry, Headers, Marker,
+    MoveOffsets, Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, Transactional,
     TxnOffsetCommitCall,
 };
 pub use metadata::{MetadataImage, TopicImage};
 pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;
 pub use record::ReplayError;
+pub use retention::{Retention, RetentionRule, RetentionRules};
 pub use shard::GroupShard;
 pub use timer::{TimerKey, TimerKind};
 pub use transaction::{

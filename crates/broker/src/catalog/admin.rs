@@ -2,10 +2,11 @@
 //!
 //! Invariant: it is read from the image, so that nobody who serves clients waits for a change that is being synced.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use catchword_config::{BrokerConfig, GroupSettings};
+use catchword_coordinator::{Protection, Retention, RetentionRules};
 use catchword_wire::Str;
 use catchword_wire::records::{ClientQuotaRecord, FeatureLevelRecord};
 use tracing::warn;
@@ -24,6 +25,9 @@ pub(super) struct AdminImage {
     groups: HashMap<Str, Arc<GroupSettings>>,
     /// What all other groups have.
     group_defaults: Option<Arc<GroupSettings>>,
+    /// How long committed offsets are kept, where it is not as everywhere.
+    retention: Arc<RetentionRules>,
+    protected: HashMap<Str, Protection>,
     quotas: Arc<QuotaTable>,
     features: Arc<Finalized>,
     subscriptions: Arc<Subscriptions>,
@@ -59,6 +63,8 @@ impl AdminImage {
                 .filter_map(|(name, set)| Some((name.clone(), group(set)?)))
                 .collect(),
             group_defaults: group(&Default::default()),
+            retention: Arc::new(retention_rules(state, config)),
+            protected: protections(state),
             quotas: Arc::new(state.quotas().clone()),
             features: Arc::new(Finalized {
                 epoch: state.applied(),
@@ -69,7 +75,48 @@ impl AdminImage {
     }
 }
 
+fn retention_rules(state: &CatalogState, config: &BrokerConfig) -> RetentionRules {
+    let retention = |minutes: i32| match minutes {
+        ..0 => Retention::Forever,
+        minutes => Retention::Ms(i64::from(minutes) * 60_000),
+    };
+    let own = |(name, set): (&Str, &BTreeMap<String, String>)| {
+        let minutes = set.get("offsets.retention.minutes")?.parse().ok()?;
+        Some((name.clone(), retention(minutes)))
+    };
+    // The configuration was checked when it was taken.
+    let patterns = config.retention_rules().unwrap_or_default().into_iter();
+    RetentionRules {
+        groups: state.configured(RESOURCE_GROUP).filter_map(own).collect(),
+        patterns: patterns
+            .map(|(pattern, minutes)| (pattern, retention(minutes)))
+            .collect(),
+    }
+}
+
+fn protections(state: &CatalogState) -> HashMap<Str, Protection> {
+    let own = |(name, set): (&Str, &BTreeMap<String, String>)| {
+        let protection = match set.get("offsets.protect")?.as_str() {
+            "forward-only" => Protection::ForwardOnly,
+            "frozen" => Protection::Frozen,
+            _ => return None,
+        };
+        Some((name.clone(), protection))
+    };
+    state.configured(RESOURCE_GROUP).filter_map(own).collect()
+}
+
 impl Catalog {
+    /// What outsiders may not do to a group's offsets.
+    pub(crate) fn protection(&self, group_id: &str) -> Option<Protection> {
+        self.read(|image| image.admin.protected.get(group_id).copied())
+    }
+
+    /// How long committed offsets are kept, where it is not as everywhere.
+    pub(crate) fn retention_rules(&self) -> Arc<RetentionRules> {
+        self.read(|image| image.admin.retention.clone())
+    }
+
     /// The settings of a group: what is set on it, else the broker's. `None` only if the broker's own do not do.
     pub(crate) fn group_configs(&self, group_id: &str) -> Option<Arc<GroupSettings>> {
         self.read(|image| {

@@ -57,13 +57,30 @@ pub(super) fn look_around(machine: &mut GroupShard, broker: &Broker, call: &Call
     if machine.metadata_version() != catalog.topics_version() {
         machine.set_metadata(broker.groups.metadata(catalog));
     }
+    if let Some(group_id) = may_be_protected(call) {
+        return machine.set_protection(group_id, catalog.protection(group_id));
+    }
     let beats = match call {
         Call::ConsumerGroupHeartbeat(request) => &request.group_id,
         Call::ShareGroupHeartbeat(request) => &request.group_id,
+        Call::DescribeExpiry(_) => return machine.set_retention_rules(catalog.retention_rules()),
         _ => return,
     };
     let own = catalog.group_configs(beats);
     machine.set_group_settings(beats, own.map(|own| set_on_group(&own)));
+}
+
+/// The group whose offsets the call moves, if its sender need not be a member.
+fn may_be_protected(call: &Call) -> Option<&Str> {
+    match call {
+        Call::OffsetCommit(request) if request.generation_id_or_member_epoch < 0 => {
+            Some(&request.group_id)
+        }
+        Call::OffsetDelete(request) => Some(&request.group_id),
+        Call::DeleteGroup(group_id) => Some(group_id),
+        Call::MoveOffsets(call) => Some(&call.group_id),
+        _ => None,
+    }
 }
 
 fn set_on_group(own: &catchword_config::GroupSettings) -> GroupSettings {

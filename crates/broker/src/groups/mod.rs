@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use catchword_config::{BrokerConfig, Durability};
 use catchword_coordinator::{
-    Call as GroupCall, Client, GroupConfig, Marker, MetadataImage, Reply, partition_for,
+    Call as GroupCall, Client, GroupConfig, Marker, MetadataImage, Reply, RetentionRules,
+    partition_for,
 };
 use catchword_log::VerificationGuard;
 use catchword_wire::{ErrorCode, Str, Uuid};
@@ -218,8 +219,8 @@ impl Groups {
     }
 
     /// Removes what has expired (D3).
-    pub(crate) fn expire(&self) {
-        self.shards().iter().for_each(|s| s.expire());
+    pub(crate) fn expire(&self, rules: &Arc<RetentionRules>) {
+        self.shards().iter().for_each(|s| s.expire(rules));
     }
 
     /// Answers whoever waits, and takes no more.

@@ -13,7 +13,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use catchword_coordinator::{Client, Context, GroupShard, Output, ReplyTo, TimerKey};
+use catchword_coordinator::{
+    Client, Context, GroupShard, Output, ReplyTo, RetentionRules, TimerKey,
+};
 use catchword_log::{AppendError, LogError, VerificationGuard};
 use catchword_wire::{ErrorCode, Str, Uuid};
 use tokio::sync::oneshot;
@@ -445,8 +447,9 @@ impl Shard<GroupShard> {
         self.with(|active| active.machine.topics_deleted(topics, &mut active.out));
     }
 
-    pub(super) fn expire(self: &Arc<Self>) {
+    pub(super) fn expire(self: &Arc<Self>, rules: &Arc<RetentionRules>) {
         self.with(|active| {
+            active.machine.set_retention_rules(rules.clone());
             active
                 .machine
                 .expire_offsets(clock::now_ms(), &mut active.out)

@@ -100,6 +100,9 @@ async fn route(
             })?;
             json(&plane::at(broker, &Str::copy(group), time_ms).await?)
         }
+        ("GET", ["v1", "groups", group, "expiry"]) => {
+            json(&plane::expiry(broker, &asker, &Str::copy(group)).await?)
+        }
         ("POST", ["v1", "groups", group, "restore"]) => {
             let group = Str::copy(group);
             let how = how(request).await?;

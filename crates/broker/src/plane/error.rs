@@ -130,6 +130,14 @@ impl PlaneError {
     }
 
     pub(super) fn refused(error: ErrorCode) -> PlaneError {
+        if error == ErrorCode::PolicyViolation {
+            return PlaneError::new(
+                409,
+                "protected",
+                "the group is protected from this; nothing was changed",
+                "`catchword protect GROUP off` lifts that",
+            );
+        }
         PlaneError::new(
             503,
             "refused",

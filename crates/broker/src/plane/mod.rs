@@ -8,6 +8,7 @@
 //! where the plan saw them. This module must not know HTTP.
 
 mod error;
+mod expiry;
 mod lag;
 mod scan;
 pub(crate) mod transactional;
@@ -34,6 +35,7 @@ use crate::dispatch::{Call, Client};
 use crate::outcome;
 use crate::partition::Partition;
 pub(crate) use error::PlaneError;
+pub(crate) use expiry::expiry;
 pub(crate) use lag::{group, groups};
 use scan::{Wanted, scan};
 pub(crate) use views::{ChangeList, ChangeView, Done, GroupAt, PartitionLag, Trash};

@@ -1,6 +1,9 @@
 //! Committed offsets from the outside: what is promised holds over the socket, on disk and through a restart.
 
 use catchword_wire::messages::delete_topics_request::DeleteTopicState;
+use catchword_wire::messages::incremental_alter_configs_request::{
+    AlterConfigsResource, AlterableConfig,
+};
 use catchword_wire::messages::metadata_request::MetadataRequestTopic;
 use catchword_wire::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -12,8 +15,8 @@ use catchword_wire::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
 use catchword_wire::messages::{
-    DeleteGroupsRequest, DeleteTopicsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest,
+    DeleteGroupsRequest, DeleteTopicsRequest, IncrementalAlterConfigsRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
 };
 use catchword_wire::records::{OffsetCommitKey, OffsetCommitValue};
 use catchword_wire::{Decoder, ErrorCode, Message, Str, Uuid};
@@ -392,5 +395,51 @@ fn many_commits_in_flight_share_their_syncs_and_are_all_kept() {
             fetch_offset(&mut client, &format!("g{i}"), "t", 0),
             1900 + i
         );
+    }
+}
+
+#[test]
+fn groups_that_fit_a_rule_or_have_their_own_word_keep_their_offsets() {
+    let rules = ("offsets.retention.rules", "billing-*:-1");
+    let often = ("offsets.retention.check.interval.ms", "50");
+    let broker = TestBroker::with(&[rules, often]);
+    broker.topic("t", 1, &[]);
+    let mut client = broker.client();
+    client.find_coordinator();
+    let own = IncrementalAlterConfigsRequest {
+        resources: vec![AlterConfigsResource {
+            resource_type: 32,
+            resource_name: "own".into(),
+            configs: vec![AlterableConfig {
+                name: "offsets.retention.minutes".into(),
+                config_operation: 0,
+                value: Some("-1".into()),
+            }],
+        }],
+        validate_only: false,
+    };
+    assert_eq!(client.call(&own, 1).responses[0].error_code, 0);
+    // Each is to expire a millisecond after it was committed.
+    for group in ["billing-eu", "own", "other"] {
+        let mut request = commit_request(group, "t", &[(0, 7)]);
+        request.retention_time_ms = 1;
+        let response = client.call(&request, 4);
+        assert_eq!(response.topics[0].partitions[0].error_code, 0);
+    }
+    let began = std::time::Instant::now();
+    while fetch_offset(&mut client, "other", "t", 0) != -1 {
+        assert!(began.elapsed().as_secs() < 60, "it never expires");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // Whatever expires has expired in one sweep over all; the next one has begun when a new group's offset is gone too.
+    let mut last = commit_request("last", "t", &[(0, 7)]);
+    last.retention_time_ms = 1;
+    client.call(&last, 4);
+    while fetch_offset(&mut client, "last", "t", 0) != -1 {
+        assert!(began.elapsed().as_secs() < 60, "it never expires");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    for group in ["billing-eu", "own"] {
+        assert_eq!(fetch_offset(&mut client, group, "t", 0), 7, "{group}");
     }
 }

@@ -360,6 +360,11 @@ fn apply(client: &mut Client, group: &str, changes: &[&Move]) -> Result<(), Fail
                 "a member has joined group {group:?} in the meantime; stop it and do it again. Nothing was changed."
             )))
         }
+        Err(error) if error.code() == Some(ErrorCode::PolicyViolation) => {
+            Err(Failure::failed(format!(
+                "group {group:?} is protected from this; `catchword protect {group} off` lifts that. Nothing was changed."
+            )))
+        }
         other => Ok(other?),
     }
 }

@@ -11,7 +11,11 @@ pub(crate) struct Group {
 impl Group {
     /// A group that has read 6 of 10 records of one partition.
     pub(crate) fn new(test: &str) -> Self {
-        let cluster = Cluster::any(test);
+        Self::on(Cluster::any(test))
+    }
+
+    /// The same in a cluster.
+    pub(crate) fn on(cluster: Cluster) -> Self {
         let (topic, group) = (cluster.name("t"), cluster.name("g"));
         cluster.numbers(&topic, 1, 10);
         cluster

@@ -9,6 +9,7 @@ use catchword_wire::Str;
 use super::{Bookmark, Offsets};
 use crate::effect::{Headers, Output};
 use crate::record::offset_tombstone;
+use crate::retention::Retention;
 
 /// Whether bookmarks of a group may expire just now, and since when nobody has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,26 +21,36 @@ pub(crate) enum Expiry {
     UnreadSince(i64),
 }
 
+/// When a bookmark expires if nothing changes; `None`: not as long as things are as they are.
+pub(crate) fn expires_at(bookmark: &Bookmark, expiry: Expiry, retention: Retention) -> Option<i64> {
+    let (Expiry::UnreadSince(unread_since_ms), Retention::Ms(retention_ms)) = (expiry, retention)
+    else {
+        return None;
+    };
+    let base_ms = bookmark.commit_timestamp_ms.max(unread_since_ms);
+    let after = base_ms.saturating_add(retention_ms);
+    Some(bookmark.expire_timestamp_ms().unwrap_or(after))
+}
+
 /// Removes what has expired, but for what somebody reads or a transaction is about to move. Returns whether nothing is left.
 pub(crate) fn expire(
     group_id: &Str,
     offsets: &mut Offsets,
     expiry: Expiry,
     is_needed: impl Fn(&str, i32) -> bool,
-    (now_ms, retention_ms): (i64, i64),
+    (now_ms, retention): (i64, Retention),
     headers: &Headers,
     out: &mut Output,
 ) -> bool {
-    let Expiry::UnreadSince(unread_since_ms) = expiry else {
+    let is_expired = |bookmark: &Bookmark| {
+        expires_at(bookmark, expiry, retention).is_some_and(|at_ms| now_ms >= at_ms)
+    };
+    if !matches!(
+        (expiry, retention),
+        (Expiry::UnreadSince(_), Retention::Ms(_))
+    ) {
         return offsets.is_empty();
-    };
-    let is_expired = |bookmark: &Bookmark| match bookmark.expire_timestamp_ms() {
-        Some(expire_timestamp_ms) => now_ms >= expire_timestamp_ms,
-        None => {
-            let base_ms = bookmark.commit_timestamp_ms.max(unread_since_ms);
-            now_ms.saturating_sub(base_ms) >= retention_ms
-        }
-    };
+    }
     let mut expired: Vec<(Str, i32)> = Vec::new();
     for (topic, bookmarks) in offsets.topics() {
         // Asked for only where something is due: most sweeps find nothing.

@@ -15,7 +15,7 @@ use catchword_wire::{Str, Uuid};
 
 pub(crate) use commit::{commit, metadata_fits, refused_commit};
 pub(crate) use delete::{delete_all, delete_offsets, delete_topic};
-pub(crate) use expire::{Expiry, expire};
+pub(crate) use expire::{Expiry, expire, expires_at};
 pub(crate) use fetch::{fetch, hide_unstable};
 
 /// The place in one partition from which a group will read on.

@@ -8,6 +8,8 @@ mod log;
 mod members;
 mod moves;
 mod offsets;
+mod protection;
+mod retention;
 mod shares;
 mod transactions;
 
@@ -17,13 +19,14 @@ use std::sync::Arc;
 use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
 use catchword_wire::{ErrorCode, Str};
 
-use crate::config::{GroupConfig, GroupSettings};
+use crate::config::{GroupConfig, GroupSettings, Protection};
 use crate::effect::{Call, Context, Output, Reply, ReplyTo};
 use crate::group::{Group, Scope, describe_unknown, passes};
 use crate::ids::IdSource;
 use crate::metadata::MetadataImage;
 use crate::offsets::pending::Pending;
 use crate::offsets::{fetch, hide_unstable};
+use crate::retention::RetentionRules;
 use crate::timer::TimerKey;
 pub(crate) use transactions::refused_txn_commit;
 
@@ -39,6 +42,10 @@ pub struct GroupShard {
     image: Arc<MetadataImage>,
     /// What is set on single groups.
     settings: BTreeMap<Str, GroupSettings>,
+    /// How long offsets are kept, where it is not as everywhere.
+    retention: Arc<RetentionRules>,
+    /// Groups that outsiders may not move as they like.
+    protected: BTreeMap<Str, Protection>,
 }
 
 impl GroupShard {
@@ -51,6 +58,8 @@ impl GroupShard {
             pending: Pending::default(),
             image: Arc::default(),
             settings: BTreeMap::new(),
+            retention: Arc::default(),
+            protected: BTreeMap::new(),
         }
     }
 
@@ -63,6 +72,9 @@ impl GroupShard {
     ///
     /// Each call is answered exactly once, by this step or by a later one.
     pub fn step(&mut self, ctx: &Context<'_>, to: ReplyTo, call: Call, out: &mut Output) {
+        if let Some(error) = self.protects_from(&call) {
+            return out.reply(to, call.refuse(error));
+        }
         let reply = match call {
             Call::JoinGroup(request) => return self.join_group(ctx, to, &request, out),
             Call::SyncGroup(request) => return self.sync_group(ctx, to, &request, out),
@@ -101,6 +113,9 @@ impl GroupShard {
                     Some(group) => group.describe(ctx.api_version),
                     None => describe_unknown(group_id, ctx.api_version),
                 })
+            }
+            Call::DescribeExpiry(group_id) => {
+                Reply::DescribeExpiry(self.describe_expiry(&group_id))
             }
             Call::ListGroups { states, types } => Reply::ListGroups(
                 self.groups

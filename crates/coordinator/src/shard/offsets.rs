@@ -155,7 +155,6 @@ impl GroupShard {
     /// every `offsets.retention.check.interval.ms`.
     pub fn expire_offsets(&mut self, now_ms: i64, out: &mut Output) {
         let headers = because(Cause::Expire);
-        let times = (now_ms, self.config.offsets_retention_ms);
         let mut gone = Vec::new();
         for group in self.groups.values_mut() {
             let expiry = group.expiry();
@@ -167,6 +166,9 @@ impl GroupShard {
             let is_needed = |topic: &str, partition| {
                 kind.is_subscribed_to(topic) || pending.has(id, topic, partition)
             };
+            let default_ms = self.config.offsets_retention_ms;
+            let (retention, _) = self.retention.of(id, default_ms);
+            let times = (now_ms, retention);
             let nothing_left =
                 offsets::expire(id, offsets, expiry, is_needed, times, &headers, out);
             if nothing_left && group.is_vacant() && !pending.has_group(&group.id) {

@@ -1,6 +1,9 @@
 //! Expiry of offsets and of groups that nothing is left of.
 
-use catchword_wire::ErrorCode;
+use std::sync::Arc;
+
+use catchword_coordinator::{Call, Reply, Retention, RetentionRule, RetentionRules};
+use catchword_wire::{ErrorCode, Str};
 
 use crate::driver::*;
 
@@ -182,4 +185,64 @@ fn d5_a_group_is_not_removed_under_someone_who_is_about_to_join() {
     let to = driver.join(join("g", &member));
     driver.tick(10 * SECOND);
     assert_eq!(driver.take_join(to).error_code, ErrorCode::None.code());
+}
+
+#[test]
+fn a_group_with_a_retention_of_its_own_keeps_its_offsets_as_long_as_it_says() {
+    let mut driver = Driver::new();
+    for group in ["kept", "billing-eu", "brief", "other"] {
+        driver.commit(commit(group, "", -1, 5));
+    }
+    let rules = RetentionRules {
+        groups: [
+            ("kept".into(), Retention::Forever),
+            ("brief".into(), Retention::Ms(DAY)),
+        ]
+        .into(),
+        patterns: vec![("billing-*".into(), Retention::Ms(2 * WEEK))],
+    };
+    driver.shard.set_retention_rules(Arc::new(rules));
+    let there = |driver: &mut Driver| {
+        ["kept", "billing-eu", "brief", "other"].map(|group| driver.committed(group, "t", 0) == 5)
+    };
+    expire_after(&mut driver, DAY - 1);
+    assert_eq!(there(&mut driver), [true; 4]);
+    expire_after(&mut driver, 1);
+    assert_eq!(there(&mut driver), [true, true, false, true]);
+    expire_after(&mut driver, 6 * DAY);
+    assert_eq!(there(&mut driver), [true, true, false, false]);
+    expire_after(&mut driver, WEEK);
+    assert_eq!(there(&mut driver), [true, false, false, false]);
+    expire_after(&mut driver, 1000 * WEEK);
+    assert_eq!(there(&mut driver), [true, false, false, false]);
+}
+
+#[test]
+fn it_is_told_when_offsets_expire_and_who_says_so() {
+    let mut driver = Driver::new();
+    let members = driver.stable("g", 1);
+    driver.commit(commit("g", &members[0], 1, 5));
+    let ask = |driver: &mut Driver, group: &str| match driver
+        .ask(0, Call::DescribeExpiry(Str::copy(group)))
+    {
+        Reply::DescribeExpiry(expiry) => expiry,
+        other => panic!("{other:?}"),
+    };
+    let living = ask(&mut driver, "g").unwrap();
+    assert_eq!(living.offsets, [("t".into(), 0, None)], "it is read");
+    driver.now_ms += DAY;
+    let left_ms = driver.now_ms;
+    driver.leave("g", &members);
+    let empty = ask(&mut driver, "g").unwrap();
+    assert_eq!(empty.offsets, [("t".into(), 0, Some(left_ms + WEEK))]);
+    assert_eq!(
+        (empty.retention, empty.rule),
+        (Retention::Ms(WEEK), RetentionRule::Default)
+    );
+    // What is told is what happens.
+    expire_after(&mut driver, WEEK - 1);
+    assert_eq!(driver.committed("g", "t", 0), 5);
+    expire_after(&mut driver, 1);
+    assert_eq!(driver.committed("g", "t", 0), -1);
+    assert_eq!(ask(&mut driver, "nobody"), None);
 }

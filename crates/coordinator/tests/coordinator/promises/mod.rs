@@ -8,6 +8,7 @@ mod deletion;
 mod expiry;
 mod fetches;
 mod groups;
+mod protection;
 mod rebalances;
 mod static_members;
 mod transactions;

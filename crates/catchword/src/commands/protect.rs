@@ -1,0 +1,79 @@
+//! `catchword protect`: a guard against resets and deletions.
+
+use catchword_client::{AlterConfig, Resource, ResourceType};
+use clap::ValueEnum;
+
+use crate::args::Cluster;
+use crate::failure::Failure;
+use crate::plane::Api;
+use crate::ui::Ui;
+
+/// The key on a group.
+const KEY: &str = "offsets.protect";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+It concerns whoever is no member of the group, with whatever tool: kafka-consumer-groups
+--reset-offsets, --delete, rewind, undo. Members read on and commit as ever; consumers that assign
+themselves their partitions count as outsiders. What is refused is refused whole, as
+POLICY_VIOLATION. Expiry is another matter: see catchword keep.
+
+JSON: {group, protection}
+
+Examples:
+  catchword protect billing
+  catchword protect billing forward-only
+  catchword protect billing off")]
+pub(crate) struct Args {
+    /// The group.
+    group: String,
+    /// What to protect it from; without it, it says what holds.
+    #[arg(value_enum)]
+    protection: Option<Protection>,
+    /// JSON for scripts.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    cluster: Cluster,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Protection {
+    /// Its offsets are not moved back, nor deleted.
+    ForwardOnly,
+    /// Its offsets are not moved at all.
+    Frozen,
+    /// No protection.
+    Off,
+}
+
+pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
+    let mut client = args.cluster.connect()?;
+    // Says what to do where the broker is not ours.
+    Api::find(&mut client)?;
+    let resource = Resource {
+        kind: ResourceType::Group,
+        name: args.group.clone(),
+    };
+    if let Some(protection) = args.protection {
+        let change = match protection {
+            Protection::ForwardOnly => AlterConfig::Set(KEY.into(), "forward-only".into()),
+            Protection::Frozen => AlterConfig::Set(KEY.into(), "frozen".into()),
+            Protection::Off => AlterConfig::Delete(KEY.into()),
+        };
+        client.alter_configs(&resource, &[change])?;
+    }
+    let configs = client.describe_configs(&resource)?;
+    let entry = configs.into_iter().find(|entry| entry.name == KEY);
+    let protection = entry.and_then(|entry| entry.value).unwrap_or_default();
+    if args.json {
+        let group = &args.group;
+        return ui.json(&serde_json::json!({"group": group, "protection": protection}));
+    }
+    let words = match protection.as_str() {
+        "forward-only" => "may be moved on by everybody, and moved back or deleted by members only",
+        "frozen" => "are moved by members only",
+        _ => "are not protected",
+    };
+    ui.line(format_args!("Offsets of group {} {words}.", args.group))
+}
