@@ -22,7 +22,7 @@ fn a_properties_file_of_kafkas_is_taken_and_what_is_not_used_is_named() {
     let path = dir.path().join("server.properties");
     fs::write(
         &path,
-        "num.partitions=3\nzookeeper.connect=localhost:2181\nnum.io.threads=16\n",
+        "num.partitions=3\nzookeeper.set.acl=true\nnum.io.threads=16\n",
     )
     .unwrap();
     let outcome = run(
@@ -34,7 +34,7 @@ fn a_properties_file_of_kafkas_is_taken_and_what_is_not_used_is_named() {
     assert!(
         outcome
             .err
-            .contains("line 2: not used by Catchword: zookeeper.connect"),
+            .contains("line 2: not used by Catchword: zookeeper.set.acl"),
         "{}",
         outcome.err
     );
