@@ -4,7 +4,7 @@
 
 const TLS: &str = "TLS and SASL are not served yet";
 const AUTH: &str = "there are no access rules yet";
-const QUOTA: &str = "there are quotas of bytes and of request time, no others";
+const QUOTA: &str = "there is no quota of that kind, or it goes by quota.window.*";
 const QUORUM: &str = "there is no controller quorum";
 const REPLICAS: &str = "a partition lives on one broker, there are no replicas";
 const METADATA: &str = "cluster metadata is kept in the broker's own log";
@@ -49,7 +49,6 @@ static UNUSED: &[(&str, &[&str])] = &[
             "controller.quota.*",
             "alter.log.dirs.replication.quota.*",
             "replication.quota.*",
-            "max.connection.creation.rate",
             "leader.replication.throttled.rate",
             "follower.replication.throttled.rate",
             "replica.alter.log.dirs.io.max.bytes.per.second",
