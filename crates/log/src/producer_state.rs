@@ -218,6 +218,16 @@ impl Producers {
             .map(|(first, _)| *first)
     }
 
+    /// Takes for ended what was open before an offset.
+    pub(crate) fn forget_transactions_before(&mut self, offset: i64) {
+        let later = self.open_transactions.split_off(&offset);
+        for id in std::mem::replace(&mut self.open_transactions, later).into_values() {
+            if let Some(producer) = self.known.get_mut(&id) {
+                producer.txn_first_offset = None;
+            }
+        }
+    }
+
     /// Whether these batches may be appended, in this order.
     pub(crate) fn check<'a>(
         &self,

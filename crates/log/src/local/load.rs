@@ -61,9 +61,9 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
         .map_or(log_start, |segment| segment.base);
     let log_start = log_start.max(first);
     let (epochs, epochs_changed) = epochs(log, &ended, log_start)?;
-    let (producers, snapshot_offset, aborted) =
-        producers(log, &contents, &ended, log_start, clean)?;
-    let has_aborted = load_aborted(log, &contents, &ended, log_start, snapshot_offset, aborted)?;
+    // Not from the log's start: what lies before it in its segment tells of producers and transactions all the same.
+    let (producers, snapshot_offset, aborted) = producers(log, &contents, &ended, first, clean)?;
+    let has_aborted = load_aborted(log, &contents, &ended, first, snapshot_offset, aborted)?;
     let durable_end = if clean {
         log_end
     } else {
@@ -312,7 +312,7 @@ fn load_aborted(
     log: &LocalLog,
     contents: &Contents,
     ended: &Ended,
-    log_start: i64,
+    first: i64,
     known_below: i64,
     found: Vec<AbortedTransaction>,
 ) -> Result<bool, LogError> {
@@ -321,7 +321,7 @@ fn load_aborted(
     }
     let (disk, dir, segments) = (&log.core.disk, &log.dir, &ended.segments);
     if !txn_index::load(disk, dir, segments, known_below, &found)? {
-        let all = replay(log, ended, log_start, &mut Producers::default())?;
+        let all = replay(log, ended, first, &mut Producers::default())?;
         txn_index::load(disk, dir, segments, i64::MIN, &all)?;
     }
     Ok(true)
@@ -333,7 +333,7 @@ fn producers(
     log: &LocalLog,
     contents: &Contents,
     ended: &Ended,
-    log_start: i64,
+    first: i64,
     clean: bool,
 ) -> Result<(Producers, i64, Vec<AbortedTransaction>), LogError> {
     let disk = &log.core.disk;
@@ -367,10 +367,14 @@ fn producers(
             return Ok((Producers::default(), ended.log_end, Vec::new()));
         }
         let mut producers = Producers::default();
-        let aborted = replay(log, ended, log_start, &mut producers)?;
+        let aborted = replay(log, ended, first, &mut producers)?;
         return Ok((producers, -1, aborted));
     };
-    let aborted = replay(log, ended, offset.max(log_start), &mut producers)?;
+    if offset < first {
+        // What ended them may have gone with the segments in between, and they have no record left.
+        producers.forget_transactions_before(first);
+    }
+    let aborted = replay(log, ended, offset.max(first), &mut producers)?;
     Ok((producers, offset, aborted))
 }
 

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use catchword_log::contract::{CLIENT, append_verified, batch_of, marker, read_committed};
+use catchword_log::contract::{
+    CLIENT, append_verified, batch_of, marker, read_committed, transactional,
+};
 use catchword_log::{
-    CleanupPolicy, Engine, LogConfig, Mend, PartitionLog, ReadLimit, RepairOptions, check_dir,
-    repair_dir,
+    CleanupPolicy, Engine, LogConfig, Mend, PartitionLog, ReadLimit, RepairOptions, TopicPartition,
+    check_dir, repair_dir,
 };
 use catchword_wire::batch::{Batch, BatchBuilder, ControlRecord, NewRecord, records, split};
 
@@ -354,4 +356,37 @@ fn the_doctor_notices_an_entry_that_is_missing_and_builds_the_index_from_the_log
     assert_eq!(std::fs::read(&indexes[0]).unwrap(), sound);
     let (log, _engine) = reopened(dir.path());
     compare(&*log, &model, false, "mended");
+}
+
+/// A snapshot knew the transaction as open, and the log's start has passed the marker that ended it.
+#[test]
+fn a_transaction_that_ended_before_the_logs_start_is_not_open_again_after_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let config = LogConfig {
+        segment_bytes: 600,
+        ..LogConfig::default()
+    };
+    let log = log_of(&engine, config);
+    append_verified(&*log, &transactional(7, 0, 0, &[(1, "in it")])).unwrap();
+    // Until the next segment begins: with it comes a snapshot.
+    let one = |log: &dyn PartitionLog| log.append(&[batch_of(&[(2, "plain")])], CLIENT).unwrap();
+    while files(dir.path(), "log").len() == 1 {
+        one(&*log);
+    }
+    log.append_marker(&marker(7, 0, true), 0).unwrap();
+    // The producer goes on by itself after it.
+    append_verified(&*log, &transactional(7, 0, 1, &[(3, "next")])).unwrap();
+    log.append_marker(&marker(7, 0, true), 0).unwrap();
+    let start = one(&*log).base_offset;
+    assert_eq!(log.truncate_prefix(start).unwrap(), start);
+    drop((log, engine));
+    let engine = open(dir.path());
+    let log = engine.get(&TopicPartition::new("t", 0)).unwrap();
+    log.ready().unwrap();
+    let offsets = log.offsets();
+    assert_eq!((offsets.log_start, offsets.log_end), (start, start + 1));
+    assert_eq!(offsets.last_stable, offsets.log_end, "nothing is open");
+    // And its sequence is known.
+    append_verified(&*log, &transactional(7, 0, 2, &[(4, "third")])).unwrap();
 }
