@@ -28,12 +28,8 @@ pub(crate) struct Args {
     /// Only this topic, or some of its partitions (TOPIC:0,1); may be given again and again.
     #[arg(long, short, value_name = "TOPIC[:PARTITIONS]")]
     topic: Vec<Partitions>,
-    /// Do it.
-    #[arg(long, short)]
-    yes: bool,
-    /// JSON for scripts.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -70,9 +66,5 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         )));
     }
     let plan = Plan::new(&mut client, &args.to, &targets)?;
-    let how = How {
-        yes: args.yes,
-        json: args.json,
-    };
-    carry_out(&mut client, &[plan], how, ui)
+    carry_out(&mut client, &[plan], args.how, ui)
 }

@@ -29,12 +29,8 @@ pub(crate) struct Args {
     /// The group, where the file does not name it; where it does, only this one is imported.
     #[arg(long, short)]
     group: Option<String>,
-    /// Do it.
-    #[arg(long, short)]
-    yes: bool,
-    /// JSON for scripts.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -46,11 +42,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     for (group, targets) in &groups {
         plans.push(Plan::new(&mut client, group, targets)?);
     }
-    let how = How {
-        yes: args.yes,
-        json: args.json,
-    };
-    carry_out(&mut client, &plans, how, ui)
+    carry_out(&mut client, &plans, args.how, ui)
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

@@ -81,11 +81,13 @@ struct Outcome<'a> {
 }
 
 /// What is asked beside the change itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct How {
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct How {
     /// Do it.
+    #[arg(long, short)]
     pub(super) yes: bool,
     /// JSON for scripts.
+    #[arg(long)]
     pub(super) json: bool,
 }
 

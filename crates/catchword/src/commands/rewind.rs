@@ -37,12 +37,8 @@ pub(crate) struct Args {
     /// it all partitions in which the group has committed an offset.
     #[arg(long, short, value_name = "TOPIC[:PARTITIONS]")]
     topic: Vec<Partitions>,
-    /// Do it.
-    #[arg(long, short)]
-    yes: bool,
-    /// JSON for scripts.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -50,11 +46,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let mut client = args.cluster.connect()?;
     let plan = plan(&mut client, args)?;
-    let how = How {
-        yes: args.yes,
-        json: args.json,
-    };
-    carry_out(&mut client, &[plan], how, ui)
+    carry_out(&mut client, &[plan], args.how, ui)
 }
 
 /// Which partitions move where.

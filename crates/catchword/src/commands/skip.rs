@@ -35,12 +35,8 @@ pub(crate) struct Args {
     #[arg(long, short = 'n', default_value_t = 1, value_name = "N",
         value_parser = clap::value_parser!(u64).range(1..=MOST))]
     records: u64,
-    /// Do it.
-    #[arg(long, short)]
-    yes: bool,
-    /// JSON for scripts.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -79,8 +75,8 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
             args.group
         )));
     };
-    if !args.json {
-        show(&skipped, args.yes, ui)?;
+    if !args.how.json {
+        show(&skipped, args.how.yes, ui)?;
     }
     let target = Target {
         metadata: now.metadata.clone(),
@@ -91,11 +87,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         &args.group,
         &Targets::from([(partition, target)]),
     )?;
-    let how = How {
-        yes: args.yes,
-        json: args.json,
-    };
-    carry_out(&mut client, &[plan], how, ui)
+    carry_out(&mut client, &[plan], args.how, ui)
 }
 
 /// The first records in a range of offsets.
