@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    adopt, at, completions, consume, copy, doctor, export, groups, import, keep, log, produce,
-    protect, rewind, serve, show, skip, topics, tour, trash, undo, zk,
+    adopt, at, completions, consume, copy, doctor, export, groups, guard, import, keep, log,
+    produce, protect, rewind, serve, show, skip, topics, tour, trash, undo, zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -32,7 +32,8 @@ First steps:
 If a group was reset, deleted or expired: catchword undo, catchword trash.
 
 All commands but serve, tour, adopt and doctor work with Apache Kafka as well: --bootstrap HOST:PORT;
-log, at, undo, trash and restore need what only Catchword remembers.
+log, at, undo, trash and restore need what only Catchword remembers: as a broker, or beside a Kafka
+(catchword guard).
 Exit codes: 0 done, 1 failed, 2 asked wrongly."
 )]
 pub(crate) struct Args {
@@ -95,6 +96,8 @@ enum Command {
     Protect(protect::Args),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
     Adopt(adopt::Args),
+    /// Beside an Apache Kafka: remember where its groups were, and put them back.
+    Guard(guard::Args),
     /// Committed offsets in ZooKeeper: compare, import, export, cut over.
     Zk(zk::Args),
     /// Check a data directory.
@@ -202,6 +205,7 @@ impl Args {
             Command::Keep(args) => keep::run(&args, ui),
             Command::Protect(args) => protect::run(&args, ui),
             Command::Adopt(args) => adopt::run(&args, ui),
+            Command::Guard(args) => guard::run(&args, ui),
             Command::Zk(args) => zk::run(&args, ui),
             Command::Doctor(args) => doctor::run(&args, ui),
             Command::Completions(args) => completions::run(&args),

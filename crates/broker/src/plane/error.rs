@@ -35,7 +35,7 @@ impl PlaneError {
         }
     }
 
-    pub(super) fn no_group(group: &str) -> PlaneError {
+    pub(crate) fn no_group(group: &str) -> PlaneError {
         PlaneError::new(
             404,
             "unknown-group",

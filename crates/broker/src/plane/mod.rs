@@ -36,9 +36,12 @@ use crate::outcome;
 use crate::partition::Partition;
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
-pub(crate) use lag::{group, groups};
+pub(crate) use lag::{group, groups, kind};
+pub(crate) use scan::records_from;
 use scan::{Wanted, scan};
-pub(crate) use views::{ChangeList, ChangeView, Done, GroupAt, PartitionLag, Trash};
+pub(crate) use views::{
+    ChangeList, ChangeView, Done, GroupAt, GroupList, GroupView, MemberView, PartitionLag, Trash,
+};
 
 /// The most groups whose changes are gathered for a question about all groups.
 const MAX_GROUPS: usize = 10_000;
@@ -175,7 +178,7 @@ pub(crate) async fn trash(broker: &Arc<Broker>) -> Result<Trash, PlaneError> {
     };
     let since_ms = trash_begins(broker);
     let all = marked(broker, limits, true).await?;
-    let topic_id = topic_ids(broker);
+    let topic_id = topic_ids(broker).await;
     Ok(Trash::of(all, since_ms, topic_id))
 }
 
@@ -267,7 +270,7 @@ pub(crate) async fn undo(
 ) -> Result<Done, PlaneError> {
     let (group, found) = change(broker, id).await?;
     let change = found.change(id).ok_or_else(|| PlaneError::no_change(id))?;
-    let plan = plan_undo(change, &found, topic_ids(broker));
+    let plan = plan_undo(change, &found, topic_ids(broker).await);
     let view = ChangeView::of(&group, change);
     let done = Done::of(&group, Some(view), &plan, how.force);
     if how.apply {
@@ -284,7 +287,7 @@ pub(crate) async fn restore(
     how: How,
 ) -> Result<Done, PlaneError> {
     let found = ledger(broker, group, Limits::default()).await?;
-    let plan = plan_restore(&found, trash_begins(broker), topic_ids(broker));
+    let plan = plan_restore(&found, trash_begins(broker), topic_ids(broker).await);
     if plan.steps.is_empty() {
         return Err(PlaneError::nothing_gone(group));
     }
@@ -325,26 +328,42 @@ async fn write(
     } else {
         Cause::Restore
     };
-    let request = GroupCall::MoveOffsets(MoveOffsets {
+    let request = MoveOffsets {
         group_id: group.clone(),
         cause,
         of: of.map(|of| of.to_string()),
         moves,
-    });
-    let call = call(broker, asker);
-    match broker.groups.call(&call, request).get().await.flatten() {
-        Some(Reply::MoveOffsets(Moved::Done)) => {}
-        Some(Reply::MoveOffsets(Moved::Elsewhere(_))) => return Err(PlaneError::overtaken(group)),
-        Some(Reply::MoveOffsets(Moved::Refused(ErrorCode::NonEmptyGroup))) => {
-            return Err(PlaneError::active(group));
-        }
-        Some(Reply::MoveOffsets(Moved::Refused(error))) => return Err(PlaneError::refused(error)),
-        _ => return Err(PlaneError::stopping()),
+    };
+    match move_offsets(broker, asker, request).await? {
+        Moved::Done => {}
+        Moved::Elsewhere(_) => return Err(PlaneError::overtaken(group)),
+        Moved::Refused(ErrorCode::NonEmptyGroup) => return Err(PlaneError::active(group)),
+        Moved::Refused(error) => return Err(PlaneError::refused(error)),
     }
     let name = if of.is_some() { "undo" } else { "restore" };
     let found = ledger(broker, group, Limits::default()).await?;
     let own = found.meant.iter().rev().find(|c| c.kind.name() == name);
     Ok(done.applied(own.map(|change| change.id)))
+}
+
+/// Moves bookmarks where the groups are: here, or in the Kafka that is guarded.
+async fn move_offsets(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    request: MoveOffsets,
+) -> Result<Moved, PlaneError> {
+    if let Some(guardian) = broker.guardian.clone() {
+        let asker = asker.clone();
+        let work = move || guardian.move_offsets(&asker, &request);
+        let moved = outcome::blocking(work).await;
+        return moved.ok_or_else(PlaneError::stopping)?;
+    }
+    let call = call(broker, asker);
+    let request = GroupCall::MoveOffsets(request);
+    match broker.groups.call(&call, request).get().await.flatten() {
+        Some(Reply::MoveOffsets(moved)) => Ok(moved),
+        _ => Err(PlaneError::stopping()),
+    }
 }
 
 /// A call as a connection would make it.
@@ -363,7 +382,14 @@ fn trash_begins(broker: &Broker) -> i64 {
     clock::now_ms().saturating_sub(keep_ms)
 }
 
-fn topic_ids(broker: &Arc<Broker>) -> impl Fn(&str) -> Option<Uuid> + use<> {
-    let catalog = broker.catalog.clone();
-    move |topic| catalog.topic(topic).map(|topic| topic.id)
+/// The ids of the topics that the bookmarks are in, as they are now.
+async fn topic_ids(broker: &Arc<Broker>) -> impl Fn(&str) -> Option<Uuid> + use<> {
+    let (catalog, guardian) = (broker.catalog.clone(), broker.guardian.clone());
+    if let Some(guardian) = guardian.clone() {
+        let _ = outcome::blocking(move || guardian.look_at_topics()).await;
+    }
+    move |topic| match &guardian {
+        Some(guardian) => guardian.topics().id(topic),
+        None => catalog.topic(topic).map(|topic| topic.id),
+    }
 }

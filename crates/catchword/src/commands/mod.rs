@@ -8,6 +8,7 @@ pub(crate) mod copy;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod groups;
+pub(crate) mod guard;
 pub(crate) mod import;
 pub(crate) mod keep;
 mod lag;

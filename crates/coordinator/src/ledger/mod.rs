@@ -9,6 +9,7 @@
 
 mod change;
 mod kind;
+mod membership;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::record::{self, decode, quick};
 
 pub use change::{Change, ChangeId, Move, Who};
 pub use kind::Kind;
+pub use membership::Membership;
 pub use plan::{Obstacle, Plan, Step, plan_restore, plan_undo};
 
 /// Where a bookmark is or was.
@@ -362,7 +364,7 @@ pub fn group_of(record: &Record) -> Option<&str> {
 }
 
 /// A bookmark's move, as its record tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Moved {
     /// The group.
     pub group: Str,
