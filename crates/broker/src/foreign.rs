@@ -126,6 +126,12 @@ mod tests {
     }
 
     #[test]
+    fn a_guardians_history_is_no_brokers_directory() {
+        let why = refused(|dir| properties(dir, "version=1\nnode.id=1\nguards=kafka\n"));
+        assert!(why.unwrap().contains("catchword guard --data"));
+    }
+
+    #[test]
     fn directories_of_ours_are_none_of_kafkas() {
         assert_eq!(refused(|_| {}), None);
         assert_eq!(

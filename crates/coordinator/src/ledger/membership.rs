@@ -1,7 +1,7 @@
 //! Who is in a group, by the records of an Apache Kafka, and what that tells of a bookmark's move: Kafka's records of
 //! bookmarks do not say who moved them, but somebody did who was no member if the group had none.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use catchword_wire::Str;
 use catchword_wire::batch::Record;
@@ -14,7 +14,7 @@ use crate::record::{self, decode};
 /// The members of the groups in one partition of `__consumer_offsets`, as its records told them so far.
 #[derive(Debug, Default)]
 pub struct Membership {
-    groups: HashMap<Str, Members>,
+    groups: BTreeMap<Str, Members>,
 }
 
 /// A group that has, or had, members.

@@ -173,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn a_topics_id_is_put_in_where_there_is_none_and_nothing_else_changes() {
+        let without = Bookmark::new(42, 3, 1000, Uuid::ZERO, "note".into(), None);
+        let id = Uuid([9; 16]);
+        let with_id = with_topic_id(&written(&without).value.unwrap(), id).unwrap();
+        let whole = Bookmark::new(42, 3, 1000, id, "note".into(), None);
+        assert_eq!(with_id, written(&whole).value.unwrap());
+        assert_eq!(with_topic_id(&with_id, Uuid([8; 16])), None, "it has one");
+        let kept = Bookmark::new(42, 3, 1000, Uuid::ZERO, "note".into(), Some(99));
+        assert_eq!(with_topic_id(&written(&kept).value.unwrap(), id), None);
+        assert_eq!(with_topic_id(b"\0\x09nothing", id), None);
+    }
+
+    #[test]
     fn s3_s4_bytes_are_those_of_kafkas_schemas() {
         let key = OffsetCommitKey {
             group: "group".into(),
