@@ -3,13 +3,15 @@
 //! Invariant: nothing is changed without `--yes`; the broker does all of it or nothing.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::args::Cluster;
 use crate::failure::Failure;
 use crate::http::encoded;
+use crate::place::At;
 use crate::plane::{Api, Change, changes, place, read, when};
 use crate::table::{Align, Table, count};
+use crate::time;
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -45,18 +47,24 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Deleted and expired offsets can be put back for 30 days (offsets.trash.retention.ms). Without --yes
-nothing is changed.
+Deleted and expired offsets can be put back for 30 days (offsets.trash.retention.ms). With --at the
+whole group goes back to where it was at a tag (`catchword tags GROUP`) or at a time with its zone;
+partitions of which nothing was known then stay where they are, and a topic that was created anew
+never gets places of the old one. Without --yes nothing is changed.
 
-JSON: as of `catchword undo ID`.
+JSON: as of `catchword undo ID`; with --at also to: {tag, time_ms, exact_to}.
 
 Examples:
   catchword trash
-  catchword restore billing
-  catchword restore billing --yes")]
+  catchword restore billing --yes
+  catchword restore billing --at before-deploy
+  catchword restore billing --at \"yesterday 14:00+01:00\" --yes")]
 pub(crate) struct RestoreArgs {
     /// The group.
     group: String,
+    /// Where it was then: the name of a tag, or a time.
+    #[arg(long, value_name = "TAG|TIME")]
+    at: Option<At>,
     /// Do it.
     #[arg(long, short)]
     yes: bool,
@@ -76,7 +84,15 @@ struct Done {
     applied: bool,
     change: Option<String>,
     undoes: Option<Change>,
+    to: Option<To>,
     partitions: Vec<Step>,
+}
+
+#[derive(Debug, Deserialize)]
+struct To {
+    tag: Option<String>,
+    time_ms: i64,
+    exact_to: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,13 +111,19 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         return list(&api.get("/v1/changes?limit=20")?, args.json, ui);
     };
     let path = format!("/v1/changes/{}/undo", encoded(id));
-    carry_out(&api, &path, args.yes, args.force, args.json, ui)
+    let body = json!({"force": args.force});
+    carry_out(&api, &path, body, args.yes, args.json, ui)
 }
 
 pub(crate) fn restore(args: &RestoreArgs, ui: &mut Ui) -> Result<(), Failure> {
     let api = Api::find(&mut args.cluster.connect()?)?;
     let path = format!("/v1/groups/{}/restore", encoded(&args.group));
-    carry_out(&api, &path, args.yes, false, args.json, ui)
+    let body = match &args.at {
+        None => json!({}),
+        Some(At::Tag(tag)) => json!({ "tag": tag }),
+        Some(At::Time(time_ms)) => json!({ "time_ms": time_ms }),
+    };
+    carry_out(&api, &path, body, args.yes, args.json, ui)
 }
 
 fn list(document: &Value, json: bool, ui: &mut Ui) -> Result<(), Failure> {
@@ -140,18 +162,16 @@ fn list(document: &Value, json: bool, ui: &mut Ui) -> Result<(), Failure> {
 fn carry_out(
     api: &Api,
     path: &str,
+    mut body: Value,
     yes: bool,
-    force: bool,
     json: bool,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
     // Shown even if it is refused then: the table says where it cannot be done.
-    let preview = api.post(path, false, force)?;
-    let applied = if yes {
-        Some(api.post(path, true, force))
-    } else {
-        None
-    };
+    let preview = api.post(path, &body)?;
+    let force = body["force"] == true;
+    body["apply"] = true.into();
+    let applied = yes.then(|| api.post(path, &body));
     if json {
         return match applied {
             Some(applied) => ui.json(&applied?),
@@ -166,6 +186,8 @@ fn carry_out(
             "Change {} to group {:?}: {what}, {at}, by {by}.",
             change.id, done.group
         ))?;
+    } else if let Some(to) = &done.to {
+        ui.line(format_args!("Group {:?} {}:", done.group, to.words()))?;
     } else {
         ui.line(format_args!("What group {:?} has lost:", done.group))?;
     }
@@ -214,6 +236,17 @@ fn carry_out(
     Ok(())
 }
 
+impl To {
+    fn words(&self) -> String {
+        let time = time::format(self.time_ms);
+        match (&self.tag, self.exact_to.as_str()) {
+            (Some(tag), _) => format!("at tag {tag:?}, made {time}"),
+            (None, "move") => format!("at {time}"),
+            (None, by) => format!("at the last commit of each {by} before {time}"),
+        }
+    }
+}
+
 fn table(steps: &[Step]) -> Table {
     let mut table = Table::new(&[
         ("PARTITION", Align::Left),
@@ -227,6 +260,7 @@ fn table(steps: &[Step]) -> Table {
             Some("moved-on") => "not moved: committed since",
             Some("topic-recreated") => "not moved: the topic was deleted and created again",
             Some("no-topic") => "not moved: the topic is gone",
+            Some("no-place-then") => "not moved: no place of then is known",
             _ => "",
         };
         let effect = match (step.moves, step.now, step.then) {
