@@ -2,14 +2,16 @@
 //!
 //! Invariant: nothing is changed without `--yes`; the broker does all of it or nothing.
 
+use catchword_client::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::args::Cluster;
+use crate::commands::moves::{How, Step, of_steps, show};
 use crate::failure::Failure;
 use crate::http::encoded;
 use crate::place::At;
-use crate::plane::{Api, Change, changes, place, read, when};
+use crate::plane::{Api, Change, changes, read, when};
 use crate::table::{Align, Table, count};
 use crate::time;
 use crate::ui::Ui;
@@ -32,15 +34,11 @@ pub(crate) struct Args {
     /// The change, as the list and `catchword log` name it.
     #[arg(value_name = "ID")]
     id: Option<String>,
-    /// Do it.
-    #[arg(long, short)]
-    yes: bool,
     /// Also where somebody has committed since.
     #[arg(long)]
     force: bool,
-    /// JSON for scripts.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -65,18 +63,11 @@ pub(crate) struct RestoreArgs {
     /// Where it was then: the name of a tag, or a time.
     #[arg(long, value_name = "TAG|TIME")]
     at: Option<At>,
-    /// Do it.
-    #[arg(long, short)]
-    yes: bool,
-    /// JSON for scripts.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
     #[command(flatten)]
     cluster: Cluster,
 }
-
-/// Longer tables nobody reads.
-const MAX_ROWS: usize = 50;
 
 #[derive(Debug, Deserialize)]
 struct Done {
@@ -95,35 +86,27 @@ struct To {
     exact_to: String,
 }
 
-#[derive(Debug, Deserialize)]
-struct Step {
-    topic: String,
-    partition: i32,
-    now: Option<i64>,
-    then: Option<i64>,
-    moves: bool,
-    obstacle: Option<String>,
-}
-
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
-    let api = Api::find(&mut args.cluster.connect()?)?;
+    let mut client = args.cluster.connect()?;
+    let api = Api::find(&mut client)?;
     let Some(id) = &args.id else {
-        return list(&api.get("/v1/changes?limit=20")?, args.json, ui);
+        return list(&api.get("/v1/changes?limit=20")?, args.how.json, ui);
     };
     let path = format!("/v1/changes/{}/undo", encoded(id));
     let body = json!({"force": args.force});
-    carry_out(&api, &path, body, args.yes, args.json, ui)
+    carry_out(&mut client, &api, &path, body, args.how, ui)
 }
 
 pub(crate) fn restore(args: &RestoreArgs, ui: &mut Ui) -> Result<(), Failure> {
-    let api = Api::find(&mut args.cluster.connect()?)?;
+    let mut client = args.cluster.connect()?;
+    let api = Api::find(&mut client)?;
     let path = format!("/v1/groups/{}/restore", encoded(&args.group));
     let body = match &args.at {
         None => json!({}),
         Some(At::Tag(tag)) => json!({ "tag": tag }),
         Some(At::Time(time_ms)) => json!({ "time_ms": time_ms }),
     };
-    carry_out(&api, &path, body, args.yes, args.json, ui)
+    carry_out(&mut client, &api, &path, body, args.how, ui)
 }
 
 fn list(document: &Value, json: bool, ui: &mut Ui) -> Result<(), Failure> {
@@ -160,19 +143,19 @@ fn list(document: &Value, json: bool, ui: &mut Ui) -> Result<(), Failure> {
 }
 
 fn carry_out(
+    client: &mut Client,
     api: &Api,
     path: &str,
     mut body: Value,
-    yes: bool,
-    json: bool,
+    how: How,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
     // Shown even if it is refused then: the table says where it cannot be done.
     let preview = api.post(path, &body)?;
     let force = body["force"] == true;
     body["apply"] = true.into();
-    let applied = yes.then(|| api.post(path, &body));
-    if json {
+    let applied = how.yes.then(|| api.post(path, &body));
+    if how.json {
         return match applied {
             Some(applied) => ui.json(&applied?),
             None => ui.json(&preview),
@@ -191,18 +174,8 @@ fn carry_out(
     } else {
         ui.line(format_args!("What group {:?} has lost:", done.group))?;
     }
-    ui.table(&table(&done.partitions))?;
-    if let Some(more) = done
-        .partitions
-        .len()
-        .checked_sub(MAX_ROWS)
-        .filter(|n| *n > 0)
-    {
-        ui.line(format_args!(
-            "… and {} more (--json has all)",
-            count(more as i64)
-        ))?;
-    }
+    let moves = of_steps(client, &done.partitions)?;
+    show(&moves, ui)?;
     let written = done.partitions.iter().filter(|step| step.moves).count();
     match applied {
         Some(applied) => {
@@ -245,36 +218,4 @@ impl To {
             (None, by) => format!("at the last commit of each {by} before {time}"),
         }
     }
-}
-
-fn table(steps: &[Step]) -> Table {
-    let mut table = Table::new(&[
-        ("PARTITION", Align::Left),
-        ("NOW", Align::Right),
-        ("THEN", Align::Right),
-        ("EFFECT", Align::Left),
-    ]);
-    for step in steps.iter().take(MAX_ROWS) {
-        let remark = match step.obstacle.as_deref() {
-            Some("moved-on") if step.moves => " (overwrites what was committed since)",
-            Some("moved-on") => "not moved: committed since",
-            Some("topic-recreated") => "not moved: the topic was deleted and created again",
-            Some("no-topic") => "not moved: the topic is gone",
-            Some("no-place-then") => "not moved: no place of then is known",
-            _ => "",
-        };
-        let effect = match (step.moves, step.now, step.then) {
-            (false, ..) if remark.is_empty() => "there already".into(),
-            (false, ..) => remark.into(),
-            (true, Some(now), Some(then)) if then < now => {
-                format!("{} back{remark}", count(now - then))
-            }
-            (true, Some(now), Some(then)) => format!("{} on{remark}", count(then - now)),
-            (true, None, _) => format!("put back{remark}"),
-            (true, Some(_), None) => format!("removed, as before{remark}"),
-        };
-        let name = format!("{}:{}", step.topic, step.partition);
-        table.row(vec![name, place(step.now), place(step.then), effect]);
-    }
-    table
 }
