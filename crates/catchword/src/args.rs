@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Pa
 
 use crate::commands::{
     adopt, at, completions, consume, copy, doctor, export, groups, guard, import, keep, log,
-    produce, protect, rewind, serve, show, skip, topics, tour, trash, undo, zk,
+    produce, protect, rewind, serve, show, skip, tag, topics, tour, trash, undo, zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -32,7 +32,7 @@ First steps:
 If a group was reset, deleted or expired: catchword undo, catchword trash.
 
 All commands but serve, tour, adopt and doctor work with Apache Kafka as well: --bootstrap HOST:PORT;
-log, at, undo, trash and restore need what only Catchword remembers: as a broker, or beside a Kafka
+log, at, tag, undo, trash and restore need what only Catchword remembers: as a broker, or beside a Kafka
 (catchword guard).
 Exit codes: 0 done, 1 failed, 2 asked wrongly."
 )]
@@ -84,11 +84,15 @@ enum Command {
     Log(log::Args),
     /// Where a group was at a past time.
     At(at::Args),
+    /// Give where a group is now a name, to come back to.
+    Tag(tag::Args),
+    /// List a group's tags.
+    Tags(tag::ListArgs),
     /// Take a change back; lists the last changes without an ID.
     Undo(undo::Args),
     /// List deleted and expired committed offsets.
     Trash(trash::Args),
-    /// Put back what a group has lost by deletion or expiry.
+    /// Put back what a group has lost, or all of it where it was at a tag or time.
     Restore(undo::RestoreArgs),
     /// How long a group's committed offsets are kept, and when each expires.
     Keep(keep::Args),
@@ -200,6 +204,8 @@ impl Args {
             Command::Log(args) => log::run(&args, ui),
             Command::At(args) => at::run(&args, ui),
             Command::Undo(args) => undo::run(&args, ui),
+            Command::Tag(args) => tag::run(&args, ui),
+            Command::Tags(args) => tag::list(&args, ui),
             Command::Trash(args) => trash::run(&args, ui),
             Command::Restore(args) => undo::restore(&args, ui),
             Command::Keep(args) => keep::run(&args, ui),

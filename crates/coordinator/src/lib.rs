@@ -35,8 +35,8 @@ mod transaction;
 pub use config::{ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection};
 pub use effect::{
     BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, GroupExpiry, Headers, Marker,
-    MoveOffsets, Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, Transactional,
-    TxnOffsetCommitCall,
+    MoveOffsets, Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, TagCall,
+    Transactional, TxnOffsetCommitCall,
 };
 pub use metadata::{MetadataImage, TopicImage};
 pub use offsets::history::{History, HistoryPass};

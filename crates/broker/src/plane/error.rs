@@ -129,7 +129,7 @@ impl PlaneError {
         )
     }
 
-    pub(super) fn refused(error: ErrorCode) -> PlaneError {
+    pub(crate) fn refused(error: ErrorCode) -> PlaneError {
         if error == ErrorCode::PolicyViolation {
             return PlaneError::new(
                 409,

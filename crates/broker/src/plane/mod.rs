@@ -11,6 +11,7 @@ mod error;
 mod expiry;
 mod lag;
 mod scan;
+mod tags;
 pub(crate) mod transactional;
 mod views;
 
@@ -39,6 +40,7 @@ pub(crate) use expiry::expiry;
 pub(crate) use lag::{group, groups, kind};
 pub(crate) use scan::records_from;
 use scan::{Wanted, scan};
+pub(crate) use tags::{Then, restore_to, tag, tags, untag};
 pub(crate) use views::{
     ChangeList, ChangeView, Done, GroupAt, GroupList, GroupView, MemberView, PartitionLag, Trash,
 };
@@ -60,6 +62,17 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 pub(crate) struct Asker {
     pub(crate) client_id: Str,
     pub(crate) ip: IpAddr,
+}
+
+impl Asker {
+    /// As the records of bookmarks name who moved them.
+    pub(crate) fn as_client(&self) -> catchword_coordinator::Client {
+        catchword_coordinator::Client {
+            client_id: self.client_id.clone(),
+            client_host: Str::from(format!("/{}", self.ip)),
+            principal: Str::EMPTY,
+        }
+    }
 }
 
 /// How a change is to be taken back.
@@ -139,16 +152,21 @@ pub(crate) async fn at(
     };
     let found = ledger(broker, group, limits).await?;
     let now = ledger(broker, group, Limits::default()).await?;
+    let exact_to = exact_to(broker, time_ms);
+    Ok(GroupAt::of(group, time_ms, exact_to, &found, &now))
+}
+
+/// How finely a time is remembered.
+fn exact_to(broker: &Broker, time_ms: i64) -> &'static str {
     let config = broker.catalog.config();
     let age_ms = clock::now_ms().saturating_sub(time_ms);
-    let exact_to = if age_ms < config.offsets_history_all_ms {
+    if age_ms < config.offsets_history_all_ms {
         "move"
     } else if age_ms < config.offsets_history_minutely_ms {
         "minute"
     } else {
         "hour"
-    };
-    Ok(GroupAt::of(group, time_ms, exact_to, &found, &now))
+    }
 }
 
 /// The newest meant changes of all groups. A member's own step back is told by its group's [`log`] only.

@@ -20,6 +20,7 @@ mod protect;
 mod rewind;
 mod serve;
 mod show;
+mod tags;
 mod topics;
 mod tour;
 mod trouble;

@@ -44,8 +44,10 @@ pub enum Cause {
     TopicDelete,
     /// A change was taken back.
     Undo,
-    /// What had been deleted or had expired was put back.
+    /// What had been deleted or had expired was put back, or all put where it was at some time or tag.
     Restore,
+    /// A tag was made or removed.
+    Tag,
     /// Somebody wrote it into ZooKeeper, and it was taken over from there.
     Zookeeper,
     /// The group changed: its members, its generation, or that it is empty.
@@ -65,6 +67,7 @@ impl Cause {
             Cause::TopicDelete => "topic-delete",
             Cause::Undo => "undo",
             Cause::Restore => "restore",
+            Cause::Tag => "tag",
             Cause::Zookeeper => "zookeeper",
             Cause::Rebalance => "rebalance",
         }

@@ -10,6 +10,7 @@ pub mod headers;
 mod offset_commit;
 pub(crate) mod quick;
 pub(crate) mod share;
+pub(crate) mod tag;
 
 use bytes::Bytes;
 use catchword_wire::records::{GroupMetadataValue, OffsetCommitValue};
@@ -29,6 +30,8 @@ mod key_type {
     pub(super) const OFFSET_COMMIT: i16 = 1;
     /// `(group)`, a classic group.
     pub(super) const GROUP_METADATA: i16 = 2;
+    /// Ours, far above all of Kafka's: `(group, name)`, a tag. Reads "cw".
+    pub(super) const TAG: i16 = 0x6377;
 }
 
 /// Why a record could not be replayed.
@@ -76,6 +79,8 @@ pub(crate) enum Record {
         value: Option<GroupMetadataValue>,
     },
     Consumer(consumer::ConsumerRecord),
+    /// A tag, which nobody replays; see `tag`.
+    Tag,
     Share(share::ShareGroupRecord),
 }
 
@@ -100,6 +105,7 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Record, ReplayE
                 value: value.map(|v| versioned(key_type, v)).transpose()?,
             })
         }
+        key_type::TAG => Ok(Record::Tag),
         other => match consumer::decode(other, &mut fields, value) {
             Some(record) => record.map(Record::Consumer),
             None => match share::decode(other, &mut fields, value) {

@@ -81,6 +81,7 @@ impl GroupShard {
             }
             Record::Consumer(record) => self.replay_consumer(record),
             Record::Share(record) => self.replay_share(record),
+            Record::Tag => {}
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod offsets;
 mod protection;
 mod retention;
 mod shares;
+mod tags;
 mod transactions;
 
 use std::collections::BTreeMap;
@@ -124,6 +125,7 @@ impl GroupShard {
                     .filter(|group| passes(group, &states, &types))
                     .collect(),
             ),
+            Call::Tag(call) => Reply::Tag(self.tag(ctx, &call, out)),
             Call::MoveOffsets(call) => Reply::MoveOffsets(self.move_offsets(ctx, call, out)),
             Call::DeleteGroup(group_id) => {
                 let error_code = self.delete_group(ctx, &group_id, out).code();
