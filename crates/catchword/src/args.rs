@@ -6,7 +6,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    adopt, at, completions, consume, copy, doctor, export, groups, guard, import, keep, log,
+    adopt, at, carry, completions, consume, copy, doctor, export, groups, guard, import, keep, log,
     produce, protect, rewind, serve, show, skip, tag, topics, tour, trash, undo, zk,
 };
 use crate::failure::Failure;
@@ -52,7 +52,7 @@ pub(crate) struct Args {
 }
 
 /// Commands that talk to no cluster: `--bootstrap` is not among their options, and is refused before them.
-const WITHOUT_CLUSTER: [&str; 5] = ["adopt", "serve", "tour", "doctor", "completions"];
+const WITHOUT_CLUSTER: [&str; 6] = ["adopt", "carry", "serve", "tour", "doctor", "completions"];
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -76,6 +76,8 @@ enum Command {
     Skip(skip::Args),
     /// Give a group the place of another.
     Copy(copy::Args),
+    /// Take groups over to another cluster, by the records that they point at.
+    Carry(carry::Args),
     /// Write committed offsets to a file, in the forms of Kafka's tools.
     Export(export::Args),
     /// Put groups where a file says; shows what would happen unless told --yes.
@@ -198,6 +200,7 @@ impl Args {
             Command::Show(args) => show::run(&args, ui),
             Command::Rewind(args) => rewind::run(&args, ui),
             Command::Skip(args) => skip::run(&args, ui),
+            Command::Carry(args) => carry::run(&args, ui),
             Command::Copy(args) => copy::run(&args, ui),
             Command::Export(args) => export::run(&args, ui),
             Command::Import(args) => import::run(&args, ui),
