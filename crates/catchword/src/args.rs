@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    adopt, at, completions, consume, copy, doctor, export, groups, import, keep, log, produce,
-    protect, rewind, serve, show, skip, tag, topics, tour, trash, undo, zk,
+    adopt, at, completions, consume, copy, doctor, export, groups, import, keep, kick, log,
+    produce, protect, rewind, serve, show, skip, tag, topics, tour, trash, undo, zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -95,6 +95,8 @@ enum Command {
     Restore(undo::RestoreArgs),
     /// How long a group's committed offsets are kept, and when each expires.
     Keep(keep::Args),
+    /// Send a member of a group away.
+    Kick(kick::Args),
     /// Guard a group's committed offsets against resets and deletions.
     Protect(protect::Args),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
@@ -200,6 +202,7 @@ impl Args {
             Command::Import(args) => import::run(&args, ui),
             Command::Log(args) => log::run(&args, ui),
             Command::At(args) => at::run(&args, ui),
+            Command::Kick(args) => kick::run(&args, ui),
             Command::Undo(args) => undo::run(&args, ui),
             Command::Tag(args) => tag::run(&args, ui),
             Command::Tags(args) => tag::list(&args, ui),

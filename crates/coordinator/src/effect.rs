@@ -88,6 +88,12 @@ pub enum Call {
     MoveOffsets(MoveOffsets),
     /// Makes a tag or removes it; Kafka has no such request.
     Tag(TagCall),
+    /// Sends a member away, of whatever protocol; Kafka's LeaveGroup can do it to some.
+    Kick {
+        group_id: Str,
+        /// Its member id, or its group instance id.
+        member: Str,
+    },
 }
 
 /// A name for where a group is now.
@@ -121,6 +127,9 @@ pub struct MoveOffsets {
     pub cause: Cause,
     /// The change that is undone, for the record.
     pub of: Option<String>,
+    /// Also while the group has members: they are sent away in the same step, and rejoin. Then the bookmarks are moved
+    /// from wherever they are.
+    pub live: bool,
     /// The moves, each of another bookmark.
     pub moves: Vec<BookmarkMove>,
 }
@@ -192,6 +201,7 @@ pub enum Reply {
     DeleteGroup(DeletableGroupResult),
     MoveOffsets(Moved),
     Tag(ErrorCode),
+    Kick(ErrorCode),
 }
 
 /// A record's headers: shared, since all records of a request carry the same.
@@ -335,6 +345,7 @@ impl Call {
             | Call::DeleteGroup(group_id) => Some(group_id),
             Call::MoveOffsets(call) => Some(&call.group_id),
             Call::Tag(call) => Some(&call.group_id),
+            Call::Kick { group_id, .. } => Some(group_id),
             Call::ListGroups { .. } => None,
         }
     }
@@ -397,6 +408,7 @@ impl Call {
             }),
             Call::MoveOffsets(_) => Reply::MoveOffsets(Moved::Refused(error)),
             Call::Tag(_) => Reply::Tag(error),
+            Call::Kick { .. } => Reply::Kick(error),
         }
     }
 }
@@ -465,6 +477,7 @@ impl Reply {
             }),
             Reply::MoveOffsets(_) => Reply::MoveOffsets(Moved::Refused(error)),
             Reply::Tag(_) => Reply::Tag(error),
+            Reply::Kick(_) => Reply::Kick(error),
         }
     }
 }

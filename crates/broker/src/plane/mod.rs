@@ -10,6 +10,7 @@
 mod error;
 mod expiry;
 mod lag;
+mod place;
 mod scan;
 mod tags;
 pub(crate) mod transactional;
@@ -38,6 +39,7 @@ use crate::partition::Partition;
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
 pub(crate) use lag::{group, groups};
+pub(crate) use place::{Put, kick, put};
 use scan::{Wanted, scan};
 pub(crate) use tags::{Then, restore_to, tag, tags, untag};
 pub(crate) use views::{ChangeList, ChangeView, Done, GroupAt, PartitionLag, Trash};
@@ -68,6 +70,8 @@ pub(crate) struct How {
     pub(crate) apply: bool,
     /// Also where the bookmark has moved since.
     pub(crate) force: bool,
+    /// Also while the group has members: they are sent away meanwhile, and rejoin.
+    pub(crate) live: bool,
 }
 
 /// The partition of `__consumer_offsets` that a group lives in.
@@ -278,7 +282,8 @@ pub(crate) async fn undo(
     let view = ChangeView::of(&group, change);
     let done = Done::of(&group, Some(view), &plan, how.force);
     if how.apply {
-        return write(broker, asker, &group, Some(id), plan, how, done).await;
+        let why = (Cause::Undo, Some(id));
+        return write(broker, asker, &group, why, plan, how, done).await;
     }
     Ok(done)
 }
@@ -297,7 +302,8 @@ pub(crate) async fn restore(
     }
     let done = Done::of(group, None, &plan, how.force);
     if how.apply {
-        return write(broker, asker, group, None, plan, how, done).await;
+        let why = (Cause::Restore, None);
+        return write(broker, asker, group, why, plan, how, done).await;
     }
     Ok(done)
 }
@@ -306,7 +312,7 @@ async fn write(
     broker: &Arc<Broker>,
     asker: &Asker,
     group: &Str,
-    of: Option<ChangeId>,
+    (cause, of): (Cause, Option<ChangeId>),
     plan: Plan,
     how: How,
     done: Done,
@@ -327,15 +333,11 @@ async fn write(
     if moves.is_empty() {
         return Err(PlaneError::nothing_to_do(group, &plan));
     }
-    let cause = if of.is_some() {
-        Cause::Undo
-    } else {
-        Cause::Restore
-    };
     let request = GroupCall::MoveOffsets(MoveOffsets {
         group_id: group.clone(),
         cause,
         of: of.map(|of| of.to_string()),
+        live: how.live,
         moves,
     });
     let call = call(broker, asker);
@@ -348,9 +350,12 @@ async fn write(
         Some(Reply::MoveOffsets(Moved::Refused(error))) => return Err(PlaneError::refused(error)),
         _ => return Err(PlaneError::stopping()),
     }
-    let name = if of.is_some() { "undo" } else { "restore" };
     let found = ledger(broker, group, Limits::default()).await?;
-    let own = found.meant.iter().rev().find(|c| c.kind.name() == name);
+    let own = found
+        .meant
+        .iter()
+        .rev()
+        .find(|c| c.kind.name() == cause.name());
     Ok(done.applied(own.map(|change| change.id)))
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod export;
 pub(crate) mod groups;
 pub(crate) mod import;
 pub(crate) mod keep;
+pub(crate) mod kick;
 mod lag;
 pub(crate) mod log;
 mod moves;

@@ -13,6 +13,7 @@ mod group;
 mod harness;
 mod keep;
 mod kill;
+mod live;
 mod places;
 mod plane;
 mod produce;
