@@ -6,7 +6,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    adopt, at, completions, consume, copy, doctor, export, groups, import, keep, kick, log,
+    adopt, at, audit, completions, consume, copy, doctor, export, groups, import, keep, kick, log,
     produce, protect, rewind, serve, show, skip, tag, topics, tour, trash, undo, zk,
 };
 use crate::failure::Failure;
@@ -83,6 +83,8 @@ enum Command {
     Log(log::Args),
     /// Where a group was at a past time.
     At(at::Args),
+    /// Commits that did more than read on, and commits that were refused.
+    Audit(audit::Args),
     /// Give where a group is now a name, to come back to.
     Tag(tag::Args),
     /// List a group's tags.
@@ -202,6 +204,7 @@ impl Args {
             Command::Import(args) => import::run(&args, ui),
             Command::Log(args) => log::run(&args, ui),
             Command::At(args) => at::run(&args, ui),
+            Command::Audit(args) => audit::run(&args, ui),
             Command::Kick(args) => kick::run(&args, ui),
             Command::Undo(args) => undo::run(&args, ui),
             Command::Tag(args) => tag::run(&args, ui),

@@ -22,6 +22,7 @@ use catchword_wire::messages::{
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use crate::ledger::Place;
+use crate::notice::Notice;
 use crate::record::headers::Cause;
 use crate::retention::{Retention, RetentionRule};
 use crate::timer::TimerKey;
@@ -236,6 +237,8 @@ pub enum Effect {
         /// When, in milliseconds since 1970.
         at_ms: i64,
     },
+    /// Tell whoever asks for it. Nothing depends on it.
+    Notice(Box<Notice>),
     /// Forget a timer. Firing it all the same does no harm.
     CancelTimer {
         /// The timer.

@@ -200,6 +200,10 @@ async fn route(
             let how = how(request).await?;
             json(&plane::undo(broker, &asker, id, how).await?)
         }
+        ("GET", ["v1", "audit"]) => {
+            let group = value(&query, "group");
+            json(&plane::audit(broker, group.as_deref(), limit))
+        }
         ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
         (method, _) => Err(PlaneError::new(
             404,
@@ -368,6 +372,7 @@ mod tests {
             "/v1/changes/{id}",
             "/v1/changes/{id}/undo",
             "/v1/trash",
+            "/v1/audit",
             "/health",
             "/ready",
             "/metrics",

@@ -7,6 +7,7 @@
 //! Invariant: bookmarks are moved by [`catchword_coordinator::Call::MoveOffsets`] alone, which checks that they are still
 //! where the plan saw them. This module must not know HTTP.
 
+mod audit;
 mod error;
 mod expiry;
 mod lag;
@@ -36,6 +37,7 @@ use crate::clock;
 use crate::dispatch::{Call, Client};
 use crate::outcome;
 use crate::partition::Partition;
+pub(crate) use audit::audit;
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
 pub(crate) use lag::{group, groups};

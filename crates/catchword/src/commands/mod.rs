@@ -2,6 +2,7 @@
 
 pub(crate) mod adopt;
 pub(crate) mod at;
+pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod consume;
 pub(crate) mod copy;

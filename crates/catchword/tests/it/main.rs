@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "tests say what they check by their names")]
 
 mod adopt;
+mod audit;
 mod consume;
 mod docs;
 mod doctor;

@@ -127,6 +127,7 @@ impl Driver {
                 Effect::CancelTimer { key } => {
                     self.timers.remove(&key);
                 }
+                Effect::Notice(_) => {}
             }
         }
         let replayed = replay(&self.config, &self.log);

@@ -122,6 +122,7 @@ pub(super) fn show_effect(
         Effect::CancelTimer { key } => {
             format!("no timer {} {}", key.group_id, show_kind(&key.kind, shown))
         }
+        Effect::Notice(notice) => format!("notice {}", notice.what.name()),
     }
 }
 
