@@ -6,8 +6,9 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    adopt, at, carry, completions, consume, copy, doctor, export, groups, guard, import, keep, log,
-    produce, protect, rewind, serve, show, skip, tag, topics, tour, trash, undo, zk,
+    adopt, at, audit, carry, completions, consume, copy, doctor, export, groups, guard, import,
+    keep, kick, log, produce, protect, rewind, serve, show, skip, tag, topics, tour, trash, undo,
+    zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -86,6 +87,8 @@ enum Command {
     Log(log::Args),
     /// Where a group was at a past time.
     At(at::Args),
+    /// Commits that did more than read on, and commits that were refused.
+    Audit(audit::Args),
     /// Give where a group is now a name, to come back to.
     Tag(tag::Args),
     /// List a group's tags.
@@ -98,6 +101,8 @@ enum Command {
     Restore(undo::RestoreArgs),
     /// How long a group's committed offsets are kept, and when each expires.
     Keep(keep::Args),
+    /// Send a member of a group away.
+    Kick(kick::Args),
     /// Guard a group's committed offsets against resets and deletions.
     Protect(protect::Args),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
@@ -206,6 +211,8 @@ impl Args {
             Command::Import(args) => import::run(&args, ui),
             Command::Log(args) => log::run(&args, ui),
             Command::At(args) => at::run(&args, ui),
+            Command::Audit(args) => audit::run(&args, ui),
+            Command::Kick(args) => kick::run(&args, ui),
             Command::Undo(args) => undo::run(&args, ui),
             Command::Tag(args) => tag::run(&args, ui),
             Command::Tags(args) => tag::list(&args, ui),

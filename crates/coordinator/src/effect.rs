@@ -22,6 +22,7 @@ use catchword_wire::messages::{
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use crate::ledger::Place;
+use crate::notice::Notice;
 use crate::record::headers::Cause;
 use crate::retention::{Retention, RetentionRule};
 use crate::timer::TimerKey;
@@ -88,6 +89,12 @@ pub enum Call {
     MoveOffsets(MoveOffsets),
     /// Makes a tag or removes it; Kafka has no such request.
     Tag(TagCall),
+    /// Sends a member away, of whatever protocol; Kafka's LeaveGroup can do it to some.
+    Kick {
+        group_id: Str,
+        /// Its member id, or its group instance id.
+        member: Str,
+    },
 }
 
 /// A name for where a group is now.
@@ -121,6 +128,9 @@ pub struct MoveOffsets {
     pub cause: Cause,
     /// The change that is undone, for the record.
     pub of: Option<String>,
+    /// Also while the group has members: they are sent away in the same step, and rejoin. Then the bookmarks are moved
+    /// from wherever they are.
+    pub live: bool,
     /// The moves, each of another bookmark.
     pub moves: Vec<BookmarkMove>,
 }
@@ -192,6 +202,7 @@ pub enum Reply {
     DeleteGroup(DeletableGroupResult),
     MoveOffsets(Moved),
     Tag(ErrorCode),
+    Kick(ErrorCode),
 }
 
 /// A record's headers: shared, since all records of a request carry the same.
@@ -226,6 +237,8 @@ pub enum Effect {
         /// When, in milliseconds since 1970.
         at_ms: i64,
     },
+    /// Tell whoever asks for it. Nothing depends on it.
+    Notice(Box<Notice>),
     /// Forget a timer. Firing it all the same does no harm.
     CancelTimer {
         /// The timer.
@@ -335,6 +348,7 @@ impl Call {
             | Call::DeleteGroup(group_id) => Some(group_id),
             Call::MoveOffsets(call) => Some(&call.group_id),
             Call::Tag(call) => Some(&call.group_id),
+            Call::Kick { group_id, .. } => Some(group_id),
             Call::ListGroups { .. } => None,
         }
     }
@@ -397,6 +411,7 @@ impl Call {
             }),
             Call::MoveOffsets(_) => Reply::MoveOffsets(Moved::Refused(error)),
             Call::Tag(_) => Reply::Tag(error),
+            Call::Kick { .. } => Reply::Kick(error),
         }
     }
 }
@@ -465,6 +480,7 @@ impl Reply {
             }),
             Reply::MoveOffsets(_) => Reply::MoveOffsets(Moved::Refused(error)),
             Reply::Tag(_) => Reply::Tag(error),
+            Reply::Kick(_) => Reply::Kick(error),
         }
     }
 }

@@ -23,6 +23,7 @@ mod group;
 mod ids;
 pub mod ledger;
 mod metadata;
+mod notice;
 mod offsets;
 mod partition;
 pub mod record;
@@ -39,6 +40,7 @@ pub use effect::{
     Transactional, TxnOffsetCommitCall,
 };
 pub use metadata::{MetadataImage, TopicImage};
+pub use notice::{Notice, Noticed};
 pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;
 pub use record::ReplayError;

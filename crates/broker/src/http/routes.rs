@@ -14,10 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{guard, metrics};
 use crate::broker::Broker;
-use crate::plane::{self, Asker, ChangeView, How, PlaneError, Then};
+use crate::plane::{self, Asker, ChangeView, How, PlaneError, Put, Then};
 
 const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
-const MAX_BODY_BYTES: usize = 64 << 10;
+/// About 10,000 partitions of a move.
+const MAX_BODY_BYTES: usize = 1 << 20;
 const JSON: &str = "application/json";
 /// What Prometheus calls its text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -30,6 +31,7 @@ const MAX_LIMIT: usize = 1000;
 struct Asked {
     apply: bool,
     force: bool,
+    live: bool,
 }
 
 /// The body of a restore.
@@ -38,8 +40,18 @@ struct Asked {
 struct RestoreAsked {
     apply: bool,
     force: bool,
+    live: bool,
     tag: Option<String>,
     time_ms: Option<i64>,
+}
+
+/// The body of a move.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PutAsked {
+    apply: bool,
+    live: bool,
+    partitions: Vec<Put>,
 }
 
 /// The body of a new tag.
@@ -136,6 +148,7 @@ async fn route(
             let how = How {
                 apply: asked.apply,
                 force: asked.force,
+                live: asked.live,
             };
             let then = match (asked.tag, asked.time_ms) {
                 (None, None) => return json(&plane::restore(broker, &asker, &group, how).await?),
@@ -146,6 +159,22 @@ async fn route(
                 }
             };
             json(&plane::restore_to(broker, &asker, &group, &then, how).await?)
+        }
+        ("POST", ["v1", "groups", group, "move"]) => {
+            let example = "{\"partitions\": [{\"topic\": T, \"partition\": 0, \"offset\": 5}]}";
+            let asked: PutAsked = body(request, example).await?;
+            let how = How {
+                apply: asked.apply,
+                live: asked.live,
+                force: false,
+            };
+            let group = Str::copy(group);
+            json(&plane::put(broker, &asker, &group, asked.partitions, how).await?)
+        }
+        ("DELETE", ["v1", "groups", group, "members", member]) => {
+            let asked: Asked = body(request, "{\"apply\": true}").await?;
+            let (group, member) = (Str::copy(group), Str::copy(member));
+            json(&plane::kick(broker, &asker, &group, &member, asked.apply).await?)
         }
         ("GET", ["v1", "groups", group, "tags"]) => {
             json(&plane::tags(broker, &Str::copy(group)).await?)
@@ -178,6 +207,10 @@ async fn route(
                 .map_err(|why: String| bad(&why, "ids stand in the list of changes"))?;
             let how = how(request).await?;
             json(&plane::undo(broker, &asker, id, how).await?)
+        }
+        ("GET", ["v1", "audit"]) => {
+            let group = value(&query, "group");
+            json(&plane::audit(broker, group.as_deref(), limit))
         }
         ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
         ("GET", ["v1", "guardian"]) => match &broker.guardian {
@@ -215,6 +248,7 @@ async fn how(request: Request<Incoming>) -> Result<How, PlaneError> {
     Ok(How {
         apply: asked.apply,
         force: asked.force,
+        live: asked.live,
     })
 }
 
@@ -347,6 +381,8 @@ mod tests {
             "/v1/groups/{group}/log",
             "/v1/groups/{group}/at",
             "/v1/groups/{group}/restore",
+            "/v1/groups/{group}/move",
+            "/v1/groups/{group}/members/{member}",
             "/v1/groups/{group}/tags",
             "/v1/groups/{group}/tags/{tag}",
             "/v1/changes",
@@ -354,6 +390,7 @@ mod tests {
             "/v1/changes/{id}/undo",
             "/v1/trash",
             "/v1/guardian",
+            "/v1/audit",
             "/health",
             "/ready",
             "/metrics",

@@ -7,9 +7,11 @@
 //! Invariant: bookmarks are moved by [`catchword_coordinator::Call::MoveOffsets`] alone, which checks that they are still
 //! where the plan saw them. This module must not know HTTP.
 
+mod audit;
 mod error;
 mod expiry;
 mod lag;
+mod place;
 mod scan;
 mod tags;
 pub(crate) mod transactional;
@@ -35,9 +37,11 @@ use crate::clock;
 use crate::dispatch::{Call, Client};
 use crate::outcome;
 use crate::partition::Partition;
+pub(crate) use audit::audit;
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
 pub(crate) use lag::{group, groups, kind};
+pub(crate) use place::{Put, kick, put};
 pub(crate) use scan::records_from;
 use scan::{Wanted, scan};
 pub(crate) use tags::{Then, restore_to, tag, tags, untag};
@@ -82,6 +86,8 @@ pub(crate) struct How {
     pub(crate) apply: bool,
     /// Also where the bookmark has moved since.
     pub(crate) force: bool,
+    /// Also while the group has members: they are sent away meanwhile, and rejoin.
+    pub(crate) live: bool,
 }
 
 /// The partition of `__consumer_offsets` that a group lives in.
@@ -292,7 +298,8 @@ pub(crate) async fn undo(
     let view = ChangeView::of(&group, change);
     let done = Done::of(&group, Some(view), &plan, how.force);
     if how.apply {
-        return write(broker, asker, &group, Some(id), plan, how, done).await;
+        let why = (Cause::Undo, Some(id));
+        return write(broker, asker, &group, why, plan, how, done).await;
     }
     Ok(done)
 }
@@ -311,7 +318,8 @@ pub(crate) async fn restore(
     }
     let done = Done::of(group, None, &plan, how.force);
     if how.apply {
-        return write(broker, asker, group, None, plan, how, done).await;
+        let why = (Cause::Restore, None);
+        return write(broker, asker, group, why, plan, how, done).await;
     }
     Ok(done)
 }
@@ -320,7 +328,7 @@ async fn write(
     broker: &Arc<Broker>,
     asker: &Asker,
     group: &Str,
-    of: Option<ChangeId>,
+    (cause, of): (Cause, Option<ChangeId>),
     plan: Plan,
     how: How,
     done: Done,
@@ -341,15 +349,11 @@ async fn write(
     if moves.is_empty() {
         return Err(PlaneError::nothing_to_do(group, &plan));
     }
-    let cause = if of.is_some() {
-        Cause::Undo
-    } else {
-        Cause::Restore
-    };
     let request = MoveOffsets {
         group_id: group.clone(),
         cause,
         of: of.map(|of| of.to_string()),
+        live: how.live,
         moves,
     };
     match move_offsets(broker, asker, request).await? {
@@ -358,9 +362,12 @@ async fn write(
         Moved::Refused(ErrorCode::NonEmptyGroup) => return Err(PlaneError::active(group)),
         Moved::Refused(error) => return Err(PlaneError::refused(error)),
     }
-    let name = if of.is_some() { "undo" } else { "restore" };
     let found = ledger(broker, group, Limits::default()).await?;
-    let own = found.meant.iter().rev().find(|c| c.kind.name() == name);
+    let own = found
+        .meant
+        .iter()
+        .rev()
+        .find(|c| c.kind.name() == cause.name());
     Ok(done.applied(own.map(|change| change.id)))
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catchword_coordinator::ledger::{Limits, Tag, Tags, plan_set};
+use catchword_coordinator::record::headers::Cause;
 use catchword_coordinator::{Call as GroupCall, Reply, TagCall};
 use catchword_wire::{ErrorCode, Str};
 use tokio::sync::Mutex;
@@ -137,7 +138,8 @@ pub(crate) async fn restore_to(
     let plan = plan_set(&places, &now, topic_ids(broker).await);
     let done = Done::of(group, None, &plan, how.force).to(to);
     if how.apply {
-        return write(broker, asker, group, None, plan, how, done).await;
+        let why = (Cause::Restore, None);
+        return write(broker, asker, group, why, plan, how, done).await;
     }
     Ok(done)
 }

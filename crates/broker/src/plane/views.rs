@@ -352,6 +352,13 @@ pub(crate) struct MemberView {
     pub(crate) host: String,
 }
 
+impl MemberView {
+    /// Whether this is its member id or its group instance id.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.member_id == name || self.instance_id.as_deref() == Some(name)
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub(crate) struct PartitionLag {
     pub(crate) topic: String,

@@ -206,6 +206,7 @@ fn health_metrics_and_the_description_are_served() {
         "kafka_consumergroup_lag_sum{consumergroup=\"g\",topic=\"t\"} 2\n",
         "kminion_kafka_consumer_group_topic_lag{group_id=\"g\",topic_name=\"t\"} 2\n",
         "kafka_topic_partition_current_offset{partition=\"0\",topic=\"t\"} 3\n",
+        "catchword_commit_step_backs 0\n",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod adopt;
 pub(crate) mod at;
+pub(crate) mod audit;
 pub(crate) mod carry;
 pub(crate) mod completions;
 pub(crate) mod consume;
@@ -12,6 +13,7 @@ pub(crate) mod groups;
 pub(crate) mod guard;
 pub(crate) mod import;
 pub(crate) mod keep;
+pub(crate) mod kick;
 mod lag;
 pub(crate) mod log;
 mod moves;

@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         return list(&api.get("/v1/changes?limit=20")?, args.how.json, ui);
     };
     let path = format!("/v1/changes/{}/undo", encoded(id));
-    let body = json!({"force": args.force});
+    let body = json!({"force": args.force, "live": args.how.live});
     carry_out(&mut client, &api, &path, body, args.how, ui)
 }
 
@@ -101,11 +101,12 @@ pub(crate) fn restore(args: &RestoreArgs, ui: &mut Ui) -> Result<(), Failure> {
     let mut client = args.cluster.connect()?;
     let api = Api::find(&mut client)?;
     let path = format!("/v1/groups/{}/restore", encoded(&args.group));
-    let body = match &args.at {
-        None => json!({}),
-        Some(At::Tag(tag)) => json!({ "tag": tag }),
-        Some(At::Time(time_ms)) => json!({ "time_ms": time_ms }),
-    };
+    let mut body = json!({ "live": args.how.live });
+    match &args.at {
+        None => {}
+        Some(At::Tag(tag)) => body["tag"] = json!(tag),
+        Some(At::Time(time_ms)) => body["time_ms"] = json!(time_ms),
+    }
     carry_out(&mut client, &api, &path, body, args.how, ui)
 }
 
@@ -187,8 +188,10 @@ fn carry_out(
             };
             ui.line(ui.green(&format!("Done: {places} back.")))?;
             if let Some(change) = applied.change {
+                // Members that read commit on, over what they were given.
+                let live = if how.live { " --live --force" } else { "" };
                 ui.note(format_args!(
-                    "To take this back: catchword undo {change} --yes"
+                    "To take this back: catchword undo {change}{live} --yes"
                 ));
             }
         }

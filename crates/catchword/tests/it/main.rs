@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "tests say what they check by their names")]
 
 mod adopt;
+mod audit;
 mod carry;
 mod consume;
 mod docs;
@@ -14,6 +15,7 @@ mod group;
 mod harness;
 mod keep;
 mod kill;
+mod live;
 mod places;
 mod plane;
 mod produce;

@@ -122,6 +122,7 @@ impl World {
             group_id: Str::copy(group),
             cause: Cause::Undo,
             of: Some(of.to_string()),
+            live: false,
             moves: moves.collect(),
         };
         match self.call("catchword", Call::MoveOffsets(call)) {

@@ -48,6 +48,8 @@ pub enum Cause {
     Restore,
     /// A tag was made or removed.
     Tag,
+    /// Somebody put the bookmarks elsewhere through our own API, with the group's members reading or without.
+    Reset,
     /// Somebody wrote it into ZooKeeper, and it was taken over from there.
     Zookeeper,
     /// The group changed: its members, its generation, or that it is empty.
@@ -68,6 +70,7 @@ impl Cause {
             Cause::Undo => "undo",
             Cause::Restore => "restore",
             Cause::Tag => "tag",
+            Cause::Reset => "reset",
             Cause::Zookeeper => "zookeeper",
             Cause::Rebalance => "rebalance",
         }

@@ -9,6 +9,7 @@ mod members;
 mod moves;
 mod offsets;
 mod protection;
+mod reseat;
 mod retention;
 mod shares;
 mod tags;
@@ -47,6 +48,9 @@ pub struct GroupShard {
     retention: Arc<RetentionRules>,
     /// Groups that outsiders may not move as they like.
     protected: BTreeMap<Str, Protection>,
+    /// Groups whose members were sent away to rejoin, and until when that may take, ms. Not in the log: after a restart
+    /// their member ids are unknown as well.
+    reseated: BTreeMap<Str, i64>,
 }
 
 impl GroupShard {
@@ -61,6 +65,7 @@ impl GroupShard {
             settings: BTreeMap::new(),
             retention: Arc::default(),
             protected: BTreeMap::new(),
+            reseated: BTreeMap::new(),
         }
     }
 
@@ -75,6 +80,9 @@ impl GroupShard {
     pub fn step(&mut self, ctx: &Context<'_>, to: ReplyTo, call: Call, out: &mut Output) {
         if let Some(error) = self.protects_from(&call) {
             return out.reply(to, call.refuse(error));
+        }
+        if self.is_reseating(ctx.now_ms, &call) {
+            return out.reply(to, call.refuse(ErrorCode::RebalanceInProgress));
         }
         let reply = match call {
             Call::JoinGroup(request) => return self.join_group(ctx, to, &request, out),
@@ -125,6 +133,7 @@ impl GroupShard {
                     .filter(|group| passes(group, &states, &types))
                     .collect(),
             ),
+            Call::Kick { group_id, member } => Reply::Kick(self.kick(ctx, &group_id, &member, out)),
             Call::Tag(call) => Reply::Tag(self.tag(ctx, &call, out)),
             Call::MoveOffsets(call) => Reply::MoveOffsets(self.move_offsets(ctx, call, out)),
             Call::DeleteGroup(group_id) => {

@@ -127,6 +127,7 @@ impl Driver {
                 Effect::CancelTimer { key } => {
                     self.timers.remove(&key);
                 }
+                Effect::Notice(_) => {}
             }
         }
         let replayed = replay(&self.config, &self.log);
@@ -305,7 +306,9 @@ pub(crate) fn error_of(reply: &Reply) -> ErrorCode {
         Reply::DeleteGroup(response) => response.error_code,
         Reply::ConsumerGroupHeartbeat(response) => response.error_code,
         Reply::ConsumerGroupDescribe(response) => response.error_code,
-        Reply::MoveOffsets(Moved::Refused(error)) | Reply::Tag(error) => error.code(),
+        Reply::MoveOffsets(Moved::Refused(error)) | Reply::Tag(error) | Reply::Kick(error) => {
+            error.code()
+        }
         Reply::MoveOffsets(Moved::Done | Moved::Elsewhere(_)) => 0,
         Reply::ShareGroupHeartbeat(response) => response.error_code,
         Reply::ShareGroupDescribe(response) => response.error_code,

@@ -219,7 +219,7 @@ fn run(seed: u64) {
         for effect in out.effects {
             match effect {
                 Effect::SetTimer { key, .. } => keys.push(key),
-                Effect::CancelTimer { .. } => {}
+                Effect::CancelTimer { .. } | Effect::Notice(_) => {}
                 Effect::Reply { to, reply } => {
                     assert!(waiting.remove(&to), "{to:?} was answered twice");
                     if let Reply::JoinGroup(response) = reply {

@@ -1,6 +1,7 @@
 //! A change of a group's committed offsets: planned, shown, done, and how to put it back.
 //!
-//! Invariant: nothing is changed without `--yes`, and nothing while a group that is concerned has live members.
+//! Invariant: nothing is changed without `--yes`, and without `--live` nothing while a group that is concerned has live
+//! members.
 
 mod preview;
 
@@ -9,9 +10,11 @@ use std::collections::BTreeMap;
 use catchword_client::{Client, CommitAs, Committed, NewCommit, TopicPartition};
 use catchword_wire::ErrorCode;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::commands::lag::{self, Bounds};
 use crate::failure::Failure;
+use crate::http::encoded;
 use crate::plane::{self, Api, Change};
 use crate::ui::Ui;
 use preview::{Move, look_at_first_records, moves};
@@ -54,6 +57,9 @@ pub(crate) struct How {
     /// Do it.
     #[arg(long, short)]
     pub(super) yes: bool,
+    /// Also while members are reading: they are sent away for a moment, rejoin, and read from there.
+    #[arg(long)]
+    pub(super) live: bool,
     /// JSON for scripts.
     #[arg(long)]
     pub(super) json: bool,
@@ -126,18 +132,23 @@ pub(super) fn carry_out(
     let live = plans
         .iter()
         .find_map(|plan| Some((&plan.group, plan.live.as_ref()?)));
-    if let Some((group, who)) = live {
+    if let Some((group, who)) = live
+        && !how.live
+    {
         for plan in plans.iter().filter(|_| !how.json) {
             show(&plan.moves, ui)?;
         }
         return Err(Failure::failed(format!(
-            "group {group:?} {who}; stop them first, wait until `catchword show {group}` says Empty, then do it again. Nothing was changed."
+            "group {group:?} {who}; stop them first, wait until `catchword show {group}` says Empty, then do it again; rewind, skip, copy and import can do it --live, without stopping them. Nothing was changed."
         )));
     }
     for plan in plans {
         let changes = plan.changes();
         if how.yes && !changes.is_empty() {
-            apply(client, &plan.group, &changes)?;
+            match &plan.live {
+                Some(_) => put_live(client, &plan.group, &changes)?,
+                None => apply(client, &plan.group, &changes)?,
+            }
         }
         if how.json {
             let outcome = Outcome {
@@ -155,14 +166,45 @@ pub(super) fn carry_out(
             ui.line(format_args!("Group {}", plan.group))?;
         }
         show(&plan.moves, ui)?;
+        tell_who_is_moved(plan, how, ui);
         if how.yes {
-            ui.line(ui.green("Done."))?;
-            way_back(client, &plan.group, &changes, ui)?;
+            ui.line(ui.green(if plan.live.is_some() {
+                "Done: the members rejoin, and read from there."
+            } else {
+                "Done."
+            }))?;
+            way_back(client, plan, &changes, ui)?;
         }
     }
     if !how.yes && !how.json {
         ui.note("Nothing was changed; --yes does it.");
     }
+    Ok(())
+}
+
+/// What `--live` means for those who read.
+fn tell_who_is_moved(plan: &Plan, how: How, ui: &mut Ui) {
+    match &plan.live {
+        Some(who) => ui.note(format_args!(
+            "Group {:?} {who}: what they have read and not committed is read again.",
+            plan.group
+        )),
+        None if how.live => ui.note(format_args!(
+            "Group {:?} has no members. Consumers that assign themselves their partitions (assign()) are none, and read on \
+             from where they are until they are restarted.",
+            plan.group
+        )),
+        None => {}
+    }
+}
+
+/// Has the broker do it, which alone can move a group under its members.
+fn put_live(client: &mut Client, group: &str, changes: &[&Move]) -> Result<(), Failure> {
+    let place = |m: &&Move| json!({"topic": m.topic, "partition": m.partition, "offset": m.then, "metadata": m.metadata});
+    let partitions: Vec<Value> = changes.iter().map(place).collect();
+    let path = format!("/v1/groups/{}/move", encoded(group));
+    let body = json!({"apply": true, "live": true, "partitions": partitions});
+    Api::find(client)?.post(&path, &body)?;
     Ok(())
 }
 
@@ -213,10 +255,11 @@ fn apply(client: &mut Client, group: &str, changes: &[&Move]) -> Result<(), Fail
 /// Says how to put the group back: in one command where the broker remembers, which Kafka itself does not.
 fn way_back(
     client: &mut Client,
-    group: &str,
+    plan: &Plan,
     changes: &[&Move],
     ui: &mut Ui,
 ) -> Result<(), Failure> {
+    let group = plan.group.as_str();
     let api = Api::find(client).ok();
     let last = api.and_then(|api| api.last_change(group));
     // Only if it is this very change.
@@ -230,8 +273,14 @@ fn way_back(
         !changes.is_empty() && changes.iter().all(is_in)
     };
     if let Some(change) = last.filter(is_this) {
+        // Members that read commit on, over what they were given.
+        let how = if plan.live.is_some() {
+            " --live --force"
+        } else {
+            ""
+        };
         ui.note(format_args!(
-            "To put it back: catchword undo {} --yes",
+            "To put it back: catchword undo {}{how} --yes",
             change.id
         ));
         return Ok(());

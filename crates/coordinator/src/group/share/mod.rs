@@ -105,6 +105,10 @@ impl ShareGroup {
         }
     }
 
+    pub(crate) fn has_member(&self, member_id: &str) -> bool {
+        self.members.contains_key(member_id)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }

@@ -122,6 +122,7 @@ pub(super) fn show_effect(
         Effect::CancelTimer { key } => {
             format!("no timer {} {}", key.group_id, show_kind(&key.kind, shown))
         }
+        Effect::Notice(notice) => format!("notice {}", notice.what.name()),
     }
 }
 
@@ -140,7 +141,7 @@ fn show_reply(reply: &Reply, shown: &Shown) -> String {
     let failed = error_of(reply) != ErrorCode::None;
     match reply {
         Reply::MoveOffsets(moved) => format!("{moved:?}"),
-        Reply::Tag(error) => format!("{error:?}"),
+        Reply::Tag(error) | Reply::Kick(error) => format!("{error:?}"),
         Reply::DescribeExpiry(expiry) => format!("{expiry:?}"),
         Reply::JoinGroup(r) if failed => {
             format!("{} as {}", error(r.error_code), member(&r.member_id, shown))
