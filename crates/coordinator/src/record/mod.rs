@@ -10,6 +10,8 @@ pub mod headers;
 mod offset_commit;
 pub(crate) mod quick;
 pub(crate) mod share;
+pub(crate) mod streams;
+pub(crate) mod writer;
 
 use bytes::Bytes;
 use catchword_wire::records::{GroupMetadataValue, OffsetCommitValue};
@@ -76,6 +78,7 @@ pub(crate) enum Record {
     },
     Consumer(consumer::ConsumerRecord),
     Share(share::ShareGroupRecord),
+    Streams(streams::StreamsRecord),
 }
 
 /// Reads a key and its value.
@@ -99,13 +102,16 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Record, ReplayE
                 value: value.map(|v| versioned(key_type, v)).transpose()?,
             })
         }
-        other => match consumer::decode(other, &mut fields, value) {
-            Some(record) => record.map(Record::Consumer),
-            None => match share::decode(other, &mut fields, value) {
-                Some(record) => record.map(Record::Share),
-                None => Err(ReplayError::UnknownKeyType(other)),
-            },
-        },
+        other => {
+            let fields = &mut fields;
+            let consumer = consumer::decode(other, fields, value);
+            let read = consumer.map(|read| read.map(Record::Consumer));
+            let share = |fields: &mut _| share::decode(other, fields, value);
+            let read = read.or_else(|| Some(share(fields)?.map(Record::Share)));
+            let streams = |fields: &mut _| streams::decode(other, fields, value);
+            let read = read.or_else(|| Some(streams(fields)?.map(Record::Streams)));
+            read.unwrap_or(Err(ReplayError::UnknownKeyType(other)))
+        }
     }
 }
 
