@@ -92,6 +92,19 @@ pub enum Call {
     DeleteGroup(Str),
     /// Puts bookmarks back; Kafka has no such request.
     MoveOffsets(MoveOffsets),
+    /// Makes a tag or removes it; Kafka has no such request.
+    Tag(TagCall),
+}
+
+/// A name for where a group is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagCall {
+    /// The group.
+    pub group_id: Str,
+    /// The tag's name; one of the same name is replaced.
+    pub name: Str,
+    /// Remove it instead.
+    pub remove: bool,
 }
 
 /// How long a group's offsets are kept.
@@ -190,6 +203,7 @@ pub enum Reply {
     ListGroups(Vec<ListedGroup>),
     DeleteGroup(DeletableGroupResult),
     MoveOffsets(Moved),
+    Tag(ErrorCode),
 }
 
 /// A record's headers: shared, since all records of a request carry the same.
@@ -334,6 +348,7 @@ impl Call {
             | Call::DescribeExpiry(group_id)
             | Call::DeleteGroup(group_id) => Some(group_id),
             Call::MoveOffsets(call) => Some(&call.group_id),
+            Call::Tag(call) => Some(&call.group_id),
             Call::ListGroups { .. } => None,
         }
     }
@@ -397,6 +412,7 @@ impl Call {
                 error_code,
             }),
             Call::MoveOffsets(_) => Reply::MoveOffsets(Moved::Refused(error)),
+            Call::Tag(_) => Reply::Tag(error),
         }
     }
 }
@@ -466,6 +482,7 @@ impl Reply {
                 ..result
             }),
             Reply::MoveOffsets(_) => Reply::MoveOffsets(Moved::Refused(error)),
+            Reply::Tag(_) => Reply::Tag(error),
         }
     }
 }

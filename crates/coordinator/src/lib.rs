@@ -37,8 +37,8 @@ pub use config::{
 };
 pub use effect::{
     BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, GroupExpiry, Headers, Marker,
-    MoveOffsets, Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, Transactional,
-    TxnOffsetCommitCall,
+    MoveOffsets, Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, TagCall,
+    Transactional, TxnOffsetCommitCall,
 };
 pub use metadata::{MetadataImage, TopicImage};
 pub use offsets::history::{History, HistoryPass};

@@ -9,11 +9,12 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{guard, metrics};
 use crate::broker::Broker;
-use crate::plane::{self, Asker, ChangeView, How, PlaneError};
+use crate::plane::{self, Asker, ChangeView, How, PlaneError, Then};
 
 const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
 const MAX_BODY_BYTES: usize = 64 << 10;
@@ -28,6 +29,24 @@ const MAX_LIMIT: usize = 1000;
 #[serde(deny_unknown_fields, default)]
 struct Asked {
     apply: bool,
+    force: bool,
+}
+
+/// The body of a restore.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RestoreAsked {
+    apply: bool,
+    force: bool,
+    tag: Option<String>,
+    time_ms: Option<i64>,
+}
+
+/// The body of a new tag.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TagAsked {
+    name: String,
     force: bool,
 }
 
@@ -74,6 +93,14 @@ async fn route(
         .clamp(1, MAX_LIMIT);
     match (request.method().as_str(), &parts[..]) {
         ("GET", ["health"]) => Ok(text("text/plain", "ok\n")),
+        ("GET", ["ready"]) if broker.guardian.as_ref().is_some_and(|g| !g.is_ready()) => {
+            Err(PlaneError::new(
+                503,
+                "reading",
+                "the guarded Kafka's __consumer_offsets has not been read to its end yet",
+                "wait; GET /v1/guardian says how far it is",
+            ))
+        }
         ("GET", ["ready"]) if broker.groups.is_loading() => Err(PlaneError::new(
             503,
             "loading",
@@ -105,8 +132,33 @@ async fn route(
         }
         ("POST", ["v1", "groups", group, "restore"]) => {
             let group = Str::copy(group);
-            let how = how(request).await?;
-            json(&plane::restore(broker, &asker, &group, how).await?)
+            let asked: RestoreAsked = body(request, "{\"apply\": true, \"tag\": NAME}").await?;
+            let how = How {
+                apply: asked.apply,
+                force: asked.force,
+            };
+            let then = match (asked.tag, asked.time_ms) {
+                (None, None) => return json(&plane::restore(broker, &asker, &group, how).await?),
+                (Some(tag), None) => Then::Tag(Str::from(tag)),
+                (None, Some(time_ms)) => Then::Time(time_ms),
+                (Some(_), Some(_)) => {
+                    return Err(bad("tag and time_ms exclude each other", "give one"));
+                }
+            };
+            json(&plane::restore_to(broker, &asker, &group, &then, how).await?)
+        }
+        ("GET", ["v1", "groups", group, "tags"]) => {
+            json(&plane::tags(broker, &Str::copy(group)).await?)
+        }
+        ("POST", ["v1", "groups", group, "tags"]) => {
+            let asked: TagAsked = body(request, "{\"name\": NAME}").await?;
+            let (group, name) = (Str::copy(group), Str::from(asked.name));
+            json(&plane::tag(broker, &asker, &group, &name, asked.force).await?)
+        }
+        ("DELETE", ["v1", "groups", group, "tags", name]) => {
+            let (group, name) = (Str::copy(group), Str::copy(name));
+            let asked: Asked = body(request, "{\"apply\": true}").await?;
+            json(&plane::untag(broker, &asker, &group, &name, asked.apply).await?)
         }
         ("GET", ["v1", "changes"]) => json(&plane::changes(broker, limit).await?),
         ("GET", ["v1", "changes", id]) => {
@@ -128,6 +180,15 @@ async fn route(
             json(&plane::undo(broker, &asker, id, how).await?)
         }
         ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
+        ("GET", ["v1", "guardian"]) => match &broker.guardian {
+            Some(guardian) => json(&guardian.view(broker)),
+            None => Err(PlaneError::new(
+                404,
+                "no-guardian",
+                "this is a broker with groups of its own, not the guardian of another",
+                "`catchword guard --bootstrap KAFKA` starts one",
+            )),
+        },
         (method, _) => Err(PlaneError::new(
             404,
             "no-such-path",
@@ -150,6 +211,18 @@ fn asker(peer: SocketAddr, request: &Request<Incoming>) -> Asker {
 }
 
 async fn how(request: Request<Incoming>) -> Result<How, PlaneError> {
+    let asked: Asked = body(request, "{\"apply\": true, \"force\": false}").await?;
+    Ok(How {
+        apply: asked.apply,
+        force: asked.force,
+    })
+}
+
+/// Reads a body; none at all asks for nothing. `example` is what to send.
+async fn body<T: DeserializeOwned + Default>(
+    request: Request<Incoming>,
+    example: &str,
+) -> Result<T, PlaneError> {
     let body = Limited::new(request.into_body(), MAX_BODY_BYTES);
     let body = body.collect().await;
     let body = body
@@ -161,17 +234,13 @@ async fn how(request: Request<Incoming>) -> Result<How, PlaneError> {
         })?
         .to_bytes();
     if body.is_empty() {
-        return Ok(How::default());
+        return Ok(T::default());
     }
-    let asked: Asked = serde_json::from_slice(&body).map_err(|error| {
+    serde_json::from_slice(&body).map_err(|error| {
         bad(
             &format!("the body is not understood: {error}"),
-            "send {\"apply\": true, \"force\": false}",
+            &format!("send {example}"),
         )
-    })?;
-    Ok(How {
-        apply: asked.apply,
-        force: asked.force,
     })
 }
 
@@ -278,10 +347,13 @@ mod tests {
             "/v1/groups/{group}/log",
             "/v1/groups/{group}/at",
             "/v1/groups/{group}/restore",
+            "/v1/groups/{group}/tags",
+            "/v1/groups/{group}/tags/{tag}",
             "/v1/changes",
             "/v1/changes/{id}",
             "/v1/changes/{id}/undo",
             "/v1/trash",
+            "/v1/guardian",
             "/health",
             "/ready",
             "/metrics",

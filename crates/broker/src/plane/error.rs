@@ -35,7 +35,7 @@ impl PlaneError {
         }
     }
 
-    pub(super) fn no_group(group: &str) -> PlaneError {
+    pub(crate) fn no_group(group: &str) -> PlaneError {
         PlaneError::new(
             404,
             "unknown-group",
@@ -129,7 +129,7 @@ impl PlaneError {
         )
     }
 
-    pub(super) fn refused(error: ErrorCode) -> PlaneError {
+    pub(crate) fn refused(error: ErrorCode) -> PlaneError {
         if error == ErrorCode::PolicyViolation {
             return PlaneError::new(
                 409,

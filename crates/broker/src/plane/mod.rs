@@ -11,6 +11,7 @@ mod error;
 mod expiry;
 mod lag;
 mod scan;
+mod tags;
 pub(crate) mod transactional;
 mod views;
 
@@ -36,9 +37,13 @@ use crate::outcome;
 use crate::partition::Partition;
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
-pub(crate) use lag::{group, groups};
+pub(crate) use lag::{group, groups, kind};
+pub(crate) use scan::records_from;
 use scan::{Wanted, scan};
-pub(crate) use views::{ChangeList, ChangeView, Done, GroupAt, PartitionLag, Trash};
+pub(crate) use tags::{Then, restore_to, tag, tags, untag};
+pub(crate) use views::{
+    ChangeList, ChangeView, Done, GroupAt, GroupList, GroupView, MemberView, PartitionLag, Trash,
+};
 
 /// The most groups whose changes are gathered for a question about all groups.
 const MAX_GROUPS: usize = 10_000;
@@ -57,6 +62,17 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 pub(crate) struct Asker {
     pub(crate) client_id: Str,
     pub(crate) ip: IpAddr,
+}
+
+impl Asker {
+    /// As the records of bookmarks name who moved them.
+    pub(crate) fn as_client(&self) -> catchword_coordinator::Client {
+        catchword_coordinator::Client {
+            client_id: self.client_id.clone(),
+            client_host: Str::from(format!("/{}", self.ip)),
+            principal: Str::EMPTY,
+        }
+    }
 }
 
 /// How a change is to be taken back.
@@ -136,16 +152,21 @@ pub(crate) async fn at(
     };
     let found = ledger(broker, group, limits).await?;
     let now = ledger(broker, group, Limits::default()).await?;
+    let exact_to = exact_to(broker, time_ms);
+    Ok(GroupAt::of(group, time_ms, exact_to, &found, &now))
+}
+
+/// How finely a time is remembered.
+fn exact_to(broker: &Broker, time_ms: i64) -> &'static str {
     let config = broker.catalog.config();
     let age_ms = clock::now_ms().saturating_sub(time_ms);
-    let exact_to = if age_ms < config.offsets_history_all_ms {
+    if age_ms < config.offsets_history_all_ms {
         "move"
     } else if age_ms < config.offsets_history_minutely_ms {
         "minute"
     } else {
         "hour"
-    };
-    Ok(GroupAt::of(group, time_ms, exact_to, &found, &now))
+    }
 }
 
 /// The newest meant changes of all groups. A member's own step back is told by its group's [`log`] only.
@@ -175,7 +196,7 @@ pub(crate) async fn trash(broker: &Arc<Broker>) -> Result<Trash, PlaneError> {
     };
     let since_ms = trash_begins(broker);
     let all = marked(broker, limits, true).await?;
-    let topic_id = topic_ids(broker);
+    let topic_id = topic_ids(broker).await;
     Ok(Trash::of(all, since_ms, topic_id))
 }
 
@@ -267,7 +288,7 @@ pub(crate) async fn undo(
 ) -> Result<Done, PlaneError> {
     let (group, found) = change(broker, id).await?;
     let change = found.change(id).ok_or_else(|| PlaneError::no_change(id))?;
-    let plan = plan_undo(change, &found, topic_ids(broker));
+    let plan = plan_undo(change, &found, topic_ids(broker).await);
     let view = ChangeView::of(&group, change);
     let done = Done::of(&group, Some(view), &plan, how.force);
     if how.apply {
@@ -284,7 +305,7 @@ pub(crate) async fn restore(
     how: How,
 ) -> Result<Done, PlaneError> {
     let found = ledger(broker, group, Limits::default()).await?;
-    let plan = plan_restore(&found, trash_begins(broker), topic_ids(broker));
+    let plan = plan_restore(&found, trash_begins(broker), topic_ids(broker).await);
     if plan.steps.is_empty() {
         return Err(PlaneError::nothing_gone(group));
     }
@@ -325,26 +346,42 @@ async fn write(
     } else {
         Cause::Restore
     };
-    let request = GroupCall::MoveOffsets(MoveOffsets {
+    let request = MoveOffsets {
         group_id: group.clone(),
         cause,
         of: of.map(|of| of.to_string()),
         moves,
-    });
-    let call = call(broker, asker);
-    match broker.groups.call(&call, request).get().await.flatten() {
-        Some(Reply::MoveOffsets(Moved::Done)) => {}
-        Some(Reply::MoveOffsets(Moved::Elsewhere(_))) => return Err(PlaneError::overtaken(group)),
-        Some(Reply::MoveOffsets(Moved::Refused(ErrorCode::NonEmptyGroup))) => {
-            return Err(PlaneError::active(group));
-        }
-        Some(Reply::MoveOffsets(Moved::Refused(error))) => return Err(PlaneError::refused(error)),
-        _ => return Err(PlaneError::stopping()),
+    };
+    match move_offsets(broker, asker, request).await? {
+        Moved::Done => {}
+        Moved::Elsewhere(_) => return Err(PlaneError::overtaken(group)),
+        Moved::Refused(ErrorCode::NonEmptyGroup) => return Err(PlaneError::active(group)),
+        Moved::Refused(error) => return Err(PlaneError::refused(error)),
     }
     let name = if of.is_some() { "undo" } else { "restore" };
     let found = ledger(broker, group, Limits::default()).await?;
     let own = found.meant.iter().rev().find(|c| c.kind.name() == name);
     Ok(done.applied(own.map(|change| change.id)))
+}
+
+/// Moves bookmarks where the groups are: here, or in the Kafka that is guarded.
+async fn move_offsets(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    request: MoveOffsets,
+) -> Result<Moved, PlaneError> {
+    if let Some(guardian) = broker.guardian.clone() {
+        let asker = asker.clone();
+        let work = move || guardian.move_offsets(&asker, &request);
+        let moved = outcome::blocking(work).await;
+        return moved.ok_or_else(PlaneError::stopping)?;
+    }
+    let call = call(broker, asker);
+    let request = GroupCall::MoveOffsets(request);
+    match broker.groups.call(&call, request).get().await.flatten() {
+        Some(Reply::MoveOffsets(moved)) => Ok(moved),
+        _ => Err(PlaneError::stopping()),
+    }
 }
 
 /// A call as a connection would make it.
@@ -363,7 +400,14 @@ fn trash_begins(broker: &Broker) -> i64 {
     clock::now_ms().saturating_sub(keep_ms)
 }
 
-fn topic_ids(broker: &Arc<Broker>) -> impl Fn(&str) -> Option<Uuid> + use<> {
-    let catalog = broker.catalog.clone();
-    move |topic| catalog.topic(topic).map(|topic| topic.id)
+/// The ids of the topics that the bookmarks are in, as they are now.
+async fn topic_ids(broker: &Arc<Broker>) -> impl Fn(&str) -> Option<Uuid> + use<> {
+    let (catalog, guardian) = (broker.catalog.clone(), broker.guardian.clone());
+    if let Some(guardian) = guardian.clone() {
+        let _ = outcome::blocking(move || guardian.look_at_topics()).await;
+    }
+    move |topic| match &guardian {
+        Some(guardian) => guardian.topics().id(topic),
+        None => catalog.topic(topic).map(|topic| topic.id),
+    }
 }

@@ -1,7 +1,7 @@
 //! What the JSON API shows. The names of fields are for scripts and stay as they are; times are milliseconds since 1970.
 
 use catchword_coordinator::ledger::{
-    Change, ChangeId, Finished, Obstacle, Place, Plan, Who, plan_restore,
+    Change, ChangeId, Finished, Obstacle, Place, Plan, Tag, Who, plan_restore,
 };
 use catchword_wire::{Str, Uuid};
 use serde::Serialize;
@@ -191,7 +191,63 @@ pub(crate) struct Done {
     pub(crate) change: Option<String>,
     /// The change that is undone.
     pub(crate) undoes: Option<ChangeView>,
+    /// Where it goes back to, if it was told.
+    pub(crate) to: Option<To>,
     pub(crate) partitions: Vec<StepView>,
+}
+
+/// A past time, or the tag that was made then.
+#[derive(Debug, Serialize)]
+pub(crate) struct To {
+    tag: Option<String>,
+    time_ms: i64,
+    /// As in [`GroupAt`].
+    exact_to: &'static str,
+}
+
+impl To {
+    pub(crate) fn tag(name: &str, at_ms: i64) -> To {
+        To {
+            tag: Some(name.to_owned()),
+            time_ms: at_ms,
+            exact_to: "move",
+        }
+    }
+
+    pub(crate) fn time(time_ms: i64, exact_to: &'static str) -> To {
+        To {
+            tag: None,
+            time_ms,
+            exact_to,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct TagList {
+    pub(crate) tags: Vec<TagView>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct TagView {
+    group: String,
+    tag: String,
+    pub(crate) at_ms: i64,
+    by: ByView,
+    /// How many committed offsets it holds.
+    offsets: usize,
+}
+
+impl TagView {
+    pub(crate) fn of(group: &str, name: &str, tag: &Tag) -> TagView {
+        TagView {
+            group: group.to_owned(),
+            tag: name.to_owned(),
+            at_ms: tag.at_ms,
+            by: ByView::of(&tag.who),
+            offsets: tag.count,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -203,7 +259,7 @@ pub(crate) struct StepView {
     pub(crate) then: Option<i64>,
     /// Whether it is written.
     pub(crate) moves: bool,
-    /// `moved-on`, `topic-recreated`, `no-topic`, or null.
+    /// `moved-on`, `topic-recreated`, `no-topic`, `no-place-then`, or null.
     pub(crate) obstacle: Option<&'static str>,
 }
 
@@ -221,6 +277,7 @@ impl Done {
                 Obstacle::MovedOn => "moved-on",
                 Obstacle::Recreated => "topic-recreated",
                 Obstacle::NoTopic => "no-topic",
+                Obstacle::NoPlace => "no-place-then",
             }),
         });
         Done {
@@ -228,7 +285,16 @@ impl Done {
             applied: false,
             change: None,
             undoes,
+            to: None,
             partitions: steps.collect(),
+        }
+    }
+
+    /// It goes back to this.
+    pub(crate) fn to(self, to: To) -> Done {
+        Done {
+            to: Some(to),
+            ..self
         }
     }
 
@@ -259,6 +325,25 @@ pub(crate) struct GroupView {
     pub(crate) partitions: Vec<PartitionLag>,
 }
 
+impl GroupView {
+    pub(crate) fn of(
+        group: &str,
+        state: &str,
+        kind: &str,
+        members: Vec<MemberView>,
+        partitions: Vec<PartitionLag>,
+    ) -> GroupView {
+        GroupView {
+            group: group.to_owned(),
+            state: state.to_owned(),
+            kind: kind.to_owned(),
+            members,
+            lag: partitions.iter().filter_map(|p| p.lag).sum(),
+            partitions,
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub(crate) struct MemberView {
     pub(crate) member_id: String,
@@ -279,4 +364,26 @@ pub(crate) struct PartitionLag {
     pub(crate) lag: Option<i64>,
     /// Offsets that the log lost before the group read them.
     pub(crate) lost: i64,
+}
+
+impl PartitionLag {
+    /// `start` and `end` of the log; `None` where there is none.
+    pub(crate) fn of(
+        topic: &str,
+        partition: i32,
+        committed: i64,
+        start: Option<i64>,
+        end: Option<i64>,
+    ) -> PartitionLag {
+        let ends = start.zip(end);
+        PartitionLag {
+            topic: topic.to_owned(),
+            partition,
+            committed,
+            start,
+            end,
+            lag: ends.map(|(start, end)| (end - committed.max(start)).max(0)),
+            lost: start.map_or(0, |start| (start - committed).max(0)),
+        }
+    }
 }

@@ -2,12 +2,14 @@
 
 pub(crate) mod adopt;
 pub(crate) mod at;
+pub(crate) mod carry;
 pub(crate) mod completions;
 pub(crate) mod consume;
 pub(crate) mod copy;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod groups;
+pub(crate) mod guard;
 pub(crate) mod import;
 pub(crate) mod keep;
 mod lag;
@@ -21,6 +23,7 @@ pub(crate) mod rewind;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod skip;
+pub(crate) mod tag;
 mod text;
 pub(crate) mod topics;
 pub(crate) mod tour;

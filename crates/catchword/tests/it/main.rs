@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "tests say what they check by their names")]
 
 mod adopt;
+mod carry;
 mod consume;
 mod docs;
 mod doctor;
@@ -20,6 +21,7 @@ mod protect;
 mod rewind;
 mod serve;
 mod show;
+mod tags;
 mod topics;
 mod tour;
 mod trouble;

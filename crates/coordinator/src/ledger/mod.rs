@@ -9,7 +9,9 @@
 
 mod change;
 mod kind;
+mod membership;
 mod plan;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -20,13 +22,16 @@ use bytes::Bytes;
 use catchword_wire::batch::Record;
 use catchword_wire::{Str, Uuid};
 
+use crate::offsets::Bookmark;
 use crate::offsets::history::Seen;
 use crate::record::headers::{CAUSE, CLIENT, HOST, MEMBER, OF, PRINCIPAL};
 use crate::record::{self, decode, quick};
 
 pub use change::{Change, ChangeId, Move, Who};
 pub use kind::Kind;
-pub use plan::{Obstacle, Plan, Step, plan_restore, plan_undo};
+pub use membership::Membership;
+pub use plan::{Obstacle, Plan, Step, plan_restore, plan_set, plan_undo};
+pub use tags::{Tag, Tags, tag_record};
 
 /// Where a bookmark is or was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +44,17 @@ pub struct Place {
     pub metadata: Str,
     /// The topic's id, zero where the record does not tell it.
     pub topic_id: Uuid,
+}
+
+impl Place {
+    pub(crate) fn of(bookmark: &Bookmark) -> Place {
+        Place {
+            offset: bookmark.offset,
+            leader_epoch: bookmark.leader_epoch,
+            metadata: bookmark.metadata().clone(),
+            topic_id: bookmark.topic_id,
+        }
+    }
 }
 
 /// A partition's bookmark by name.
@@ -362,7 +378,7 @@ pub fn group_of(record: &Record) -> Option<&str> {
 }
 
 /// A bookmark's move, as its record tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Moved {
     /// The group.
     pub group: Str,

@@ -44,8 +44,10 @@ pub enum Cause {
     TopicDelete,
     /// A change was taken back.
     Undo,
-    /// What had been deleted or had expired was put back.
+    /// What had been deleted or had expired was put back, or all put where it was at some time or tag.
     Restore,
+    /// A tag was made or removed.
+    Tag,
     /// Somebody wrote it into ZooKeeper, and it was taken over from there.
     Zookeeper,
     /// The group changed: its members, its generation, or that it is empty.
@@ -65,6 +67,7 @@ impl Cause {
             Cause::TopicDelete => "topic-delete",
             Cause::Undo => "undo",
             Cause::Restore => "restore",
+            Cause::Tag => "tag",
             Cause::Zookeeper => "zookeeper",
             Cause::Rebalance => "rebalance",
         }
@@ -72,12 +75,12 @@ impl Cause {
 }
 
 /// Headers that say only why.
-pub(crate) fn because(cause: Cause) -> Headers {
+pub fn because(cause: Cause) -> Headers {
     Headers::from([(bytes(CAUSE), Some(bytes(cause.name())))])
 }
 
 /// Headers that say why and who; made once for all records of a request.
-pub(crate) fn by(cause: Cause, client: &Client, member_id: &Str) -> Headers {
+pub fn by(cause: Cause, client: &Client, member_id: &Str) -> Headers {
     let mut headers = Vec::with_capacity(5);
     if cause != Cause::Commit {
         headers.push((bytes(CAUSE), Some(bytes(cause.name()))));
@@ -97,7 +100,7 @@ pub(crate) fn by(cause: Cause, client: &Client, member_id: &Str) -> Headers {
 }
 
 /// The same headers and one more.
-pub(crate) fn with(headers: &Headers, name: &'static str, text: String) -> Headers {
+pub fn with(headers: &Headers, name: &'static str, text: String) -> Headers {
     let more = (bytes(name), Some(Bytes::from(text)));
     headers.iter().cloned().chain([more]).collect()
 }

@@ -11,6 +11,7 @@ mod offset_commit;
 pub(crate) mod quick;
 pub(crate) mod share;
 pub(crate) mod streams;
+pub(crate) mod tag;
 pub(crate) mod writer;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use catchword_wire::{DecodeError, Decoder, Str};
 pub(crate) use group_metadata::{
     encode, encode_key as group_metadata_key, group_metadata, group_metadata_tombstone,
 };
+pub use offset_commit::with_topic_id;
 pub(crate) use offset_commit::{offset_commit, offset_tombstone};
 
 /// Key types. Persisted, and Kafka's: never reuse a number.
@@ -30,6 +32,8 @@ mod key_type {
     pub(super) const OFFSET_COMMIT: i16 = 1;
     /// `(group)`, a classic group.
     pub(super) const GROUP_METADATA: i16 = 2;
+    /// Ours, far above all of Kafka's: `(group, name)`, a tag. Reads "cw".
+    pub(super) const TAG: i16 = 0x6377;
 }
 
 /// Why a record could not be replayed.
@@ -77,6 +81,8 @@ pub(crate) enum Record {
         value: Option<GroupMetadataValue>,
     },
     Consumer(consumer::ConsumerRecord),
+    /// A tag, which nobody replays; see `tag`.
+    Tag,
     Share(share::ShareGroupRecord),
     Streams(streams::StreamsRecord),
 }
@@ -102,6 +108,7 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Record, ReplayE
                 value: value.map(|v| versioned(key_type, v)).transpose()?,
             })
         }
+        key_type::TAG => Ok(Record::Tag),
         other => {
             let fields = &mut fields;
             let consumer = consumer::decode(other, fields, value);

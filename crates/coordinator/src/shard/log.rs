@@ -89,6 +89,7 @@ impl GroupShard {
             Record::Streams(record) => {
                 self.replay_kept::<StreamsGroup>(&record.group_id, record.change);
             }
+            Record::Tag => {}
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ mod protection;
 mod retention;
 mod shares;
 mod streams;
+mod tags;
 mod transactions;
 
 use std::collections::BTreeMap;
@@ -128,6 +129,7 @@ impl GroupShard {
                     .filter(|group| passes(group, &states, &types))
                     .collect(),
             ),
+            Call::Tag(call) => Reply::Tag(self.tag(ctx, &call, out)),
             Call::MoveOffsets(call) => Reply::MoveOffsets(self.move_offsets(ctx, call, out)),
             Call::DeleteGroup(group_id) => {
                 let error_code = self.delete_group(ctx, &group_id, out).code();

@@ -140,6 +140,7 @@ fn show_reply(reply: &Reply, shown: &Shown) -> String {
     let failed = error_of(reply) != ErrorCode::None;
     match reply {
         Reply::MoveOffsets(moved) => format!("{moved:?}"),
+        Reply::Tag(error) => format!("{error:?}"),
         Reply::DescribeExpiry(expiry) => format!("{expiry:?}"),
         Reply::JoinGroup(r) if failed => {
             format!("{} as {}", error(r.error_code), member(&r.member_id, shown))
