@@ -16,7 +16,7 @@ BATCH = 60      # records produced at a time
 ROUNDS = 6
 PATIENCE = 120  # seconds for all to be counted
 COMMON = "value"
-PROTOCOLS = {"streams-classic": "classic"}  # scenario: group.protocol
+PROTOCOLS = {"streams-classic": "classic", "streams-protocol": "streams"}  # scenario: group.protocol
 
 
 def run(name, producer, broker, observer, logs, report):

@@ -6,18 +6,21 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use catchword_wire::messages::consumer_group_describe_response;
+use catchword_wire::messages::create_topics_request::CreatableTopic;
 use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
 use catchword_wire::messages::describe_groups_response::DescribedGroup;
 use catchword_wire::messages::list_groups_response::ListedGroup;
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use catchword_wire::messages::share_group_describe_response;
+use catchword_wire::messages::streams_group_describe_response;
 use catchword_wire::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
     HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
     OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
-    ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, SyncGroupRequest, SyncGroupResponse,
-    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, StreamsGroupHeartbeatRequest,
+    StreamsGroupHeartbeatResponse, SyncGroupRequest, SyncGroupResponse, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
 };
 use catchword_wire::{ErrorCode, Str, Uuid};
 
@@ -67,6 +70,9 @@ pub enum Call {
     ShareGroupHeartbeat(ShareGroupHeartbeatRequest),
     /// One group of a ShareGroupDescribe request.
     ShareGroupDescribe(Str),
+    StreamsGroupHeartbeat(StreamsGroupHeartbeatRequest),
+    /// One group of a StreamsGroupDescribe request.
+    StreamsGroupDescribe(Str),
     /// Topics and partitions that don't exist must have been taken out before (C1).
     OffsetCommit(OffsetCommitRequest),
     OffsetFetch(OffsetFetchCall),
@@ -190,6 +196,12 @@ pub enum Reply {
     ConsumerGroupDescribe(consumer_group_describe_response::DescribedGroup),
     ShareGroupHeartbeat(ShareGroupHeartbeatResponse),
     ShareGroupDescribe(share_group_describe_response::DescribedGroup),
+    StreamsGroupHeartbeat {
+        response: StreamsGroupHeartbeatResponse,
+        /// Internal topics that the application needs: the driver is to make them, with the caller's rights.
+        missing: Vec<CreatableTopic>,
+    },
+    StreamsGroupDescribe(streams_group_describe_response::DescribedGroup),
     OffsetCommit(OffsetCommitResponse),
     OffsetFetch(OffsetFetchResponseGroup),
     OffsetDelete(OffsetDeleteResponse),
@@ -338,6 +350,8 @@ impl Call {
             Call::ConsumerGroupDescribe(group_id) => Some(group_id),
             Call::ShareGroupHeartbeat(request) => Some(&request.group_id),
             Call::ShareGroupDescribe(group_id) => Some(group_id),
+            Call::StreamsGroupHeartbeat(request) => Some(&request.group_id),
+            Call::StreamsGroupDescribe(group_id) => Some(group_id),
             Call::OffsetCommit(request) => Some(&request.group_id),
             Call::OffsetFetch(call) => Some(&call.group.group_id),
             Call::OffsetDelete(request) => Some(&request.group_id),
@@ -382,6 +396,8 @@ impl Call {
             Call::ConsumerGroupDescribe(group_id) => refused_description(group_id, error_code),
             Call::ShareGroupHeartbeat(_) => refused_share_heartbeat(error_code),
             Call::ShareGroupDescribe(group_id) => refused_share(group_id, error_code),
+            Call::StreamsGroupHeartbeat(_) => refused_streams_heartbeat(error_code),
+            Call::StreamsGroupDescribe(group_id) => refused_streams(group_id, error_code),
             Call::OffsetCommit(request) => {
                 Reply::OffsetCommit(crate::offsets::refused_commit(&request, error))
             }
@@ -442,6 +458,8 @@ impl Reply {
             Reply::ConsumerGroupDescribe(group) => refused_description(group.group_id, error_code),
             Reply::ShareGroupHeartbeat(_) => refused_share_heartbeat(error_code),
             Reply::ShareGroupDescribe(group) => refused_share(group.group_id, error_code),
+            Reply::StreamsGroupHeartbeat { .. } => refused_streams_heartbeat(error_code),
+            Reply::StreamsGroupDescribe(group) => refused_streams(group.group_id, error_code),
             Reply::OffsetCommit(mut response) => {
                 for topic in &mut response.topics {
                     topic
@@ -509,6 +527,24 @@ fn refused_share_heartbeat(error_code: i16) -> Reply {
 
 fn refused_share(group_id: Str, error_code: i16) -> Reply {
     Reply::ShareGroupDescribe(share_group_describe_response::DescribedGroup {
+        group_id,
+        error_code,
+        ..Default::default()
+    })
+}
+
+fn refused_streams_heartbeat(error_code: i16) -> Reply {
+    Reply::StreamsGroupHeartbeat {
+        response: StreamsGroupHeartbeatResponse {
+            error_code,
+            ..StreamsGroupHeartbeatResponse::default()
+        },
+        missing: Vec::new(),
+    }
+}
+
+fn refused_streams(group_id: Str, error_code: i16) -> Reply {
+    Reply::StreamsGroupDescribe(streams_group_describe_response::DescribedGroup {
         group_id,
         error_code,
         ..Default::default()

@@ -33,7 +33,9 @@ pub mod share;
 mod timer;
 mod transaction;
 
-pub use config::{ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection};
+pub use config::{
+    ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection, StreamsSettings,
+};
 pub use effect::{
     BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, GroupExpiry, Headers, Marker,
     MoveOffsets, Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, TagCall,

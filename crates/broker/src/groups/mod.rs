@@ -301,6 +301,7 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
         offset_metadata_max_bytes: usize::try_from(config.offset_metadata_max_bytes).unwrap_or(0),
         offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
         share_max_size: usize::try_from(config.group_share_max_size).unwrap_or(0),
+        streams_max_size: usize::try_from(config.group_streams_max_size).unwrap_or(0),
         consumer: consumers::consumer_config(config),
         ..GroupConfig::default()
     }

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use catchword_coordinator::{Call as GroupCall, OffsetFetchCall, Reply};
 use catchword_wire::Str;
-use catchword_wire::messages::describe_groups_response::DescribedGroup;
+use catchword_wire::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
-use catchword_wire::messages::{consumer_group_describe_response, share_group_describe_response};
 
 use super::error::PlaneError;
 use super::views::{GroupList, GroupView, MemberView, PartitionLag};
@@ -68,17 +67,8 @@ pub(crate) async fn group(
         return Err(PlaneError::stopping());
     };
     let (state, kind, members) = if described.group_state == "Dead" {
-        // Kafka's older description does not know the newer kind.
-        let request = GroupCall::ConsumerGroupDescribe(group.clone());
-        match broker.groups.call(&call, request).get().await.flatten() {
-            Some(Reply::ConsumerGroupDescribe(found)) if found.error_code == 0 => (
-                found.group_state,
-                "consumer",
-                found.members.into_iter().map(member).collect(),
-            ),
-            Some(_) => share_group(broker, &call, group).await?,
-            None => return Err(PlaneError::stopping()),
-        }
+        // Kafka's older description does not know the newer kinds.
+        newer_group(broker, &call, group).await?
     } else {
         let kind = kind("classic", &described.protocol_type);
         (described.group_state.clone(), kind, members(described))
@@ -87,27 +77,48 @@ pub(crate) async fn group(
     Ok(GroupView::of(group, &state, kind, members, partitions))
 }
 
-/// What neither older description knows may be a share group.
-async fn share_group(
+/// State, kind and members of a group of one of the newer kinds.
+async fn newer_group(
     broker: &Arc<Broker>,
     call: &Call,
     group: &Str,
 ) -> Result<(Str, &'static str, Vec<MemberView>), PlaneError> {
-    let request = GroupCall::ShareGroupDescribe(group.clone());
-    match broker.groups.call(call, request).get().await.flatten() {
-        Some(Reply::ShareGroupDescribe(found)) if found.error_code == 0 => {
-            let member = |m: share_group_describe_response::Member| MemberView {
-                member_id: m.member_id.to_string(),
-                instance_id: None,
-                client_id: m.client_id.to_string(),
-                host: m.client_host.trim_start_matches('/').to_owned(),
-            };
-            let members = found.members.into_iter().map(member).collect();
-            Ok((found.group_state, "share", members))
+    let kinds = [
+        GroupCall::ConsumerGroupDescribe,
+        GroupCall::ShareGroupDescribe,
+        GroupCall::StreamsGroupDescribe,
+    ];
+    for ask in kinds {
+        let reply = broker.groups.call(call, ask(group.clone())).get().await;
+        match reply.flatten() {
+            Some(Reply::ConsumerGroupDescribe(found)) if found.error_code == 0 => {
+                let members = found.members.into_iter().map(|m| {
+                    member(
+                        &m.member_id,
+                        m.instance_id.as_ref(),
+                        &m.client_id,
+                        &m.client_host,
+                    )
+                });
+                return Ok((found.group_state, "consumer", members.collect()));
+            }
+            Some(Reply::ShareGroupDescribe(found)) if found.error_code == 0 => {
+                let members = found.members.into_iter();
+                let members =
+                    members.map(|m| member(&m.member_id, None, &m.client_id, &m.client_host));
+                return Ok((found.group_state, "share", members.collect()));
+            }
+            Some(Reply::StreamsGroupDescribe(found)) if found.error_code == 0 => {
+                let members = found.members.into_iter();
+                let members =
+                    members.map(|m| member(&m.member_id, None, &m.client_id, &m.client_host));
+                return Ok((found.group_state, "streams", members.collect()));
+            }
+            Some(_) => {}
+            None => return Err(PlaneError::stopping()),
         }
-        Some(_) => Err(PlaneError::no_group(group)),
-        None => Err(PlaneError::stopping()),
     }
+    Err(PlaneError::no_group(group))
 }
 
 /// Kafka's clients tell a simple group, whose consumers assign themselves their partitions, by its having no protocol.
@@ -118,24 +129,22 @@ pub(crate) fn kind<'a>(group_type: &'a str, protocol_type: &str) -> &'a str {
     }
 }
 
-fn member(member: consumer_group_describe_response::Member) -> MemberView {
+fn member(id: &str, instance_id: Option<&Str>, client_id: &str, host: &str) -> MemberView {
     MemberView {
-        member_id: member.member_id.to_string(),
-        instance_id: member.instance_id.map(|id| id.to_string()),
-        client_id: member.client_id.to_string(),
-        host: member.client_host.trim_start_matches('/').to_owned(),
+        member_id: id.to_owned(),
+        instance_id: instance_id.map(Str::to_string),
+        client_id: client_id.to_owned(),
+        host: host.trim_start_matches('/').to_owned(),
     }
 }
 
 fn members(described: DescribedGroup) -> Vec<MemberView> {
-    let member =
-        |m: catchword_wire::messages::describe_groups_response::DescribedGroupMember| MemberView {
-            member_id: m.member_id.to_string(),
-            instance_id: m.group_instance_id.map(|id| id.to_string()),
-            client_id: m.client_id.to_string(),
-            host: m.client_host.trim_start_matches('/').to_owned(),
-        };
-    described.members.into_iter().map(member).collect()
+    let members = described.members.into_iter();
+    let view = |m: DescribedGroupMember| {
+        let instance_id = m.group_instance_id.as_ref();
+        member(&m.member_id, instance_id, &m.client_id, &m.client_host)
+    };
+    members.map(view).collect()
 }
 
 async fn partitions(

@@ -129,11 +129,14 @@ fn a_group_is_shown_as_the_kind_that_it_is_alone_and_in_the_list() {
         ..Default::default()
     };
     assert_eq!(client.call(&shares, 1).error_code, 0);
+    let app = crate::streams::joining("app", "t");
+    assert_eq!(client.call(&app, 0).error_code, 0);
     let (_, list) = get(http, "/v1/groups");
     let kinds = [
         ("assigns", "simple"),
         ("modern", "consumer"),
         ("shares", "share"),
+        ("app", "streams"),
     ];
     for (group, kind) in kinds {
         let said = format!("\"kind\":\"{kind}\"");

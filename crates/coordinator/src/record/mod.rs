@@ -10,7 +10,9 @@ pub mod headers;
 mod offset_commit;
 pub(crate) mod quick;
 pub(crate) mod share;
+pub(crate) mod streams;
 pub(crate) mod tag;
+pub(crate) mod writer;
 
 use bytes::Bytes;
 use catchword_wire::records::{GroupMetadataValue, OffsetCommitValue};
@@ -82,6 +84,7 @@ pub(crate) enum Record {
     /// A tag, which nobody replays; see `tag`.
     Tag,
     Share(share::ShareGroupRecord),
+    Streams(streams::StreamsRecord),
 }
 
 /// Reads a key and its value.
@@ -106,13 +109,16 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Record, ReplayE
             })
         }
         key_type::TAG => Ok(Record::Tag),
-        other => match consumer::decode(other, &mut fields, value) {
-            Some(record) => record.map(Record::Consumer),
-            None => match share::decode(other, &mut fields, value) {
-                Some(record) => record.map(Record::Share),
-                None => Err(ReplayError::UnknownKeyType(other)),
-            },
-        },
+        other => {
+            let fields = &mut fields;
+            let consumer = consumer::decode(other, fields, value);
+            let read = consumer.map(|read| read.map(Record::Consumer));
+            let share = |fields: &mut _| share::decode(other, fields, value);
+            let read = read.or_else(|| Some(share(fields)?.map(Record::Share)));
+            let streams = |fields: &mut _| streams::decode(other, fields, value);
+            let read = read.or_else(|| Some(streams(fields)?.map(Record::Streams)));
+            read.unwrap_or(Err(ReplayError::UnknownKeyType(other)))
+        }
     }
 }
 

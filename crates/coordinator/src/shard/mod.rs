@@ -4,6 +4,7 @@
 //! record is a snapshot of the group that has changed already.
 
 mod consumers;
+mod kept;
 mod log;
 mod members;
 mod moves;
@@ -12,6 +13,7 @@ mod protection;
 mod reseat;
 mod retention;
 mod shares;
+mod streams;
 mod tags;
 mod transactions;
 
@@ -23,7 +25,7 @@ use catchword_wire::{ErrorCode, Str};
 
 use crate::config::{GroupConfig, GroupSettings, Protection};
 use crate::effect::{Call, Context, Output, Reply, ReplyTo};
-use crate::group::{Group, Scope, describe_unknown, passes};
+use crate::group::{Group, GroupKind, Scope, describe_unknown, passes};
 use crate::ids::IdSource;
 use crate::metadata::MetadataImage;
 use crate::offsets::pending::Pending;
@@ -96,6 +98,8 @@ impl GroupShard {
             Call::ConsumerGroupDescribe(group_id) => self.describe_consumer(group_id),
             Call::ShareGroupHeartbeat(request) => self.share_heartbeat(ctx, &request, out),
             Call::ShareGroupDescribe(group_id) => self.describe_share(group_id),
+            Call::StreamsGroupHeartbeat(request) => self.streams_heartbeat(ctx, &request, out),
+            Call::StreamsGroupDescribe(group_id) => self.describe_streams(group_id),
             Call::OffsetFetch(call) => match self.refuse_fetch(&call) {
                 Some(refused) => refused,
                 None => {
@@ -157,9 +161,13 @@ impl GroupShard {
             config: &self.config,
             out,
         };
-        if let Some(member_id) = group.timer(&key.kind, &mut scope) {
-            self.fence(&key.group_id, std::slice::from_ref(&member_id), now_ms, out);
-            self.fence_share(&key.group_id, &member_id, now_ms, out);
+        let Some(member_id) = group.timer(&key.kind, &mut scope) else {
+            return;
+        };
+        match &mut group.kind {
+            GroupKind::Streams(streams) => streams.remove(&member_id, &mut scope),
+            GroupKind::Share(_) => self.fence_share(&key.group_id, &member_id, now_ms, out),
+            _ => self.fence(&key.group_id, std::slice::from_ref(&member_id), now_ms, out),
         }
     }
 

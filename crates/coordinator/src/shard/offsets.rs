@@ -155,6 +155,9 @@ impl GroupShard {
         if let Some(share) = group.share() {
             return share.end(headers, out);
         }
+        if let Some(streams) = group.streams() {
+            return streams.end(headers, out);
+        }
         if let Some(classic) = group.classic_mut() {
             classic.cancel_timers(out);
         }
