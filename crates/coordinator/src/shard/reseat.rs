@@ -7,10 +7,12 @@
 //!
 //! A consumer that assigns itself its partitions is no member: it reads on from where it is, and nobody can tell it not to.
 
+use catchword_wire::messages::JoinGroupRequest;
 use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
 use crate::effect::{Call, Context, Output};
+use crate::group::consumer::claims_partitions;
 use crate::group::{Group, GroupKind, Scope};
 
 impl GroupShard {
@@ -47,6 +49,20 @@ impl GroupShard {
         self.reseated.insert(group_id.detached(), until_ms);
     }
 
+    /// Whether a member that was sent away wants to rejoin with the partitions and the positions that it had. franz-go does,
+    /// if it hears from a commit that it is unknown before it hears it from a heartbeat. It is told an error upon which it
+    /// gives all up and joins anew; one that does claims nothing.
+    pub(super) fn holds_on(&self, now_ms: i64, request: &JoinGroupRequest) -> bool {
+        request.member_id.is_empty()
+            && self.is_reseated(now_ms, &request.group_id)
+            && claims_partitions(request)
+    }
+
+    fn is_reseated(&self, now_ms: i64, group_id: &str) -> bool {
+        let until_ms = self.reseated.get(group_id);
+        until_ms.is_some_and(|until_ms| now_ms < *until_ms)
+    }
+
     /// Whether a call has to wait because members that were sent away may still speak without their names.
     pub(super) fn is_reseating(&self, now_ms: i64, call: &Call) -> bool {
         let is_nobodys = |member_id: &Str, generation: i32| member_id.is_empty() || generation < 0;
@@ -64,11 +80,7 @@ impl GroupShard {
             }
             _ => return false,
         };
-        let is_in_time = self
-            .reseated
-            .get(group_id)
-            .is_some_and(|until| now_ms < *until);
-        is_in_time && self.groups.get(group_id).is_some_and(Group::is_empty)
+        self.is_reseated(now_ms, group_id) && self.groups.get(group_id).is_some_and(Group::is_empty)
     }
 
     /// Sends one member away, by its member id or, if it is a static one, its group instance id. It may come back at once.
