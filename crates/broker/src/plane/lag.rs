@@ -3,13 +3,16 @@
 //! Lag counts from where the log still begins; what it has lost before the group read it is told apart, or a group that
 //! stands still would seem to fall behind for ever.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use catchword_coordinator::ledger::{Key, Place};
 use catchword_coordinator::{Call as GroupCall, OffsetFetchCall, Reply};
-use catchword_wire::Str;
 use catchword_wire::messages::describe_groups_response::DescribedGroup;
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use catchword_wire::messages::{consumer_group_describe_response, share_group_describe_response};
+use catchword_wire::{Str, Uuid};
 
 use super::error::PlaneError;
 use super::views::{GroupList, GroupView, MemberView, PartitionLag};
@@ -138,11 +141,12 @@ fn members(described: DescribedGroup) -> Vec<MemberView> {
     described.members.into_iter().map(member).collect()
 }
 
-async fn partitions(
+/// The committed offsets of a group, as its coordinator has them.
+async fn committed(
     broker: &Arc<Broker>,
     asker: &Asker,
     group: &Str,
-) -> Result<Vec<PartitionLag>, PlaneError> {
+) -> Result<OffsetFetchResponseGroup, PlaneError> {
     let request = GroupCall::OffsetFetch(OffsetFetchCall {
         group: OffsetFetchRequestGroup {
             group_id: group.clone(),
@@ -152,12 +156,40 @@ async fn partitions(
         require_stable: false,
     });
     let call = call(broker, asker);
-    let fetched = broker.groups.call(&call, request).get().await.flatten();
-    let Some(Reply::OffsetFetch(fetched)) = fetched else {
-        return Err(PlaneError::stopping());
-    };
+    match broker.groups.call(&call, request).get().await.flatten() {
+        Some(Reply::OffsetFetch(fetched)) => Ok(fetched),
+        _ => Err(PlaneError::stopping()),
+    }
+}
+
+/// Where a group's bookmarks are. Of the topics' ids nothing is said.
+pub(super) async fn places(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    group: &Str,
+) -> Result<BTreeMap<Key, Place>, PlaneError> {
+    let mut places = BTreeMap::new();
+    for topic in committed(broker, asker, group).await?.topics {
+        for p in topic.partitions {
+            let place = Place {
+                offset: p.committed_offset,
+                leader_epoch: p.committed_leader_epoch,
+                metadata: p.metadata.unwrap_or_default(),
+                topic_id: Uuid::ZERO,
+            };
+            places.insert((topic.name.clone(), p.partition_index), place);
+        }
+    }
+    Ok(places)
+}
+
+async fn partitions(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    group: &Str,
+) -> Result<Vec<PartitionLag>, PlaneError> {
     let mut all = Vec::new();
-    for topic in fetched.topics {
+    for topic in committed(broker, asker, group).await?.topics {
         let known = broker.catalog.topic(&topic.name);
         for p in topic.partitions {
             let partition = known.as_ref().and_then(|t| t.partition(p.partition_index));

@@ -203,7 +203,7 @@ pub(crate) struct StepView {
     pub(crate) then: Option<i64>,
     /// Whether it is written.
     pub(crate) moves: bool,
-    /// `moved-on`, `topic-recreated`, `no-topic`, or null.
+    /// `moved-on`, `topic-recreated`, `no-topic`, `forgotten`, or null.
     pub(crate) obstacle: Option<&'static str>,
 }
 
@@ -221,6 +221,7 @@ impl Done {
                 Obstacle::MovedOn => "moved-on",
                 Obstacle::Recreated => "topic-recreated",
                 Obstacle::NoTopic => "no-topic",
+                Obstacle::Forgotten => "forgotten",
             }),
         });
         Done {

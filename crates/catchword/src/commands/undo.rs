@@ -227,6 +227,7 @@ fn table(steps: &[Step]) -> Table {
             Some("moved-on") => "not moved: committed since",
             Some("topic-recreated") => "not moved: the topic was deleted and created again",
             Some("no-topic") => "not moved: the topic is gone",
+            Some("forgotten") => "not moved: nobody knows any more where it was",
             _ => "",
         };
         let effect = match (step.moves, step.now, step.then) {
