@@ -147,6 +147,37 @@ fn the_last_changes_are_told_and_undone_without_what_a_consumer_read_between_the
 }
 
 #[test]
+fn lag_is_records_and_how_long_the_oldest_has_waited() {
+    let broker = TestBroker::start();
+    let http = broker.http.unwrap();
+    broker.topic("t", 1, &[]);
+    let mut client = broker.client();
+    client.produce("t", &["a", "b", "c"]);
+    commit(&broker, "g", &[1]);
+    let lag = || {
+        let (_, group) = get(http, "/v1/groups/g");
+        let group: serde_json::Value = serde_json::from_str(&group).unwrap();
+        group["partitions"][0].clone()
+    };
+    let behind = lag();
+    assert_eq!((&behind["lag"], &behind["unsure"]), (&2.into(), &0.into()));
+    assert!(
+        behind["age_ms"].as_i64().is_some_and(|ms| ms >= 0),
+        "{behind}"
+    );
+    commit(&broker, "g", &[3]);
+    let read = lag();
+    assert_eq!(
+        (&read["lag"], &read["age_ms"]),
+        (&0.into(), &serde_json::Value::Null)
+    );
+    let (_, metrics) = get(http, "/metrics");
+    let age =
+        "catchword_consumergroup_age_seconds{consumergroup=\"g\",partition=\"0\",topic=\"t\"} 0";
+    assert!(metrics.contains(age), "{metrics}");
+}
+
+#[test]
 fn a_group_is_shown_as_the_kind_that_it_is_alone_and_in_the_list() {
     let broker = TestBroker::start();
     let http = broker.http.unwrap();
