@@ -27,6 +27,9 @@ impl GroupShard {
         if let Err(error) = self.validate_join(ctx.client, request) {
             return refuse(error, out);
         }
+        if self.holds_on(ctx.now_ms, request) {
+            return refuse(ErrorCode::IllegalGeneration, out);
+        }
         if let Some(reply) = self.join_consumer(ctx, request, out) {
             return out.reply(to, reply);
         }

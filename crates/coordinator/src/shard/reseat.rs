@@ -7,10 +7,12 @@
 //!
 //! A consumer that assigns itself its partitions is no member: it reads on from where it is, and nobody can tell it not to.
 
+use catchword_wire::messages::JoinGroupRequest;
 use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
 use crate::effect::{Call, Context, Output};
+use crate::group::consumer::claims_partitions;
 use crate::group::{Group, GroupKind, Scope};
 
 impl GroupShard {
@@ -41,10 +43,36 @@ impl GroupShard {
                 self.fence(group_id, &all, ctx.now_ms, out);
                 patience_ms
             }
+            GroupKind::Streams(streams) => {
+                let patience_ms = streams.patience_ms(settings.streams.session_timeout_ms);
+                let mut scope = Scope {
+                    now_ms: ctx.now_ms,
+                    config: &self.config,
+                    out,
+                };
+                for member in streams.member_ids() {
+                    streams.remove(&member, &mut scope);
+                }
+                patience_ms
+            }
         };
         let until_ms = ctx.now_ms.saturating_add(i64::from(patience_ms));
         self.reseated.retain(|_, until| *until > ctx.now_ms);
         self.reseated.insert(group_id.detached(), until_ms);
+    }
+
+    /// Whether a member that was sent away wants to rejoin with the partitions and the positions that it had. franz-go does,
+    /// if it hears from a commit that it is unknown before it hears it from a heartbeat. It is told an error upon which it
+    /// gives all up and joins anew; one that does claims nothing.
+    pub(super) fn holds_on(&self, now_ms: i64, request: &JoinGroupRequest) -> bool {
+        request.member_id.is_empty()
+            && self.is_reseated(now_ms, &request.group_id)
+            && claims_partitions(request)
+    }
+
+    fn is_reseated(&self, now_ms: i64, group_id: &str) -> bool {
+        let until_ms = self.reseated.get(group_id);
+        until_ms.is_some_and(|until_ms| now_ms < *until_ms)
     }
 
     /// Whether a call has to wait because members that were sent away may still speak without their names.
@@ -64,11 +92,7 @@ impl GroupShard {
             }
             _ => return false,
         };
-        let is_in_time = self
-            .reseated
-            .get(group_id)
-            .is_some_and(|until| now_ms < *until);
-        is_in_time && self.groups.get(group_id).is_some_and(Group::is_empty)
+        self.is_reseated(now_ms, group_id) && self.groups.get(group_id).is_some_and(Group::is_empty)
     }
 
     /// Sends one member away, by its member id or, if it is a static one, its group instance id. It may come back at once.
@@ -102,6 +126,18 @@ impl GroupShard {
                 }
                 None => ErrorCode::UnknownMemberId,
             },
+            GroupKind::Streams(streams) => {
+                if !streams.member_ids().contains(member) {
+                    return ErrorCode::UnknownMemberId;
+                }
+                let mut scope = Scope {
+                    now_ms: ctx.now_ms,
+                    config: &self.config,
+                    out,
+                };
+                streams.remove(member, &mut scope);
+                ErrorCode::None
+            }
             GroupKind::Share(share) => {
                 if !share.has_member(member) {
                     return ErrorCode::UnknownMemberId;

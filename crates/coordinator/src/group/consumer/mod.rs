@@ -43,6 +43,7 @@ use crate::timer::{TimerKey, TimerKind};
 pub(crate) use describe::describe_unknown;
 pub(crate) use heartbeat::validate;
 use member::{Current, Member, Said};
+pub(crate) use protocol::claims_partitions;
 use regex::Resolved;
 pub(crate) use regex::compile as compile_regex;
 

@@ -3,6 +3,7 @@
 use catchword_wire::messages::{StreamsGroupHeartbeatRequest, StreamsGroupHeartbeatResponse};
 use catchword_wire::{ErrorCode, Str};
 
+use super::member::Member;
 use super::{LEFT, Refused, StreamsGroup};
 use crate::group::{Env, Scope};
 use crate::timer::{TimerKey, TimerKind};
@@ -36,6 +37,17 @@ impl StreamsGroup {
     /// A member wants the whole application to end; the first that does is told of.
     pub(super) fn shut_down(&mut self, member_id: &Str) {
         self.shutdown_by.get_or_insert_with(|| member_id.detached());
+    }
+
+    /// The members' ids.
+    pub(crate) fn member_ids(&self) -> Vec<Str> {
+        self.members.keys().cloned().collect()
+    }
+
+    /// How long the slowest member may take to notice that it was sent away and to come back, ms.
+    pub(crate) fn patience_ms(&self, session_timeout_ms: i32) -> i32 {
+        let of = |member: &Member| member.rebalance_timeout_ms().max(session_timeout_ms);
+        self.members.values().map(of).max().unwrap_or(0)
     }
 
     /// Takes a member out; what it had is free. Targets are made anew by the next heartbeat.

@@ -156,6 +156,31 @@ fn a_crash_anywhere_leaves_no_member_behind_that_reads_on_from_elsewhere() {
 }
 
 #[test]
+fn who_rejoins_with_the_partitions_it_had_has_to_give_them_up_first() {
+    let (mut driver, members) = reading();
+    put(&mut driver, 2, true);
+    let mut claiming = join("g", "");
+    let mut said = claiming.protocols[0].metadata.to_vec();
+    // The count of topics that it owns partitions of is what it ends with.
+    said.truncate(said.len() - 4);
+    said.extend_from_slice(b"\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\0");
+    claiming.protocols[0].metadata = said.into();
+    // Its old id is nobody's; franz-go joins once more without.
+    let to = driver.join(join("g", &members[0]));
+    let answer = driver.take_join(to);
+    assert_eq!(answer.error_code, ErrorCode::UnknownMemberId.code());
+    let to = driver.join(claiming.clone());
+    let answer = driver.take_join(to);
+    assert_eq!(answer.error_code, ErrorCode::IllegalGeneration.code());
+    driver.new_member("g");
+    // Kafka takes such a join, and so do we at any other time.
+    driver.tick(61 * SECOND);
+    let to = driver.join(claiming);
+    let answer = driver.take_join(to);
+    assert_eq!(answer.error_code, ErrorCode::MemberIdRequired.code());
+}
+
+#[test]
 fn members_of_the_consumer_protocol_are_fenced_and_rejoin() {
     let mut driver = driver();
     let all = [0, 1, 2, 3, 4, 5];
