@@ -42,6 +42,8 @@ pub(crate) struct Broker {
     pub(crate) quotas: Quotas,
     pub(crate) telemetry: Telemetry,
     pub(crate) zookeeper: crate::zookeeper::Gauges,
+    /// The newest changes of bookmarks, for whoever asks.
+    pub(crate) marks: Arc<crate::plane::Marks>,
     /// Set where this is the guardian of an Apache Kafka: then there are no groups of its own.
     pub(crate) guardian: Option<Arc<Guardian>>,
     /// What clients are told, by listener; filled in once the ports are known.
@@ -80,6 +82,7 @@ impl Broker {
             quotas: Quotas::new(&config),
             telemetry: Telemetry::new(config.telemetry_max_bytes),
             zookeeper: crate::zookeeper::Gauges::default(),
+            marks: Arc::default(),
             guardian,
             endpoints: Mutex::default(),
             http: OnceLock::new(),

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use catchword_log::{
-    Append, AppendError, AppendOrigin, Appended, PartitionLog, TopicPartition, TransactionMarker,
+    Append, AppendError, AppendOrigin, Appended, PartitionLog, Tally, TopicPartition,
+    TransactionMarker, Unread,
 };
 use catchword_wire::batch::Batch;
 use tokio::sync::Notify;
@@ -17,6 +18,8 @@ pub(crate) struct Partition {
     /// The end of the last append by this process, 0 before the first. To be asked where the log is to be left asleep.
     appended: AtomicI64,
     waiters: Mutex<Vec<Arc<Notify>>>,
+    /// What readers have before them, counted since somebody asked.
+    tally: Mutex<Tally>,
     deleted: AtomicBool,
 }
 
@@ -32,6 +35,7 @@ impl Partition {
             leader_epoch,
             appended: AtomicI64::new(0),
             waiters: Mutex::default(),
+            tally: Mutex::default(),
             deleted: AtomicBool::new(false),
         }
     }
@@ -65,6 +69,12 @@ impl Partition {
             .store(appended.last_offset + 1, Ordering::Relaxed);
         self.wake();
         Ok(appended)
+    }
+
+    /// What a reader at `from` has before it; `None` if the log cannot be read, or not just now. Blocks.
+    pub(crate) fn unread(&self, from: i64) -> Option<Unread> {
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.unread(&*self.log, from).ok()
     }
 
     /// A number that changes with every append, without touching the log.

@@ -281,6 +281,11 @@ pub trait PartitionLog: Send + Sync {
     /// The producers whose sequences are known, for DescribeProducers.
     fn producers(&self) -> Vec<ProducerView>;
 
+    /// A number that changes when compaction has taken records out of the log since it was opened.
+    fn rewrites(&self) -> u64 {
+        0
+    }
+
     /// Bytes of records on storage.
     fn size_bytes(&self) -> u64;
 

@@ -16,6 +16,7 @@ mod memory;
 mod producer_snapshot;
 mod producer_state;
 mod transactions;
+mod unread;
 mod verification;
 
 pub use api::{
@@ -33,4 +34,5 @@ pub use local::{
 };
 pub use memory::MemoryEngine;
 pub use transactions::AbortedTransaction;
+pub use unread::{Tally, Unread};
 pub use verification::{Verification, VerificationGuard};

@@ -219,7 +219,7 @@ fn apply<M: Machine>(batch: &Batch, from: i64, machine: &mut M) -> Result<(), St
         };
         let replayed = match in_transaction {
             true => machine.replay_in_transaction(producer, key, record.value),
-            false => machine.replay(record.timestamp, key, record.value),
+            false => machine.replay(key, record.value, record.headers),
         };
         match replayed {
             Ok(()) => Ok(()),

@@ -3,11 +3,13 @@
 //! A machine decides and knows nothing of logs; [`Shard`](super::shard::Shard) makes what it decided durable and then
 //! performs it. What is not an answer to a caller goes to [`Outside`].
 
+use catchword_coordinator::record::headers::Reader;
 use catchword_coordinator::{
     Call, Context, Effect, GroupConfig, GroupShard, Output, ProducerEpoch, ReplayError, Reply,
     ReplyTo,
 };
 use catchword_wire::ErrorCode;
+use catchword_wire::batch::HeadersView;
 
 use super::consumers;
 use super::shard::InTransaction;
@@ -27,9 +29,9 @@ pub(crate) trait Machine: Sized + Send + 'static {
     /// Applies a record of the log.
     fn replay(
         &mut self,
-        timestamp_ms: i64,
         key: &[u8],
         value: Option<&[u8]>,
+        headers: HeadersView<'_>,
     ) -> Result<(), ReplayError>;
     /// Applies a record that is part of a producer's transaction.
     fn replay_in_transaction(
@@ -94,12 +96,13 @@ impl Machine for GroupShard {
 
     fn replay(
         &mut self,
-        timestamp_ms: i64,
         key: &[u8],
         value: Option<&[u8]>,
+        headers: HeadersView<'_>,
     ) -> Result<(), ReplayError> {
-        // Headers tell who moved a bookmark, which is history and not state.
-        GroupShard::replay(self, timestamp_ms, key, value, &[])
+        // The rest of the headers is history and not state.
+        let reader = Reader::told(|name| headers.get(name));
+        GroupShard::replay_read_by(self, key, value, reader)
     }
 
     fn replay_in_transaction(

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 8 bytes  cwgroups
-//! int16    version, 2
+//! int16    version, 3
 //! 16 bytes topic id
 //! int64    end: it speaks of every record below this offset
 //! int32    leader epoch of the record before that
@@ -21,8 +21,8 @@ use catchword_wire::batch::{BatchBuilder, BuildError, NewRecord};
 /// What the log calls it.
 pub(super) const NAME: &str = "groups";
 const MAGIC: &[u8; 8] = b"cwgroups";
-/// 2: offsets of transactions that have not ended are in it.
-const VERSION: i16 = 2;
+/// 2: offsets of transactions that have not ended are in it. 3: it says who reads without a group.
+const VERSION: i16 = 3;
 const HEADER_LEN: usize = 8 + 2 + 16 + 8 + 4 + 8;
 const CRC_LEN: usize = 4;
 /// A batch is ended when it has grown to this: what is read at once stays in the processor's cache.
@@ -90,7 +90,7 @@ fn put_batches(
                 timestamp: 0,
                 key: Some(&rest[taken].key),
                 value: rest[taken].value.as_deref(),
-                headers: &[],
+                headers: &rest[taken].headers,
             })?;
             taken += 1;
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use catchword_coordinator::record::headers::are_of_one_request;
 use catchword_coordinator::{CoordinatorRecord, Marker, Output, ProducerEpoch, Transactional};
 use catchword_log::{AppendError, AppendOrigin, TransactionMarker, VerificationGuard};
 use catchword_wire::batch::{Batch, BatchBuilder, NewRecord, split};
@@ -129,7 +130,9 @@ fn append_records(
     Ok(end)
 }
 
-/// Whether a batch may end between two records: not within a change, whose records share their headers.
+/// Whether a batch may end between two records: not within a change, whose records say the same of who and why.
 fn may_split(last: &CoordinatorRecord, next: &CoordinatorRecord, builder: &BatchBuilder) -> bool {
-    !Arc::ptr_eq(&last.headers, &next.headers) || builder.uncompressed_len() > MAX_CHANGE_BYTES
+    let is_one_change = Arc::ptr_eq(&last.headers, &next.headers)
+        || are_of_one_request(&last.headers, &next.headers);
+    !is_one_change || builder.uncompressed_len() > MAX_CHANGE_BYTES
 }

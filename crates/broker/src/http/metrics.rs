@@ -128,6 +128,7 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
             committed,
             lag: behind,
             lost,
+            age_ms,
             ..
         } in &group.partitions
         {
@@ -147,8 +148,14 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
             );
             let Some(behind) = behind else { continue };
             add(
+                "catchword_consumergroup_age_seconds",
+                "How long the oldest record that a group has not read has waited; 0 if it has read all.",
+                &labels,
+                age_ms.map_or(0, |age_ms| age_ms / 1000),
+            );
+            add(
                 "kafka_consumergroup_lag",
-                "Offsets that a group has still to read.",
+                "Records that a group has still to read.",
                 &labels,
                 *behind,
             );
@@ -159,7 +166,7 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
             ];
             add(
                 "kminion_kafka_consumer_group_topic_partition_lag",
-                "Offsets that a group has still to read.",
+                "Records that a group has still to read.",
                 &kminion,
                 *behind,
             );
@@ -169,14 +176,14 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
             let labels = [label[0], ("topic", topic)];
             add(
                 "kafka_consumergroup_lag_sum",
-                "Offsets that a group has still to read in a topic.",
+                "Records that a group has still to read in a topic.",
                 &labels,
                 behind,
             );
             let kminion = [("group_id", &*group.group), ("topic_name", topic)];
             add(
                 "kminion_kafka_consumer_group_topic_lag",
-                "Offsets that a group has still to read in a topic.",
+                "Records that a group has still to read in a topic.",
                 &kminion,
                 behind,
             );

@@ -194,12 +194,8 @@ async fn route(
             let id = id
                 .parse()
                 .map_err(|why: String| bad(&why, "ids stand in the list of changes"))?;
-            let (group, found) = plane::change(broker, id).await?;
-            json(
-                &found
-                    .change(id)
-                    .map(|change| ChangeView::of(&group, change)),
-            )
+            let found = plane::change(broker, &asker, id).await?;
+            json(&ChangeView::of(&found.group, &found.change))
         }
         ("POST", ["v1", "changes", id, "undo"]) => {
             let id = id

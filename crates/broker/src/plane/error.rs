@@ -121,6 +121,18 @@ impl PlaneError {
                 "a topic's deletion cannot be taken back, so there is nothing to point at",
             );
         }
+        if plan.count(Obstacle::Forgotten) > 0 {
+            return PlaneError::new(
+                409,
+                "forgotten",
+                format!(
+                    "nobody knows any more where group {group:?} was before this change: history did not reach so far (offsets.history.max.bytes); nothing was changed"
+                ),
+                format!(
+                    "`catchword at {group} TIME` shows what is still known; then choose a place: catchword rewind {group} --to PLACE"
+                ),
+            );
+        }
         PlaneError::new(
             409,
             "nothing-to-do",

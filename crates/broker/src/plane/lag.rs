@@ -1,19 +1,23 @@
 //! Groups as they are now: members, committed offsets, how far behind.
 //!
-//! Lag counts from where the log still begins; what it has lost before the group read it is told apart, or a group that
-//! stands still would seem to fall behind for ever.
+//! Lag is records that the group will still be given (see [`catchword_log::Tally`]), from where the log still begins; what
+//! that has lost before the group read it is told apart, or a group that stands still would seem to fall behind for ever.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use catchword_coordinator::ledger::{Key, Place};
 use catchword_coordinator::{Call as GroupCall, OffsetFetchCall, Reply};
-use catchword_wire::Str;
-use catchword_wire::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use catchword_wire::messages::list_groups_response::ListedGroup;
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use catchword_wire::{Str, Uuid};
 
 use super::error::PlaneError;
 use super::views::{GroupList, GroupView, MemberView, PartitionLag};
-use super::{Asker, call};
+use super::{Asker, blocking, call};
 use crate::broker::Broker;
+use crate::clock;
 use crate::dispatch::Call;
 use crate::outcome;
 
@@ -35,17 +39,27 @@ pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupL
         }
     }
     listed.sort_by(|a, b| a.group_id.cmp(&b.group_id));
-    let mut groups = Vec::with_capacity(listed.len());
+    let mut found = Vec::with_capacity(listed.len());
     for one in listed {
-        let partitions = partitions(broker, asker, &one.group_id).await?;
-        groups.push(GroupView::of(
-            &one.group_id,
-            &one.group_state,
-            kind(&one.group_type, &one.protocol_type),
-            Vec::new(),
-            partitions,
-        ));
+        let fetched = committed(broker, asker, &one.group_id).await?;
+        found.push((one, fetched));
     }
+    let broker = broker.clone();
+    let work = move || {
+        let view = |(one, fetched): &(ListedGroup, OffsetFetchResponseGroup)| {
+            let kind = kind(&one.group_type, &one.protocol_type);
+            let partitions = partitions(&broker, fetched);
+            GroupView::of(
+                &one.group_id,
+                &one.group_state,
+                kind,
+                Vec::new(),
+                partitions,
+            )
+        };
+        found.iter().map(view).collect()
+    };
+    let groups = blocking(work).await.ok_or_else(PlaneError::stopping)?;
     Ok(GroupList { groups })
 }
 
@@ -71,9 +85,16 @@ pub(crate) async fn group(
         newer_group(broker, &call, group).await?
     } else {
         let kind = kind("classic", &described.protocol_type);
-        (described.group_state.clone(), kind, members(described))
+        let members = described.members.iter().map(|m| {
+            let instance_id = m.group_instance_id.as_ref();
+            MemberView::of(&m.member_id, instance_id, &m.client_id, &m.client_host)
+        });
+        (described.group_state.clone(), kind, members.collect())
     };
-    let partitions = partitions(broker, asker, group).await?;
+    let fetched = committed(broker, asker, group).await?;
+    let broker = broker.clone();
+    let partitions = blocking(move || partitions(&broker, &fetched)).await;
+    let partitions = partitions.ok_or_else(PlaneError::stopping)?;
     Ok(GroupView::of(group, &state, kind, members, partitions))
 }
 
@@ -93,7 +114,7 @@ async fn newer_group(
         match reply.flatten() {
             Some(Reply::ConsumerGroupDescribe(found)) if found.error_code == 0 => {
                 let members = found.members.into_iter().map(|m| {
-                    member(
+                    MemberView::of(
                         &m.member_id,
                         m.instance_id.as_ref(),
                         &m.client_id,
@@ -104,14 +125,14 @@ async fn newer_group(
             }
             Some(Reply::ShareGroupDescribe(found)) if found.error_code == 0 => {
                 let members = found.members.into_iter();
-                let members =
-                    members.map(|m| member(&m.member_id, None, &m.client_id, &m.client_host));
+                let members = members
+                    .map(|m| MemberView::of(&m.member_id, None, &m.client_id, &m.client_host));
                 return Ok((found.group_state, "share", members.collect()));
             }
             Some(Reply::StreamsGroupDescribe(found)) if found.error_code == 0 => {
                 let members = found.members.into_iter();
-                let members =
-                    members.map(|m| member(&m.member_id, None, &m.client_id, &m.client_host));
+                let members = members
+                    .map(|m| MemberView::of(&m.member_id, None, &m.client_id, &m.client_host));
                 return Ok((found.group_state, "streams", members.collect()));
             }
             Some(_) => {}
@@ -129,29 +150,12 @@ pub(crate) fn kind<'a>(group_type: &'a str, protocol_type: &str) -> &'a str {
     }
 }
 
-fn member(id: &str, instance_id: Option<&Str>, client_id: &str, host: &str) -> MemberView {
-    MemberView {
-        member_id: id.to_owned(),
-        instance_id: instance_id.map(Str::to_string),
-        client_id: client_id.to_owned(),
-        host: host.trim_start_matches('/').to_owned(),
-    }
-}
-
-fn members(described: DescribedGroup) -> Vec<MemberView> {
-    let members = described.members.into_iter();
-    let view = |m: DescribedGroupMember| {
-        let instance_id = m.group_instance_id.as_ref();
-        member(&m.member_id, instance_id, &m.client_id, &m.client_host)
-    };
-    members.map(view).collect()
-}
-
-async fn partitions(
+/// The committed offsets of a group, as its coordinator has them.
+async fn committed(
     broker: &Arc<Broker>,
     asker: &Asker,
     group: &Str,
-) -> Result<Vec<PartitionLag>, PlaneError> {
+) -> Result<OffsetFetchResponseGroup, PlaneError> {
     let request = GroupCall::OffsetFetch(OffsetFetchCall {
         group: OffsetFetchRequestGroup {
             group_id: group.clone(),
@@ -161,28 +165,54 @@ async fn partitions(
         require_stable: false,
     });
     let call = call(broker, asker);
-    let fetched = broker.groups.call(&call, request).get().await.flatten();
-    let Some(Reply::OffsetFetch(fetched)) = fetched else {
-        return Err(PlaneError::stopping());
-    };
-    let mut all = Vec::new();
-    for topic in fetched.topics {
-        let known = broker.catalog.topic(&topic.name);
+    match broker.groups.call(&call, request).get().await.flatten() {
+        Some(Reply::OffsetFetch(fetched)) => Ok(fetched),
+        _ => Err(PlaneError::stopping()),
+    }
+}
+
+/// Where a group's bookmarks are. Of the topics' ids nothing is said.
+pub(super) async fn places(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    group: &Str,
+) -> Result<BTreeMap<Key, Place>, PlaneError> {
+    let mut places = BTreeMap::new();
+    for topic in committed(broker, asker, group).await?.topics {
         for p in topic.partitions {
+            let place = Place {
+                offset: p.committed_offset,
+                leader_epoch: p.committed_leader_epoch,
+                metadata: p.metadata.unwrap_or_default(),
+                topic_id: Uuid::ZERO,
+            };
+            places.insert((topic.name.clone(), p.partition_index), place);
+        }
+    }
+    Ok(places)
+}
+
+/// What a group has before it in each partition where it has a bookmark. Reads logs, so it blocks.
+fn partitions(broker: &Broker, fetched: &OffsetFetchResponseGroup) -> Vec<PartitionLag> {
+    let now_ms = clock::now_ms();
+    let mut all = Vec::new();
+    for topic in &fetched.topics {
+        let known = broker.catalog.topic(&topic.name);
+        for p in &topic.partitions {
             let partition = known.as_ref().and_then(|t| t.partition(p.partition_index));
             let offsets = partition.map(|partition| partition.log.offsets());
             let (start, end) = (
                 offsets.map(|o| o.log_start),
                 offsets.map(|o| o.high_watermark),
             );
-            all.push(PartitionLag::of(
-                &topic.name,
-                p.partition_index,
-                p.committed_offset,
-                start,
-                end,
-            ));
+            let (index, committed) = (p.partition_index, p.committed_offset);
+            let lag = PartitionLag::of(&topic.name, index, committed, start, end);
+            let unread = partition.and_then(|partition| partition.unread(committed));
+            all.push(match unread {
+                Some(unread) => lag.counted(unread, now_ms),
+                None => lag,
+            });
         }
     }
-    Ok(all)
+    all
 }

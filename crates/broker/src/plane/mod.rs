@@ -1,8 +1,9 @@
 //! The offset plane: what was done to the bookmarks, asked of the log, and put back through the groups' coordinators.
 //!
-//! Nothing is indexed. A group's past lies in one partition of `__consumer_offsets`, of which compaction bounds the bytes;
-//! its blocks are searched for the group's name and only those that have it are taken apart. So commits pay nothing,
-//! memory is that of the answer, and what is told is what the log says.
+//! A group's past lies in one partition of `__consumer_offsets`, of which compaction bounds the bytes; its blocks are
+//! searched for the group's name and only those that have it are taken apart. So commits pay nothing, and what is told is
+//! what the log says. What was more than reading on says itself what it replaced: the newest of it is kept (`marks.rs`),
+//! and taken back without its group's past.
 //!
 //! Invariant: bookmarks are moved by [`catchword_coordinator::Call::MoveOffsets`] alone, which checks that they are still
 //! where the plan saw them. This module must not know HTTP.
@@ -11,6 +12,7 @@ mod audit;
 mod error;
 mod expiry;
 mod lag;
+mod marks;
 mod place;
 mod scan;
 mod tags;
@@ -22,7 +24,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use catchword_coordinator::ledger::{
-    ChangeId, Finished, Ledger, Limits, Obstacle, Plan, plan_restore, plan_undo,
+    Change, ChangeId, Finished, Key, Ledger, Limits, Obstacle, Place, Plan, group_of, plan_restore,
+    plan_undo,
 };
 use catchword_coordinator::record::headers::Cause;
 use catchword_coordinator::{
@@ -41,6 +44,7 @@ pub(crate) use audit::audit;
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
 pub(crate) use lag::{group, groups, kind};
+pub(crate) use marks::Marks;
 pub(crate) use place::{Put, kick, put};
 pub(crate) use scan::records_from;
 use scan::{Wanted, scan};
@@ -177,12 +181,18 @@ fn exact_to(broker: &Broker, time_ms: i64) -> &'static str {
 
 /// The newest meant changes of all groups. A member's own step back is told by its group's [`log`] only.
 pub(crate) async fn changes(broker: &Arc<Broker>, limit: usize) -> Result<ChangeList, PlaneError> {
-    let limits = Limits {
-        commits: 0,
-        meant_moves: 10_000,
-        ..Limits::default()
+    let shards = shards(broker)?;
+    let marks = broker.marks.clone();
+    let work = move || {
+        let mut all = Vec::new();
+        for shard in shards {
+            all.append(&mut marks.changes(&shard)?);
+        }
+        Ok(all)
     };
-    let all = marked(broker, limits, false).await?;
+    let all: Result<Vec<(Str, Finished)>, PlaneError> =
+        blocking(work).await.ok_or_else(PlaneError::stopping)?;
+    let all = all?;
     let mut changes: Vec<ChangeView> = Vec::new();
     for (group, found) in all {
         let newest = found.meant.iter().rev().take(limit);
@@ -201,35 +211,23 @@ pub(crate) async fn trash(broker: &Arc<Broker>) -> Result<Trash, PlaneError> {
         ..Limits::default()
     };
     let since_ms = trash_begins(broker);
-    let all = marked(broker, limits, true).await?;
+    let all = bereft(broker, limits).await?;
     let topic_id = topic_ids(broker).await;
     Ok(Trash::of(all, since_ms, topic_id))
 }
 
-/// All groups of which the log says that something was done to them, or only those that lost bookmarks.
-async fn marked(
-    broker: &Arc<Broker>,
-    limits: Limits,
-    removals: bool,
-) -> Result<Vec<(Str, Finished)>, PlaneError> {
+/// All groups that lost bookmarks.
+async fn bereft(broker: &Arc<Broker>, limits: Limits) -> Result<Vec<(Str, Finished)>, PlaneError> {
     let shards = shards(broker)?;
     let work = move || {
         let mut all = Vec::new();
         for shard in shards {
-            let log = &*shard.log;
             // By group the offset of the last such record, so that the newest can be kept.
             let mut last: BTreeMap<Str, i64> = BTreeMap::new();
-            let wanted = if removals {
-                Wanted::removals()
-            } else {
-                Wanted::marked()
-            };
-            scan(log, &wanted, |_, record| {
-                let is_one = match removals {
-                    true => record.value.is_none(),
-                    false => catchword_coordinator::ledger::is_marked(record),
-                };
-                if is_one && let Some(group) = catchword_coordinator::ledger::group_of(record) {
+            scan(&*shard.log, &Wanted::removals(), |_, record| {
+                if record.value.is_none()
+                    && let Some(group) = group_of(record)
+                {
                     match last.get_mut(group) {
                         Some(offset) => *offset = record.offset,
                         None => drop(last.insert(Str::copy(group), record.offset)),
@@ -239,50 +237,52 @@ async fn marked(
             let mut newest: Vec<(Str, i64)> = last.into_iter().collect();
             newest.sort_by_key(|(_, offset)| std::cmp::Reverse(*offset));
             newest.truncate(MAX_GROUPS);
-            if newest.is_empty() {
-                continue;
-            }
             let names: BTreeSet<&Str> = newest.iter().map(|(group, _)| group).collect();
-            let wanted = Wanted::groups(&names);
-            let new = |group: &Str| Ledger::new(shard.tp.partition, group.clone(), limits);
-            let mut ledgers: BTreeMap<Str, Ledger> = names
-                .iter()
-                .map(|group| ((*group).clone(), new(group)))
-                .collect();
-            scan(log, &wanted, |batch, record| {
-                let group = catchword_coordinator::ledger::group_of(record);
-                if let Some(ledger) = group.and_then(|group| ledgers.get_mut(group)) {
-                    ledger.note(batch, record);
-                }
-            })?;
-            let finished = ledgers.into_iter().map(|(group, l)| (group, l.finish()));
-            all.extend(finished);
+            all.append(&mut marks::whole(&shard, &names, limits)?);
         }
         Ok(all)
     };
     blocking(work).await.ok_or_else(PlaneError::stopping)?
 }
 
-/// One change and its group.
+/// A change, and what has to be known to take it back.
+pub(crate) struct Found {
+    pub(crate) group: Str,
+    pub(crate) change: Change,
+    /// Where the group is now.
+    places: BTreeMap<Key, Place>,
+}
+
+/// One change and its group. Where its records say themselves what they replaced, nothing else is read.
 pub(crate) async fn change(
     broker: &Arc<Broker>,
+    asker: &Asker,
     id: ChangeId,
-) -> Result<(Str, Finished), PlaneError> {
+) -> Result<Found, PlaneError> {
     let shards = shards(broker)?;
     let shard = usize::try_from(id.shard).ok().and_then(|i| shards.get(i));
     let shard = shard.cloned().ok_or_else(|| PlaneError::no_change(id))?;
+    let is_ours = broker.guardian.is_none();
     let work = move || {
         let group = scan::group_at(&*shard.log, id.offset)?;
         let group = group.ok_or_else(|| PlaneError::no_change(id))?;
+        if is_ours && let Some(change) = scan::change_at(&shard, &group, id)? {
+            return Ok((group, change, None));
+        }
         let found = read(&shard, &group, Limits::default())?;
-        Ok((group, found))
+        let change = found.change(id).ok_or_else(|| PlaneError::no_change(id))?;
+        Ok((group, change.clone(), Some(found.places)))
     };
-    let (group, found): (Str, Finished) =
-        blocking(work).await.ok_or_else(PlaneError::stopping)??;
-    if found.change(id).is_none() {
-        return Err(PlaneError::no_change(id));
-    }
-    Ok((group, found))
+    let (group, change, places) = blocking(work).await.ok_or_else(PlaneError::stopping)??;
+    let places = match places {
+        Some(places) => places,
+        None => lag::places(broker, asker, &group).await?,
+    };
+    Ok(Found {
+        group,
+        change,
+        places,
+    })
 }
 
 /// Takes a change back, or shows what that would do.
@@ -292,10 +292,13 @@ pub(crate) async fn undo(
     id: ChangeId,
     how: How,
 ) -> Result<Done, PlaneError> {
-    let (group, found) = change(broker, id).await?;
-    let change = found.change(id).ok_or_else(|| PlaneError::no_change(id))?;
-    let plan = plan_undo(change, &found, topic_ids(broker).await);
-    let view = ChangeView::of(&group, change);
+    let Found {
+        group,
+        change,
+        places,
+    } = change(broker, asker, id).await?;
+    let plan = plan_undo(&change, &places, topic_ids(broker).await);
+    let view = ChangeView::of(&group, &change);
     let done = Done::of(&group, Some(view), &plan, how.force);
     if how.apply {
         let why = (Cause::Undo, Some(id));
@@ -356,18 +359,18 @@ async fn write(
         live: how.live,
         moves,
     };
+    let shard = shard_of(broker, group)?;
+    let before = shard.log.offsets().log_end;
     match move_offsets(broker, asker, request).await? {
         Moved::Done => {}
         Moved::Elsewhere(_) => return Err(PlaneError::overtaken(group)),
         Moved::Refused(ErrorCode::NonEmptyGroup) => return Err(PlaneError::active(group)),
         Moved::Refused(error) => return Err(PlaneError::refused(error)),
     }
-    let found = ledger(broker, group, Limits::default()).await?;
-    let own = found
-        .meant
-        .iter()
-        .rev()
-        .find(|c| c.kind.name() == cause.name());
+    let group = group.clone();
+    let own = blocking(move || scan::changes_since(&shard, &group, before)).await;
+    let own = own.ok_or_else(PlaneError::stopping)??;
+    let own = own.iter().rev().find(|c| c.kind.name() == cause.name());
     Ok(done.applied(own.map(|change| change.id)))
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use catchword_coordinator::ledger::{group_of, needle};
+use catchword_coordinator::ledger::{Change, ChangeId, Ledger, Limits, group_of, needle};
 use catchword_log::{PartitionLog, Read, ReadLimit};
 use catchword_wire::Str;
 use catchword_wire::batch::{Batch, Compression, Record, records, split};
@@ -13,6 +13,7 @@ use memchr::memmem::{Finder, find};
 
 use super::error::PlaneError;
 use super::transactional::Transactional;
+use crate::partition::Partition;
 
 /// Bytes read at once: little enough to stay in the processor's cache.
 const CHUNK: usize = 1 << 20;
@@ -49,9 +50,16 @@ impl Wanted {
         Wanted::or_foreign(&["-delete", "expire", "undo"])
     }
 
-    /// Blocks in which a record may say that it is more than reading on.
+    /// Blocks in which a record may say that it is more than reading on. Older versions did not say where from.
     pub(super) fn marked() -> Wanted {
-        Wanted::or_foreign(&["cw.cause"])
+        Wanted::or_foreign(&[
+            "cw.from",
+            "standalone",
+            "-delete",
+            "expire",
+            "undo",
+            "restore",
+        ])
     }
 
     fn or_foreign(texts: &[&'static str]) -> Wanted {
@@ -92,7 +100,8 @@ pub(super) fn scan(
     scan_from(log, log.offsets().log_start, wanted, each)
 }
 
-fn scan_from(
+/// As [`scan`], from an offset on: what is older of a transaction that ends there does not count.
+pub(super) fn scan_from(
     log: &dyn PartitionLog,
     mut offset: i64,
     wanted: &Wanted,
@@ -161,4 +170,54 @@ pub(super) fn group_at(log: &dyn PartitionLog, offset: i64) -> Result<Option<Str
         }
     }
     Ok(None)
+}
+
+/// The change that begins at this offset, read from its own records alone; `None` if they do not say what they replaced.
+pub(super) fn change_at(
+    shard: &Partition,
+    group: &Str,
+    id: ChangeId,
+) -> Result<Option<Change>, PlaneError> {
+    let log = &*shard.log;
+    let end = log.offsets().log_end;
+    let mut ledger = Ledger::sparse(id.shard, group.clone(), Limits::default());
+    let mut offset = id.offset;
+    while offset < end {
+        let reach = ledger.reach();
+        for batch in split(chunk(log, offset, 1)?) {
+            let batch = batch.map_err(PlaneError::unreadable)?;
+            offset = batch.header.next_offset();
+            for record in records(&batch).map_err(PlaneError::unreadable)? {
+                let record = record.map_err(PlaneError::unreadable)?;
+                if record.offset >= id.offset {
+                    ledger.note(batch.header.base_offset, &record);
+                }
+            }
+        }
+        if ledger.reach() == reach || ledger.has_ended_one() {
+            break;
+        }
+    }
+    let found = ledger.finish();
+    let tells = |change: &&Change| change.moves.iter().all(|moved| moved.knows_from);
+    let change = found.change(id).filter(tells);
+    Ok(change.filter(|change| !change.kind.is_plain()).cloned())
+}
+
+/// What was done to a group from an offset on, oldest first.
+pub(super) fn changes_since(
+    shard: &Partition,
+    group: &Str,
+    offset: i64,
+) -> Result<Vec<Change>, PlaneError> {
+    let mut ledger = Ledger::sparse(shard.tp.partition, group.clone(), Limits::default());
+    scan_from(
+        &*shard.log,
+        offset,
+        &Wanted::group(group),
+        |batch, record| {
+            ledger.note(batch, record);
+        },
+    )?;
+    Ok(ledger.finish().meant)
 }

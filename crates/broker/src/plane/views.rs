@@ -3,6 +3,7 @@
 use catchword_coordinator::ledger::{
     Change, ChangeId, Finished, Obstacle, Place, Plan, Tag, Who, plan_restore,
 };
+use catchword_log::Unread;
 use catchword_wire::{Str, Uuid};
 use serde::Serialize;
 
@@ -259,7 +260,7 @@ pub(crate) struct StepView {
     pub(crate) then: Option<i64>,
     /// Whether it is written.
     pub(crate) moves: bool,
-    /// `moved-on`, `topic-recreated`, `no-topic`, `no-place-then`, or null.
+    /// `moved-on`, `topic-recreated`, `no-topic`, `no-place-then`, `forgotten`, or null.
     pub(crate) obstacle: Option<&'static str>,
 }
 
@@ -277,6 +278,7 @@ impl Done {
                 Obstacle::MovedOn => "moved-on",
                 Obstacle::Recreated => "topic-recreated",
                 Obstacle::NoTopic => "no-topic",
+                Obstacle::Forgotten => "forgotten",
                 Obstacle::NoPlace => "no-place-then",
             }),
         });
@@ -320,9 +322,29 @@ pub(crate) struct GroupView {
     pub(crate) state: String,
     pub(crate) kind: String,
     pub(crate) members: Vec<MemberView>,
-    /// The sum of the partitions' lags, in offsets.
+    /// The sum of the partitions' lags, in records.
     pub(crate) lag: i64,
+    /// How long the oldest record that the group has not read has waited for it, ms; null if there is none.
+    pub(crate) age_ms: Option<i64>,
+    /// The sum of what the partitions lost, in offsets.
+    pub(crate) lost: i64,
     pub(crate) partitions: Vec<PartitionLag>,
+}
+
+impl MemberView {
+    pub(crate) fn of(
+        id: &Str,
+        instance_id: Option<&Str>,
+        client_id: &Str,
+        host: &Str,
+    ) -> MemberView {
+        MemberView {
+            member_id: id.to_string(),
+            instance_id: instance_id.map(Str::to_string),
+            client_id: client_id.to_string(),
+            host: host.trim_start_matches('/').to_owned(),
+        }
+    }
 }
 
 impl GroupView {
@@ -339,6 +361,8 @@ impl GroupView {
             kind: kind.to_owned(),
             members,
             lag: partitions.iter().filter_map(|p| p.lag).sum(),
+            age_ms: partitions.iter().filter_map(|p| p.age_ms).max(),
+            lost: partitions.iter().map(|p| p.lost).sum(),
             partitions,
         }
     }
@@ -367,14 +391,30 @@ pub(crate) struct PartitionLag {
     /// Null where the topic is gone.
     pub(crate) start: Option<i64>,
     pub(crate) end: Option<i64>,
-    /// Offsets that can still be read.
+    /// Records that the group will still be given, null where the topic is gone. Markers of transactions, aborted records and
+    /// what was compacted away are none.
     pub(crate) lag: Option<i64>,
+    /// Of these, offsets that were not counted: their transactions have not ended, or the count has not come so far. All of
+    /// them where the logs are somebody else's.
+    pub(crate) unsure: i64,
+    /// How long the oldest of them has waited, ms; null if there is none, or it is not known.
+    pub(crate) age_ms: Option<i64>,
     /// Offsets that the log lost before the group read them.
     pub(crate) lost: i64,
 }
 
 impl PartitionLag {
-    /// `start` and `end` of the log; `None` where there is none.
+    /// With what was counted in place of the distance between offsets.
+    pub(crate) fn counted(self, unread: Unread, now_ms: i64) -> PartitionLag {
+        PartitionLag {
+            lag: Some(unread.records),
+            unsure: unread.unsure,
+            age_ms: unread.oldest_ms.map(|at_ms| (now_ms - at_ms).max(0)),
+            ..self
+        }
+    }
+
+    /// By offsets alone. `start` and `end` of the log; `None` where there is none.
     pub(crate) fn of(
         topic: &str,
         partition: i32,
@@ -383,13 +423,16 @@ impl PartitionLag {
         end: Option<i64>,
     ) -> PartitionLag {
         let ends = start.zip(end);
+        let lag = ends.map(|(start, end)| (end - committed.max(start)).max(0));
         PartitionLag {
             topic: topic.to_owned(),
             partition,
             committed,
             start,
             end,
-            lag: ends.map(|(start, end)| (end - committed.max(start)).max(0)),
+            lag,
+            unsure: lag.unwrap_or(0),
+            age_ms: None,
             lost: start.map_or(0, |start| (start - committed).max(0)),
         }
     }

@@ -5,6 +5,7 @@ use catchword_coordinator::{
     TransactionEffect, TransactionOutput, TransactionReply, TransactionShard,
 };
 use catchword_wire::ErrorCode;
+use catchword_wire::batch::HeadersView;
 
 use crate::groups::machine::{Machine, Task};
 
@@ -21,9 +22,9 @@ impl Machine for TransactionShard {
 
     fn replay(
         &mut self,
-        _timestamp_ms: i64,
         key: &[u8],
         value: Option<&[u8]>,
+        _headers: HeadersView<'_>,
     ) -> Result<(), ReplayError> {
         TransactionShard::replay(self, key, value)
     }

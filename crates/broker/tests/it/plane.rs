@@ -104,6 +104,80 @@ fn a_deleted_group_comes_back_with_a_post_and_stays_through_a_restart() {
 }
 
 #[test]
+fn the_last_changes_are_told_and_undone_without_what_a_consumer_read_between_them() {
+    let broker = TestBroker::start();
+    broker.topic("t", 1, &[]);
+    for offset in 100..200 {
+        commit(&broker, "assigns", &[offset]);
+    }
+    commit(&broker, "assigns", &[3]);
+    let ids = |broker: &TestBroker| {
+        let (_, changes) = get(broker.http.unwrap(), "/v1/changes");
+        let changes: serde_json::Value = serde_json::from_str(&changes).unwrap();
+        let changes = changes["changes"].as_array().unwrap().iter();
+        let told = changes.map(|change| {
+            let moved = &change["moves"][0];
+            assert_eq!((&moved["from"], &moved["to"]), (&199.into(), &3.into()));
+            change["id"].as_str().unwrap().to_owned()
+        });
+        told.collect::<Vec<_>>()
+    };
+    let first = ids(&broker);
+    assert_eq!(first.len(), 1, "the step back, and none of the commits");
+    for offset in 4..20 {
+        commit(&broker, "assigns", &[offset]);
+    }
+    assert_eq!(ids(&broker), first);
+    let broker = broker.restart();
+    commit(&broker, "assigns", &[20]);
+    assert_eq!(
+        ids(&broker),
+        first,
+        "the first commit after a restart is none"
+    );
+    let path = format!("/v1/changes/{}/undo", first[0]);
+    let forced = "{\"apply\":true,\"force\":true}";
+    let (status, done) = post(broker.http.unwrap(), &path, "", forced);
+    assert_eq!(status, 200, "{done}");
+    let done: serde_json::Value = serde_json::from_str(&done).unwrap();
+    assert_eq!(done["partitions"][0]["then"], 199);
+    assert!(done["change"].is_string(), "{done}");
+    let (_, group) = get(broker.http.unwrap(), "/v1/groups/assigns");
+    assert!(group.contains("\"committed\":199"), "{group}");
+}
+
+#[test]
+fn lag_is_records_and_how_long_the_oldest_has_waited() {
+    let broker = TestBroker::start();
+    let http = broker.http.unwrap();
+    broker.topic("t", 1, &[]);
+    let mut client = broker.client();
+    client.produce("t", &["a", "b", "c"]);
+    commit(&broker, "g", &[1]);
+    let lag = || {
+        let (_, group) = get(http, "/v1/groups/g");
+        let group: serde_json::Value = serde_json::from_str(&group).unwrap();
+        group["partitions"][0].clone()
+    };
+    let behind = lag();
+    assert_eq!((&behind["lag"], &behind["unsure"]), (&2.into(), &0.into()));
+    assert!(
+        behind["age_ms"].as_i64().is_some_and(|ms| ms >= 0),
+        "{behind}"
+    );
+    commit(&broker, "g", &[3]);
+    let read = lag();
+    assert_eq!(
+        (&read["lag"], &read["age_ms"]),
+        (&0.into(), &serde_json::Value::Null)
+    );
+    let (_, metrics) = get(http, "/metrics");
+    let age =
+        "catchword_consumergroup_age_seconds{consumergroup=\"g\",partition=\"0\",topic=\"t\"} 0";
+    assert!(metrics.contains(age), "{metrics}");
+}
+
+#[test]
 fn a_group_is_shown_as_the_kind_that_it_is_alone_and_in_the_list() {
     let broker = TestBroker::start();
     let http = broker.http.unwrap();

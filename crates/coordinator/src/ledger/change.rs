@@ -62,8 +62,10 @@ pub struct Move {
     pub topic: Str,
     /// The partition.
     pub partition: i32,
-    /// Where the bookmark was; `None` if it was nowhere, as far as the log reaches.
+    /// Where the bookmark was; `None` if it was nowhere, or if nobody knows.
     pub from: Option<Place>,
+    /// Whether that is known: the record says it itself, or the move before is still there.
+    pub knows_from: bool,
     /// Where it was put; `None` if it was removed.
     pub to: Option<Place>,
 }

@@ -24,7 +24,10 @@ use catchword_wire::{Str, Uuid};
 
 use crate::offsets::Bookmark;
 use crate::offsets::history::Seen;
-use crate::record::headers::{CAUSE, CLIENT, HOST, MEMBER, OF, PRINCIPAL};
+use crate::record::headers::{
+    CAUSE, CLIENT, Cause, FROM, HOST, MEMBER, OF, PRINCIPAL, are_of_one_request,
+};
+use crate::record::origin::{self, Origin};
 use crate::record::{self, decode, quick};
 
 pub use change::{Change, ChangeId, Move, Who};
@@ -102,6 +105,8 @@ pub struct Ledger {
     shard: i32,
     group_id: Str,
     limits: Limits,
+    /// Records are missing between those that come by, so none is held against the one before.
+    sparse: bool,
     places: BTreeMap<Key, Slot>,
     commits: VecDeque<Change>,
     meant: VecDeque<Change>,
@@ -137,6 +142,7 @@ impl Ledger {
             shard,
             group_id,
             limits,
+            sparse: false,
             places: BTreeMap::new(),
             commits: VecDeque::new(),
             meant: VecDeque::new(),
@@ -144,6 +150,25 @@ impl Ledger {
             open: None,
             first_ms: None,
         }
+    }
+
+    /// As [`new`](Ledger::new), for whoever shows it only some records of the log, all of which tell their origin (see
+    /// [`tells_origin`]). What it says of changes is right, where it says the bookmarks are is not.
+    pub fn sparse(shard: i32, group_id: Str, limits: Limits) -> Ledger {
+        Ledger {
+            sparse: true,
+            ..Ledger::new(shard, group_id, limits)
+        }
+    }
+
+    /// The last record of the change that may still go on; `None` before there is one.
+    pub fn reach(&self) -> Option<i64> {
+        self.open.as_ref().map(|open| open.last)
+    }
+
+    /// Whether a change has ended.
+    pub fn has_ended_one(&self) -> bool {
+        !self.meant.is_empty() || !self.commits.is_empty()
     }
 
     /// Takes the next record of the log, of whatever group. `batch` is the base offset of the batch that it is in.
@@ -185,19 +210,27 @@ impl Ledger {
     fn moved(&mut self, batch: i64, record: &Record, key: Key, place: Option<Place>) {
         self.first_ms.get_or_insert(record.timestamp);
         let seen = Seen::of(record);
-        let before = self.places.get(&key);
+        let before = self.places.get(&key).filter(|_| !self.sparse);
         // T2: what a transaction committed comes by at its end, and does not count against a later commit.
         if before.is_some_and(|slot| slot.at > record.offset) {
             return;
         }
         let is_meant = seen.is_administrative(before.map(|slot| &slot.seen));
-        let from = before.and_then(|slot| slot.place.clone());
+        // The record's own word counts more: the move before may have been thinned out.
+        let said = header(record, FROM).and_then(|from| origin::read(&from));
+        let knows_from = said.is_some() || before.is_some();
+        let from = match said {
+            Some(Origin::At(bookmark)) => Some(Place::of(&bookmark)),
+            Some(Origin::Nowhere) => None,
+            None => before.and_then(|slot| slot.place.clone()),
+        };
         let cause = header(record, CAUSE).map(|cause| cause.to_string());
         let kind = Kind::of(cause.as_deref(), is_meant, place.is_none());
         let step = Move {
             topic: key.0.clone(),
             partition: key.1,
             from: from.clone(),
+            knows_from,
             to: place.clone(),
         };
         let joins = self.open.as_ref().is_some_and(|open| {
@@ -329,7 +362,7 @@ impl Open {
     fn takes(&self, batch: i64, record: &Record) -> bool {
         (record.offset == self.last + 1 || batch == self.batch)
             && record.timestamp == self.change.at_ms
-            && record.headers == self.headers
+            && are_of_one_request(&record.headers, &self.headers)
     }
 }
 
@@ -410,6 +443,14 @@ pub fn moved(record: &Record) -> Option<Moved> {
 
 /// Whether a record says itself that it is more than reading on, or says nothing and removes a bookmark.
 pub fn is_marked(record: &Record) -> bool {
-    let is_commit = |cause: Str| cause == crate::record::headers::Cause::Commit.name();
-    record.value.is_none() || header(record, CAUSE).is_some_and(|cause| !is_commit(cause))
+    let reads_on = |cause: Str| {
+        let plain = [Cause::Commit, Cause::Transaction, Cause::Assigned];
+        plain.iter().any(|plain| cause == plain.name())
+    };
+    record.value.is_none() || header(record, CAUSE).is_some_and(|cause| !reads_on(cause))
+}
+
+/// Whether a record says itself where the bookmark was: then its change can be told, and undone, without those before it.
+pub fn tells_origin(record: &Record) -> bool {
+    header(record, FROM).is_some_and(|from| origin::read(&from).is_some())
 }

@@ -18,6 +18,9 @@ pub enum Obstacle {
     Recreated,
     /// The topic does not exist. Can't be forced.
     NoTopic,
+    /// Nobody knows where the bookmark was: history did not reach so far, and the record does not say. Can't be forced,
+    /// since the only thing to do would be to remove it.
+    Forgotten,
     /// It had no place then that is known, and stays where it is.
     NoPlace,
 }
@@ -51,7 +54,12 @@ impl Plan {
             let may = match step.obstacle {
                 None => true,
                 Some(Obstacle::MovedOn) => force,
-                Some(Obstacle::Recreated | Obstacle::NoTopic | Obstacle::NoPlace) => false,
+                Some(
+                    Obstacle::Recreated
+                    | Obstacle::NoTopic
+                    | Obstacle::NoPlace
+                    | Obstacle::Forgotten,
+                ) => false,
             };
             may && !same_place(&step.now, &step.then)
         })
@@ -70,11 +78,16 @@ impl Plan {
     }
 }
 
-/// How to take `change` back. `topic_id` gives the id of a topic that exists.
-pub fn plan_undo(change: &Change, now: &Finished, topic_id: impl Fn(&str) -> Option<Uuid>) -> Plan {
+/// How to take `change` back, given where the group's bookmarks are now. `topic_id` gives the id of a topic that exists.
+pub fn plan_undo(
+    change: &Change,
+    now: &BTreeMap<Key, Place>,
+    topic_id: impl Fn(&str) -> Option<Uuid>,
+) -> Plan {
     let step = |moved: &super::Move| {
         let key = (moved.topic.clone(), moved.partition);
-        let current = now.places.get(&key).cloned();
+        let current = now.get(&key).cloned();
+        let forgotten = (!moved.knows_from).then_some(Obstacle::Forgotten);
         let edition = edition(moved.from.as_ref(), &moved.topic, &topic_id);
         let moved_on = !same_place(&current, &moved.to) && !same_place(&current, &moved.from);
         Step {
@@ -82,7 +95,9 @@ pub fn plan_undo(change: &Change, now: &Finished, topic_id: impl Fn(&str) -> Opt
             partition: moved.partition,
             now: current,
             then: moved.from.clone(),
-            obstacle: edition.or(moved_on.then_some(Obstacle::MovedOn)),
+            obstacle: forgotten
+                .or(edition)
+                .or(moved_on.then_some(Obstacle::MovedOn)),
         }
     };
     Plan {

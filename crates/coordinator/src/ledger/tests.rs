@@ -58,10 +58,11 @@ impl World {
     }
 
     fn append(&mut self, records: Vec<CoordinatorRecord>) {
-        let batch = self.log.len() as i64;
+        let next = |log: &[(i64, Record)]| log.last().map_or(0, |(_, last)| last.offset + 1);
+        let batch = next(&self.log);
         for record in records {
             let record = Record {
-                offset: self.log.len() as i64,
+                offset: next(&self.log),
                 timestamp: self.now_ms,
                 key: Some(record.key),
                 value: record.value,
@@ -88,6 +89,17 @@ impl World {
             ..Default::default()
         };
         self.call(client, Call::OffsetCommit(request));
+    }
+
+    /// The state is made anew from a snapshot of it.
+    fn restart(&mut self) {
+        let records = self.shard.snapshot_records();
+        self.shard = GroupShard::new(GroupConfig::default(), 2);
+        for record in records {
+            let (key, value) = (&record.key, record.value.as_deref());
+            let replayed = self.shard.replay(0, key, value, &record.headers);
+            replayed.unwrap();
+        }
     }
 
     pub(super) fn delete(&mut self, group: &str) {
@@ -134,7 +146,7 @@ impl World {
     fn undo_last(&mut self, group: &str) -> Moved {
         let now = self.ledger(group);
         let last = now.meant.last().unwrap().clone();
-        let plan = plan_undo(&last, &now, |_| Some(BOOK));
+        let plan = plan_undo(&last, &now.places, |_| Some(BOOK));
         self.write(group, last.id, &plan, false)
     }
 
@@ -240,7 +252,7 @@ fn another_edition_of_a_topic_never_gets_old_bookmarks() {
         let plan = plan_restore(&found, 0, |_| topic);
         assert_eq!(plan.count(obstacle), 1);
         assert_eq!(plan.writes(true).count(), 0);
-        let plan = plan_undo(&found.meant[0], &found, |_| topic);
+        let plan = plan_undo(&found.meant[0], &found.places, |_| topic);
         assert_eq!(plan.count(obstacle), 1);
         assert_eq!(plan.writes(true).count(), 0);
     }
@@ -254,7 +266,7 @@ fn what_moved_on_is_not_overwritten_unless_forced() {
     w.commit("reader", "g", &[(0, 30)]);
     let found = w.ledger("g");
     let reset = found.meant[0].clone();
-    let plan = plan_undo(&reset, &found, |_| Some(BOOK));
+    let plan = plan_undo(&reset, &found.places, |_| Some(BOOK));
     assert_eq!(plan.count(Obstacle::MovedOn), 1);
     assert_eq!(plan.writes(false).count(), 1);
     assert_eq!(w.write("g", reset.id, &plan, true), Moved::Done);
@@ -267,7 +279,7 @@ fn a_plan_that_was_overtaken_changes_nothing_at_all() {
     w.commit("reader", "g", &[(0, 500), (1, 700)]);
     w.commit("adminclient-1", "g", &[(0, 0), (1, 0)]);
     let found = w.ledger("g");
-    let plan = plan_undo(&found.meant[0], &found, |_| Some(BOOK));
+    let plan = plan_undo(&found.meant[0], &found.places, |_| Some(BOOK));
     w.commit("reader", "g", &[(1, 5)]);
     let moved = w.write("g", found.meant[0].id, &plan, false);
     assert_eq!(moved, Moved::Elsewhere(vec![("t".into(), 1)]));
@@ -341,6 +353,59 @@ fn memory_is_bounded_and_the_newest_stay() {
     assert_eq!(found.meant.last().unwrap().id.offset, 99);
 }
 
+#[test]
+fn a_reset_tells_itself_where_the_bookmark_was_when_history_no_longer_does() {
+    let mut w = World::new();
+    w.commit("reader", "g", &[(0, 500)]);
+    w.commit("adminclient-1", "g", &[(0, 900), (1, 3)]);
+    w.log.remove(0);
+    let found = w.ledger("g");
+    assert_eq!(kinds(&found), ["reset"]);
+    assert_eq!(w.undo_last("g"), Moved::Done);
+    assert_eq!(w.offsets("g"), [(0, 500)]);
+    w.delete("g");
+    let removed = w.log.len() - 1;
+    w.log.drain(..removed - 1);
+    assert_eq!(w.ledger("g").gone.len(), 1, "a tombstone tells it as well");
+    assert_eq!(w.undo_last("g"), Moved::Done);
+    assert_eq!(w.offsets("g"), [(0, 500)]);
+}
+
+#[test]
+fn a_bookmark_is_not_removed_because_nobody_knows_where_it_was() {
+    let mut w = World::new();
+    w.commit("reader", "g", &[(0, 500), (1, 700)]);
+    w.commit("adminclient-1", "g", &[(0, 0), (1, 0)]);
+    // As versions wrote it that did not say, and what it replaced in partition 0 was compacted away.
+    for (_, record) in &mut w.log {
+        record.headers.retain(|(name, _)| name != "cw.from");
+    }
+    w.log.remove(0);
+    let found = w.ledger("g");
+    let plan = plan_undo(&found.meant[0], &found.places, |_| Some(BOOK));
+    assert_eq!(plan.count(Obstacle::Forgotten), 1);
+    let written: Vec<_> = plan.writes(true).map(|step| step.partition).collect();
+    assert_eq!(written, [1], "forced or not");
+}
+
+#[test]
+fn a_consumer_without_a_group_that_reads_on_leaves_no_mark_and_a_restart_does_not_change_that() {
+    let mut w = World::new();
+    let marks = |w: &World| {
+        let marked = w.log.iter().filter(|(_, record)| is_marked(record));
+        marked.map(|(_, record)| record.offset).collect::<Vec<_>>()
+    };
+    w.commit("reader", "g", &[(0, 1)]);
+    w.commit("reader", "g", &[(0, 2)]);
+    w.restart();
+    w.commit("reader", "g", &[(0, 3)]);
+    assert_eq!(marks(&w), [0], "its first alone");
+    w.commit("reader", "g", &[(0, 1)]);
+    w.commit("adminclient-1", "g", &[(0, 9)]);
+    assert_eq!(marks(&w), [0, 3, 4], "a step back, and somebody else");
+    assert!(w.log[4].1.headers.iter().any(|(name, _)| name == "cw.from"));
+}
+
 /// Any sequence of changes, undone one after the other, ends where it began; and the ledger says at every moment what
 /// the coordinator says.
 #[test]
@@ -379,7 +444,7 @@ fn by_dice_the_ledger_agrees_with_the_coordinator_and_undo_is_exact() {
         for (id, places) in before.into_iter().rev() {
             let now = w.ledger("g");
             let change = now.change(id).unwrap();
-            let plan = plan_undo(change, &now, |_| Some(BOOK));
+            let plan = plan_undo(change, &now.places, |_| Some(BOOK));
             assert_eq!(plan.count(Obstacle::MovedOn), 0);
             assert_eq!(w.write("g", id, &plan, false), Moved::Done);
             assert_eq!(w.ledger("g").places, places);

@@ -12,21 +12,39 @@ use super::{Bookmark, Offsets, find, put};
 use crate::config::GroupConfig;
 use crate::effect::{Context, Effect, Output};
 use crate::notice::{Notice, Noticed};
-use crate::record::headers::{Cause, by};
-use crate::record::offset_commit;
+use crate::record::headers::{Cause, Reader, by};
+use crate::record::{offset_commit, origin};
 
 /// What older clients send for "the broker's own retention".
 const DEFAULT_RETENTION_MS: i64 = -1;
+
+/// Who commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Committer {
+    /// A member of the group.
+    Member,
+    /// Somebody else, while the group is empty: a consumer that assigns itself its partitions, or an administrator.
+    Outsider,
+}
 
 /// Moves the bookmarks of a group. Whether the caller may commit was decided before.
 pub(crate) fn commit(
     config: &GroupConfig,
     offsets: &mut Offsets,
     ctx: &Context<'_>,
-    cause: Cause,
+    committer: Committer,
     request: OffsetCommitRequest,
     out: &mut Output,
 ) -> OffsetCommitResponse {
+    let outsider = (committer == Committer::Outsider).then(|| {
+        let reader = Reader::of(ctx.client.client_id.as_bytes());
+        (reader, reads_on(offsets, reader, &request))
+    });
+    let cause = match outsider {
+        None => Cause::Commit,
+        Some((_, true)) => Cause::Assigned,
+        Some((_, false)) => Cause::Standalone,
+    };
     let headers = by(cause, ctx.client, &request.member_id);
     // KIP-211: only OffsetCommit 2 to 4 can ask for a retention of their own.
     let expire_timestamp_ms = (request.retention_time_ms != DEFAULT_RETENTION_MS)
@@ -71,7 +89,13 @@ pub(crate) fn commit(
                     };
                     notice(ctx, group_id, &request.member_id, what, out);
                 }
-                offset_commit(group_id, &topic.name, index, &bookmark, &headers, out);
+                let bookmark = bookmark.read_by(outsider.map_or(Reader::UNKNOWN, |(who, _)| who));
+                if cause == Cause::Standalone {
+                    let headers = origin::from(&headers, find(bookmarks, index));
+                    offset_commit(group_id, &topic.name, index, &bookmark, &headers, out);
+                } else {
+                    offset_commit(group_id, &topic.name, index, &bookmark, &headers, out);
+                }
                 put(bookmarks, index, bookmark);
             }
         }
@@ -85,6 +109,23 @@ pub(crate) fn commit(
         topics,
         ..OffsetCommitResponse::default()
     }
+}
+
+/// Whether all of it is reading on: from bookmarks that the same reader has put there, and nowhere backwards. It may begin
+/// with another partition at the same time.
+fn reads_on(offsets: &Offsets, reader: Reader, request: &OffsetCommitRequest) -> bool {
+    let mut knows_one = false;
+    let all = request.topics.iter().all(|topic| {
+        let bookmarks = offsets.partitions(&topic.name);
+        topic.partitions.iter().all(|partition| {
+            let Some(before) = find(bookmarks, partition.partition_index) else {
+                return true;
+            };
+            knows_one = true;
+            before.reader == reader && before.offset <= partition.committed_offset
+        })
+    });
+    all && knows_one
 }
 
 /// Where the bookmark was, if it is set back now. A place in another edition of the topic is no step at all.

@@ -8,7 +8,7 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::Offsets;
 use crate::effect::{Headers, Output};
-use crate::record::offset_tombstone;
+use crate::record::{offset_tombstone, origin};
 
 /// OffsetDelete on a group that allows it. `is_subscribed` says which topics are in use.
 pub(crate) fn delete_offsets(
@@ -30,14 +30,9 @@ pub(crate) fn delete_offsets(
         for partition in topic.partitions {
             let partition_index = partition.partition_index;
             // A partition without an offset is answered like one that had it.
-            if !subscribed && offsets.remove(&topic.name, partition_index).is_some() {
-                offset_tombstone(
-                    &request.group_id,
-                    &topic.name,
-                    partition_index,
-                    headers,
-                    out,
-                );
+            if !subscribed && let Some(was) = offsets.remove(&topic.name, partition_index) {
+                let (group_id, headers) = (&request.group_id, origin::from(headers, Some(&was)));
+                offset_tombstone(group_id, &topic.name, partition_index, &headers, out);
             }
             let error_code = error.code();
             partitions.push(OffsetDeleteResponsePartition {
@@ -64,8 +59,9 @@ pub(crate) fn delete_all(
     out: &mut Output,
 ) {
     for (topic, bookmarks) in offsets.topics() {
-        for (partition, _) in bookmarks {
-            offset_tombstone(group_id, topic, *partition, headers, out);
+        for (partition, bookmark) in bookmarks {
+            let headers = origin::from(headers, Some(bookmark));
+            offset_tombstone(group_id, topic, *partition, &headers, out);
         }
     }
     *offsets = Offsets::default();
@@ -86,7 +82,7 @@ pub(crate) fn delete_topic(
         .map(|(partition, _)| *partition)
         .collect();
     for partition in gone {
-        offsets.remove(topic, partition);
-        offset_tombstone(group_id, topic, partition, headers, out);
+        let headers = origin::from(headers, offsets.remove(topic, partition).as_ref());
+        offset_tombstone(group_id, topic, partition, &headers, out);
     }
 }

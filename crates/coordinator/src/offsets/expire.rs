@@ -8,7 +8,7 @@ use catchword_wire::Str;
 
 use super::{Bookmark, Offsets};
 use crate::effect::{Headers, Output};
-use crate::record::offset_tombstone;
+use crate::record::{offset_tombstone, origin};
 use crate::retention::Retention;
 
 /// Whether bookmarks of a group may expire just now, and since when nobody has read.
@@ -60,8 +60,8 @@ pub(crate) fn expire(
         expired.extend(due.map(|(partition, _)| (topic.clone(), *partition)));
     }
     for (topic, partition) in expired {
-        offsets.remove(&topic, partition);
-        offset_tombstone(group_id, &topic, partition, headers, out);
+        let headers = origin::from(headers, offsets.remove(&topic, partition).as_ref());
+        offset_tombstone(group_id, &topic, partition, &headers, out);
     }
     offsets.is_empty()
 }

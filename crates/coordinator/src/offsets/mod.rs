@@ -13,10 +13,12 @@ pub(crate) mod pending;
 use catchword_wire::records::OffsetCommitValue;
 use catchword_wire::{Str, Uuid};
 
-pub(crate) use commit::{commit, given_up, metadata_fits, notice, refused_commit};
+pub(crate) use commit::{Committer, commit, given_up, metadata_fits, notice, refused_commit};
 pub(crate) use delete::{delete_all, delete_offsets, delete_topic};
 pub(crate) use expire::{Expiry, expire, expires_at};
 pub(crate) use fetch::{fetch, hide_unstable};
+
+use crate::record::headers::Reader;
 
 /// The place in one partition from which a group will read on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(crate) struct Bookmark {
     pub(crate) topic_id: Uuid,
     /// -1 where unknown.
     pub(crate) leader_epoch: i32,
+    /// Who reads here without a group.
+    pub(crate) reader: Reader,
     /// What few bookmarks have.
     extra: Option<Box<Extra>>,
 }
@@ -56,8 +60,13 @@ impl Bookmark {
             commit_timestamp_ms,
             topic_id,
             leader_epoch,
+            reader: Reader::UNKNOWN,
             extra,
         }
+    }
+
+    pub(crate) fn read_by(self, reader: Reader) -> Bookmark {
+        Bookmark { reader, ..self }
     }
 
     pub(crate) fn from_record(value: OffsetCommitValue) -> Bookmark {

@@ -7,6 +7,7 @@
 
 use bytes::Bytes;
 use catchword_wire::Str;
+use catchword_wire::batch::Header;
 
 use crate::effect::{Client, Headers};
 
@@ -21,6 +22,11 @@ pub const MEMBER: &str = "cw.member";
 /// The authenticated principal, such as `User:alice`. Left out for an anonymous client.
 pub const PRINCIPAL: &str = "cw.principal";
 
+/// Where the bookmark was before, on every record that is more than reading on; see `record/origin.rs`.
+pub const FROM: &str = "cw.from";
+/// In snapshots alone: a [`Reader`] in hexadecimal digits.
+pub const READER: &str = "cw.reader";
+
 /// The change that was undone, as a [`ChangeId`](crate::ledger::ChangeId) is written.
 pub const OF: &str = "cw.of";
 
@@ -32,6 +38,8 @@ pub enum Cause {
     /// Someone committed who is not a member, while the group was empty: an administrator's reset, or a consumer that
     /// assigns itself its partitions. The protocol does not tell the two apart; the client id often does.
     Standalone,
+    /// A consumer that assigns itself its partitions read on: the same client as before, and not backwards.
+    Assigned,
     /// A commit that was part of a transaction, which was committed (TxnOffsetCommit).
     Transaction,
     /// An administrator deleted offsets of the group (OffsetDelete).
@@ -62,6 +70,7 @@ impl Cause {
         match self {
             Cause::Commit => "commit",
             Cause::Standalone => "standalone",
+            Cause::Assigned => "assigned",
             Cause::Transaction => "transaction",
             Cause::OffsetDelete => "offset-delete",
             Cause::GroupDelete => "group-delete",
@@ -74,6 +83,46 @@ impl Cause {
             Cause::Zookeeper => "zookeeper",
             Cause::Rebalance => "rebalance",
         }
+    }
+}
+
+/// The consumer without a group that a bookmark is read by, as far as that is known: 32 bits of a hash of its client id.
+///
+/// It tells whether who commits next is the same one, and with it whether that is reading on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reader(u32);
+
+impl Reader {
+    /// Nobody, a member of a group, or somebody of whom the record does not tell.
+    pub const UNKNOWN: Reader = Reader(0);
+
+    /// By a client id. Persisted in snapshots: FNV-1a, and never 0.
+    pub fn of(client_id: &[u8]) -> Reader {
+        let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+        Reader(client_id.iter().fold(0x811c_9dc5, step).max(1))
+    }
+
+    /// As a record's headers tell, given how to look one up.
+    pub fn told<'a>(header: impl Fn(&str) -> Option<&'a [u8]>) -> Reader {
+        let Some(cause) = header(CAUSE) else {
+            return Reader::UNKNOWN;
+        };
+        let is = |one: Cause| cause == one.name().as_bytes();
+        if !is(Cause::Standalone) && !is(Cause::Assigned) {
+            return Reader::UNKNOWN;
+        }
+        match header(READER).map(std::str::from_utf8) {
+            Some(Ok(digits)) => Reader(u32::from_str_radix(digits, 16).unwrap_or_default()),
+            _ => Reader::of(header(CLIENT).unwrap_or_default()),
+        }
+    }
+
+    /// Headers from which [`told`](Reader::told) makes it again; none of [`UNKNOWN`](Reader::UNKNOWN).
+    pub(crate) fn headers(self) -> Headers {
+        if self == Reader::UNKNOWN {
+            return Headers::default();
+        }
+        with(&because(Cause::Assigned), READER, format!("{:x}", self.0))
     }
 }
 
@@ -100,6 +149,14 @@ pub fn by(cause: Cause, client: &Client, member_id: &Str) -> Headers {
         }
     }
     Headers::from(headers)
+}
+
+/// Whether two records' headers say the same of who and why, wherever the bookmarks came from: then they are of one request
+/// if they stand side by side.
+pub fn are_of_one_request(a: &[Header], b: &[Header]) -> bool {
+    let said = |headers: &'_ [Header]| headers.iter().filter(|(name, _)| name != FROM).count();
+    let has = |header: &Header| header.0 == FROM || b.contains(header);
+    said(a) == said(b) && a.iter().all(has)
 }
 
 /// The same headers and one more.

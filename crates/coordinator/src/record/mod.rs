@@ -8,6 +8,7 @@ pub(crate) mod consumer;
 mod group_metadata;
 pub mod headers;
 mod offset_commit;
+pub(crate) mod origin;
 pub(crate) mod quick;
 pub(crate) mod share;
 pub(crate) mod streams;

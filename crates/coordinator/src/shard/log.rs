@@ -1,6 +1,7 @@
 //! The shard and its log: state out of records, on load and when it ends.
 
 use bytes::Bytes;
+use catchword_wire::batch::HeadersView;
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
@@ -10,6 +11,7 @@ use crate::group::{
 };
 use crate::offsets::Bookmark;
 use crate::record::consumer::Writer;
+use crate::record::headers::Reader;
 use crate::record::{self, Record, ReplayError, quick};
 
 impl GroupShard {
@@ -23,12 +25,27 @@ impl GroupShard {
         _record_timestamp_ms: i64,
         key: &[u8],
         value: Option<&[u8]>,
-        _headers: &[catchword_wire::batch::Header],
+        headers: &[catchword_wire::batch::Header],
+    ) -> Result<(), ReplayError> {
+        let reader = Reader::told(|name| HeadersView::Taken(headers).get(name));
+        self.replay_read_by(key, value, reader)
+    }
+
+    /// As [`replay`](GroupShard::replay), for whoever has looked up the one thing that is state in the headers.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn replay_read_by(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        reader: Reader,
     ) -> Result<(), ReplayError> {
         if let Some(key) = quick::offset_key(key)
             && let Some(bookmark) = value.and_then(quick::bookmark)
         {
             let group = self.group_or_new(key.group_id);
+            let bookmark = bookmark.read_by(reader);
             group.offsets.put(key.topic, key.partition, bookmark);
             if !self.pending.is_empty() {
                 let key = (Str::copy(key.group_id), Str::copy(key.topic), key.partition);
@@ -45,9 +62,11 @@ impl GroupShard {
             } => {
                 // The group of a consumer that only commits has no record of its own.
                 let group = self.group_or_new(&group_id);
-                group
-                    .offsets
-                    .put(&topic, partition, Bookmark::from_record(value));
+                group.offsets.put(
+                    &topic,
+                    partition,
+                    Bookmark::from_record(value).read_by(reader),
+                );
                 self.pending.overtake(&(group_id, topic, partition));
             }
             Record::Offset {
@@ -151,7 +170,7 @@ impl GroupShard {
     }
 
     /// The records that make this state, and nothing that they replace: replayed into a new shard they give the same.
-    /// Without headers, which are history and not state.
+    /// Of the headers they have only what tells a bookmark's [`Reader`]; the others are history and not state.
     pub fn dump_records(&self) -> Vec<CoordinatorRecord> {
         let mut out = Output::default();
         let headers = Headers::default();
@@ -179,6 +198,7 @@ impl GroupShard {
             for (topic, bookmarks) in group.offsets.topics() {
                 for (partition, bookmark) in bookmarks {
                     let id = &group.id;
+                    let headers = bookmark.reader.headers();
                     record::offset_commit(id, topic, *partition, bookmark, &headers, &mut out);
                 }
             }

@@ -6,8 +6,8 @@ use super::GroupShard;
 use crate::effect::{BookmarkMove, Context, MoveOffsets, Moved, Output};
 use crate::group::{Group, fits_record};
 use crate::offsets::{Bookmark, find};
-use crate::record::headers::{OF, by, with};
-use crate::record::{offset_commit, offset_tombstone};
+use crate::record::headers::{Cause, OF, by, with};
+use crate::record::{offset_commit, offset_tombstone, origin};
 
 impl GroupShard {
     /// Refuses with [`ErrorCode::NonEmptyGroup`] while the group has members, as Kafka refuses a reset: they would go on
@@ -72,12 +72,21 @@ impl GroupShard {
                         place.metadata,
                         None,
                     );
+                    let before = find(group.offsets.partitions(&m.topic), m.partition);
+                    // What is mirrored from ZooKeeper is a consumer that commits there, unless it goes back.
+                    let is_plain = call.cause == Cause::Zookeeper
+                        && before.is_some_and(|before| before.offset <= bookmark.offset);
+                    let headers = match is_plain {
+                        true => headers.clone(),
+                        false => origin::from(&headers, before),
+                    };
                     offset_commit(&group.id, &m.topic, m.partition, &bookmark, &headers, out);
                     group.offsets.put(&m.topic, m.partition, bookmark);
                     self.pending.overtake(&key);
                 }
                 None => {
-                    if group.offsets.remove(&m.topic, m.partition).is_some() {
+                    if let Some(was) = group.offsets.remove(&m.topic, m.partition) {
+                        let headers = origin::from(&headers, Some(&was));
                         offset_tombstone(&group.id, &m.topic, m.partition, &headers, out);
                         self.pending.forget(&key);
                     }

@@ -9,7 +9,7 @@ use super::GroupShard;
 use crate::effect::{Context, Headers, Output};
 use crate::group::{Group, GroupKind, Scope, fits_record};
 use crate::notice::Noticed;
-use crate::offsets::{self, refused_commit};
+use crate::offsets::{self, Committer, refused_commit};
 use crate::record;
 use crate::record::headers::{Cause, because, by};
 
@@ -41,7 +41,6 @@ impl GroupShard {
         request: OffsetCommitRequest,
         out: &mut Output,
     ) -> OffsetCommitResponse {
-        let mut cause = Cause::Commit;
         if let Some(group) = self.groups.get_mut(&request.group_id) {
             let mut scope = Scope {
                 now_ms: ctx.now_ms,
@@ -60,10 +59,12 @@ impl GroupShard {
                 }
                 return refused_commit(&request, error);
             }
-            if group.is_empty() {
-                cause = Cause::Standalone;
-            }
-            return offsets::commit(&self.config, &mut group.offsets, ctx, cause, request, out);
+            let committer = match group.is_empty() {
+                true => Committer::Outsider,
+                false => Committer::Member,
+            };
+            let offsets = &mut group.offsets;
+            return offsets::commit(&self.config, offsets, ctx, committer, request, out);
         }
         if !fits_record(&request.group_id) {
             return refused_commit(&request, ErrorCode::InvalidGroupId);
@@ -79,8 +80,9 @@ impl GroupShard {
             return refused_commit(&request, error);
         }
         let mut group = Group::new(&request.group_id);
-        cause = Cause::Standalone;
-        let response = offsets::commit(&self.config, &mut group.offsets, ctx, cause, request, out);
+        let committer = Committer::Outsider;
+        let offsets = &mut group.offsets;
+        let response = offsets::commit(&self.config, offsets, ctx, committer, request, out);
         // If every partition was refused there is nothing that makes a group.
         if !group.offsets.is_empty() {
             self.groups.insert(group.id.clone(), group);

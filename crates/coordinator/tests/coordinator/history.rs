@@ -102,7 +102,12 @@ fn state(log: &[Record]) -> Vec<(Bytes, Option<Bytes>)> {
     for record in log {
         let key = record.key.as_deref().unwrap();
         shard
-            .replay(record.timestamp, key, record.value.as_deref(), &[])
+            .replay(
+                record.timestamp,
+                key,
+                record.value.as_deref(),
+                &record.headers,
+            )
             .unwrap();
     }
     let records = shard.dump_records().into_iter();

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use catchword_wire::batch::{Batch, records};
@@ -313,6 +314,7 @@ impl LocalLog {
             .chain([&new])
             .chain(&old[at + group.len()..]);
         lock(&loaded.view).segments = kept.cloned().collect();
+        loaded.rewrites.fetch_add(1, Ordering::AcqRel);
         Ok(true)
     }
 }

@@ -6,7 +6,7 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use catchword_wire::batch::{ControlRecord, records};
 
@@ -111,6 +111,7 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
         synced_end: AtomicI64::new(durable_end),
         hints: Mutex::new(Hints::default()),
         has_aborted: AtomicBool::new(has_aborted),
+        rewrites: AtomicU64::new(0),
     })
 }
 

@@ -8,7 +8,7 @@
 //! first use: a partition that nobody uses costs a path and two locks.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use bytes::Bytes;
@@ -61,6 +61,8 @@ pub(crate) struct Loaded {
     pub(crate) hints: Mutex<Hints>,
     /// There are, or were, aborted transactions among the segments.
     pub(crate) has_aborted: AtomicBool,
+    /// How often compaction has replaced segments.
+    pub(crate) rewrites: AtomicU64,
 }
 
 /// What readers see.
@@ -272,6 +274,11 @@ impl PartitionLog for LocalLog {
     fn latest_epoch(&self) -> i32 {
         self.loaded()
             .map_or(-1, |loaded| lock(&loaded.writer).epochs.latest())
+    }
+
+    fn rewrites(&self) -> u64 {
+        let loaded = self.loaded.get();
+        loaded.map_or(0, |loaded| loaded.rewrites.load(Ordering::Acquire))
     }
 
     fn put_side_file(&self, name: &str, offset: i64, content: &[u8]) -> Result<(), LogError> {

@@ -18,3 +18,4 @@ mod retention;
 mod side_files;
 mod support;
 mod transactions;
+mod unread;

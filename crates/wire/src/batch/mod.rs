@@ -57,4 +57,4 @@ pub use stamp::{Stamp, stamped_header, stamped_prefix};
 pub use validate::{
     DEFAULT_MAX_INFLATED_BYTES, TimestampPolicy, ValidateOptions, Validated, validate,
 };
-pub use view::{RecordView, view_records};
+pub use view::{HeadersView, RecordView, view_records};

@@ -5,10 +5,11 @@
 
 use super::error::BatchError;
 use super::header::{Compression, HEADER_LEN};
-use super::iter::records;
+use super::iter::{Header, records};
 use super::record::{Visitor, batch_error, read_length, walk_body};
 use super::source::{SliceSource, Source, SourceError};
 use super::split::Batch;
+use super::varint::read_varint;
 
 /// A record as it lies in its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,49 @@ pub struct RecordView<'a> {
     pub key: Option<&'a [u8]>,
     /// Value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
+    /// The headers, of which most readers want none.
+    pub headers: HeadersView<'a>,
+}
+
+/// A record's headers, taken apart only when one is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadersView<'a> {
+    /// As they lie in the record: their count, then each.
+    Lying(&'a [u8]),
+    /// Of a record that had to be inflated.
+    Taken(&'a [Header]),
+}
+
+impl<'a> HeadersView<'a> {
+    /// The value of the first header of this name; `None` also where that is null.
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        match self {
+            HeadersView::Lying(bytes) => find(bytes, name.as_bytes()),
+            HeadersView::Taken(headers) => {
+                let found = headers.iter().find(|(key, _)| key == name);
+                found.and_then(|(_, value)| value.as_deref())
+            }
+        }
+    }
+}
+
+/// Looks for a header among those whose lengths were walked over before.
+fn find<'a>(bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut source = SliceSource::new(bytes);
+    let field = |source: &mut SliceSource<'_>| {
+        let length = usize::try_from(read_varint(source).ok()?).ok();
+        let start = source.position() as usize;
+        source.skip(length.unwrap_or(0) as u64).ok()?;
+        Some(length.and_then(|length| bytes.get(start..start + length)))
+    };
+    for _ in 0..read_varint(&mut source).ok()? {
+        let key = field(&mut source)?;
+        let value = field(&mut source)?;
+        if key == Some(name) {
+            return value;
+        }
+    }
+    None
 }
 
 /// Shows the records of a batch in order. The CRC is not looked at: see [`Batch::verify_crc`].
@@ -40,6 +84,7 @@ pub fn view_records<E: From<BatchError>>(
                 timestamp: record.timestamp,
                 key: record.key.as_deref(),
                 value: record.value.as_deref(),
+                headers: HeadersView::Taken(&record.headers),
             })?;
         }
         return Ok(());
@@ -91,15 +136,17 @@ fn view<'a>(
         timestamp,
         key,
         value,
+        headers: HeadersView::Lying(body.get(parts.value_end..).unwrap_or_default()),
     };
     Ok((view, end))
 }
 
-/// Where key and value are; headers are passed over.
+/// Where key and value are, and so where the headers begin.
 #[derive(Default)]
 struct Parts {
     places: [Option<(usize, usize)>; 2],
     seen: usize,
+    value_end: usize,
 }
 
 impl Visitor for Parts {
@@ -108,6 +155,7 @@ impl Visitor for Parts {
         if let Some(place) = self.places.get_mut(self.seen) {
             *place = length.map(|length| (start as usize, length as usize));
             self.seen += 1;
+            self.value_end = (start + length.unwrap_or(0)) as usize;
         }
     }
 }

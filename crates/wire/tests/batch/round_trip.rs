@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use catchword_wire::batch::{
-    Batch, BatchBuilder, BatchError, BatchHeader, Header, NewRecord, Record, RecordView,
-    ValidateOptions, records, validate, view_records,
+    Batch, BatchBuilder, BatchError, BatchHeader, Header, HeadersView, NewRecord, Record,
+    RecordView, ValidateOptions, records, validate, view_records,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -56,8 +56,17 @@ fn read(batch: &Batch) -> Vec<Record> {
             timestamp: record.timestamp,
             key: record.key.as_deref(),
             value: record.value.as_deref(),
+            headers: view.headers,
         };
         assert_eq!(view, expected);
+        let taken = HeadersView::Taken(&record.headers);
+        for (name, _) in &record.headers {
+            let Ok(name) = std::str::from_utf8(name) else {
+                continue;
+            };
+            assert_eq!(view.headers.get(name), taken.get(name));
+        }
+        assert_eq!(view.headers.get("no such header"), None);
         Ok::<(), BatchError>(())
     })
     .unwrap();

@@ -248,7 +248,7 @@ impl Writer {
         let mut machine = empty();
         for record in self.machine.snapshot_records() {
             machine
-                .replay(0, &record.key, record.value.as_deref(), &[])
+                .replay(0, &record.key, record.value.as_deref(), &record.headers)
                 .unwrap();
         }
         machine

@@ -130,6 +130,7 @@ impl Step {
             Some("moved-on") => Some("not moved: committed since"),
             Some("topic-recreated") => Some("not moved: the topic was deleted and created again"),
             Some("no-topic") => Some("not moved: the topic is gone"),
+            Some("forgotten") => Some("not moved: nobody knows any more where it was"),
             Some("no-place-then") => Some("not moved: no place of then is known"),
             Some(_) => Some("not moved"),
             None if self.moves && effect == Effect::None => Some("no record lies between"),

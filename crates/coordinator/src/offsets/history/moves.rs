@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use catchword_wire::batch::Record;
 
-use crate::record::headers::{CAUSE, CLIENT, Cause};
+use crate::record::headers::{CAUSE, CLIENT, Cause, FROM};
 use crate::record::is_offset_key;
 
 /// What is remembered of a record until the next one of its key comes.
@@ -16,6 +16,8 @@ pub(crate) struct Seen {
     pub(super) timestamp_ms: i64,
     pub(super) what: What,
     cause: Why,
+    /// Where the bookmark was, as the record says itself; `None` if it does not say so, or there was none.
+    from: Option<i64>,
     /// Who: a hash of the client id, 0 if it is not known.
     client: u64,
 }
@@ -61,6 +63,7 @@ impl Seen {
             // A consumer that commits there.
             Some(cause) if cause == Cause::Zookeeper.name().as_bytes() => Why::ReadingOn,
             Some(cause) if cause == Cause::Standalone.name().as_bytes() => Why::Standalone,
+            Some(cause) if cause == Cause::Assigned.name().as_bytes() => Why::Standalone,
             Some(_) => Why::Meant,
         };
         let client = header(CLIENT).map_or(0, |client| {
@@ -68,10 +71,16 @@ impl Seen {
             client.hash(&mut hasher);
             hasher.finish()
         });
+        // The offset is what it begins with.
+        let from = header(FROM).and_then(|from| {
+            let digits = from.split(|byte| *byte == b' ').next()?;
+            std::str::from_utf8(digits).ok()?.parse().ok()
+        });
         Seen {
             timestamp_ms: record.timestamp,
             what,
             cause,
+            from,
             client,
         }
     }
@@ -88,9 +97,11 @@ impl Seen {
                 Why::ReadingOn => false,
                 // A consumer without a group commits again and again; somebody else who sets its bookmark means it.
                 // After a member's commit it is always somebody else, by whatever name: the group is empty.
-                Why::Standalone => before.is_some_and(|before| {
-                    before.client != self.client || before.cause == Why::ReadingOn
-                }),
+                // Where the move before is gone, the record's own word must do: it has one only if somebody else came.
+                Why::Standalone => match before {
+                    Some(before) => before.client != self.client || before.cause == Why::ReadingOn,
+                    None => self.from.is_some(),
+                },
                 Why::Meant => true,
             }
     }

@@ -180,7 +180,7 @@ fn replayed(log: &[Written]) -> GroupShard {
     for written in log {
         match written {
             Written::Plain(record) => shard
-                .replay(0, &record.key, record.value.as_deref(), &[])
+                .replay(0, &record.key, record.value.as_deref(), &record.headers)
                 .unwrap(),
             Written::InTransaction(producer, record) => shard
                 .replay_in_transaction(*producer, &record.key, record.value.as_deref())

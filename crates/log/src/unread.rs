@@ -1,0 +1,265 @@
+//! How many records a reader has still before it: what it will be given, not the distance between two offsets.
+//!
+//! Markers of transactions, aborted records and the offsets that compaction emptied are nothing to read, so a reader that
+//! has read everything has zero before it. A [`Tally`] counts a log's records as they come, up to the last stable offset:
+//! what becomes of a record is known there. It keeps the count at [`MAX_MARKS`] places at the most, and what it has once
+//! found out of a bookmark until the log is compacted.
+//!
+//! Nothing is counted until somebody asks, and then from the lowest bookmark that was asked for. A call reads
+//! [`MAX_STEP`] bytes at the most; what it did not get to is told as offsets, apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use catchword_wire::Records;
+use catchword_wire::batch::{Batch, records, split};
+
+use crate::api::{Fetched, PartitionLog, Read, ReadLimit};
+use crate::error::ReadError;
+
+/// Places at which the count is kept: 24 bytes each.
+const MAX_MARKS: usize = 4096;
+/// Bytes between two such places, while there are few.
+const FIRST_STRIDE: u64 = 32 * 1024;
+/// Bytes read at once.
+const CHUNK: usize = 1 << 20;
+/// Bytes that one question may have read for the count.
+const MAX_STEP: u64 = 64 << 20;
+/// Bookmarks of which the answer is kept.
+const MAX_KNOWN: usize = 4096;
+
+/// What is before a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unread {
+    /// Records that it will be given.
+    pub records: i64,
+    /// Of these, offsets that were not looked at: they are of transactions that have not ended, or behind such, or the count
+    /// has not come so far. Some may turn out to be nothing to read.
+    pub unsure: i64,
+    /// The timestamp of the first of them, ms since 1970; `None` if there is none, or none is known.
+    pub oldest_ms: Option<i64>,
+}
+
+/// The count at a place.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mark {
+    /// Where a batch begins, or the count ends.
+    offset: i64,
+    /// Records between where the count begins and here.
+    records: i64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Rising; the first is where the count begins. Empty: nothing was counted yet.
+    marks: Vec<Mark>,
+    /// How far it has come, and how many there were.
+    end: Mark,
+    stride: u64,
+    since_mark: u64,
+    /// By bookmark: records below it, and the timestamp of the first at or above it.
+    known: BTreeMap<i64, (i64, i64)>,
+    rewrites: u64,
+}
+
+impl Tally {
+    /// What is before a reader at `from`, or at the log's start if that is later. Reads, so it may block.
+    ///
+    /// # Errors
+    /// What the storage says.
+    pub fn unread(&mut self, log: &dyn PartitionLog, from: i64) -> Result<Unread, ReadError> {
+        let offsets = log.offsets();
+        let from = from.max(offsets.log_start);
+        if from >= offsets.high_watermark {
+            return Ok(Unread::default());
+        }
+        self.begin(log, from);
+        self.count(log, offsets.last_stable)?;
+        let rest = offsets.high_watermark - self.end.offset.max(from);
+        let unsure = rest.max(0);
+        if from >= self.end.offset {
+            return Ok(Unread {
+                records: unsure,
+                unsure,
+                oldest_ms: None,
+            });
+        }
+        let (below, oldest_ms) = match self.known.get(&from) {
+            Some(known) => *known,
+            None => self.look(log, from)?,
+        };
+        let counted = self.end.records - below;
+        Ok(Unread {
+            records: counted + unsure,
+            unsure,
+            oldest_ms: (counted > 0).then_some(oldest_ms),
+        })
+    }
+
+    /// Forgets what a compaction made wrong, and begins low enough.
+    fn begin(&mut self, log: &dyn PartitionLog, from: i64) {
+        let rewrites = log.rewrites();
+        let fits = self.marks.first().is_some_and(|first| first.offset <= from);
+        if !fits || rewrites != self.rewrites {
+            let lowest = self
+                .marks
+                .first()
+                .map_or(from, |first| first.offset.min(from));
+            let begin = Mark {
+                offset: lowest,
+                records: 0,
+            };
+            *self = Tally {
+                marks: vec![begin],
+                end: begin,
+                stride: FIRST_STRIDE,
+                rewrites,
+                ..Tally::default()
+            };
+        }
+    }
+
+    /// Counts on, up to an offset that is not past the last stable one.
+    fn count(&mut self, log: &dyn PartitionLog, upto: i64) -> Result<(), ReadError> {
+        let begin = log.offsets().log_start;
+        self.end.offset = self.end.offset.max(begin);
+        let mut bytes = 0;
+        while self.end.offset < upto && bytes < MAX_STEP {
+            let fetched = read(log, self.end.offset)?;
+            let read = fetched.data.len() as u64;
+            if read == 0 {
+                return Ok(());
+            }
+            bytes += read;
+            let from = self.end.offset;
+            each(&fetched, |batch, counts| {
+                self.mark(batch.header.base_offset, batch.bytes.len() as u64);
+                if counts {
+                    self.end.records += at_or_above(batch, from);
+                }
+                self.end.offset = self.end.offset.max(batch.header.next_offset());
+                true
+            });
+        }
+        Ok(())
+    }
+
+    /// A batch of so many bytes begins at `offset`: notes the count there if it is far enough from the last place.
+    fn mark(&mut self, offset: i64, bytes: u64) {
+        self.since_mark += bytes;
+        let last = self.marks.last().map_or(i64::MIN, |mark| mark.offset);
+        if self.since_mark < self.stride || offset <= last {
+            return;
+        }
+        self.since_mark = 0;
+        self.marks.push(Mark {
+            offset,
+            records: self.end.records,
+        });
+        if self.marks.len() > MAX_MARKS {
+            let mut keep = false;
+            self.marks.retain(|_| {
+                keep = !keep;
+                keep
+            });
+            self.stride *= 2;
+        }
+    }
+
+    /// Finds out of a bookmark below the count's end what was counted below it, and how old the first record above it is:
+    /// by reading from there to the next place of which the count is known.
+    fn look(&mut self, log: &dyn PartitionLog, from: i64) -> Result<(i64, i64), ReadError> {
+        let at = self.marks.partition_point(|mark| mark.offset <= from);
+        let next = self.marks.get(at).copied().unwrap_or(self.end);
+        let (mut above, mut oldest_ms) = (0, None);
+        let mut offset = from;
+        while offset < next.offset || (oldest_ms.is_none() && offset < self.end.offset) {
+            let (fetched, begin) = (read(log, offset)?, offset);
+            each(&fetched, |batch, counts| {
+                if counts {
+                    if batch.header.base_offset < next.offset {
+                        above += at_or_above(batch, offset);
+                    }
+                    oldest_ms = oldest_ms.or_else(|| first_timestamp(batch, from));
+                }
+                offset = offset.max(batch.header.next_offset());
+                offset < next.offset || oldest_ms.is_none()
+            });
+            if offset == begin {
+                break;
+            }
+        }
+        let below = next.records - above;
+        // Nothing is kept of a bookmark behind which all that was counted is nothing to read: what comes later may be.
+        let Some(oldest_ms) = oldest_ms else {
+            return Ok((below, -1));
+        };
+        if self.known.len() >= MAX_KNOWN {
+            self.known.pop_first();
+        }
+        let known = (below, oldest_ms);
+        self.known.insert(from, known);
+        Ok(known)
+    }
+}
+
+fn read(log: &dyn PartitionLog, offset: i64) -> Result<Fetched, ReadError> {
+    match log.read(offset, CHUNK, ReadLimit::LastStable, true) {
+        Read::Now(read) => read,
+        // A log that is elsewhere is not fetched for this: nothing is found, and all is unsure.
+        Read::Later(_) => Ok(Fetched {
+            data: Records::default(),
+            offsets: log.offsets(),
+            aborted: Vec::new(),
+        }),
+    }
+}
+
+/// Shows the batches of a read in order while the answer is true, each with whether its records count.
+fn each(fetched: &Fetched, mut show: impl FnMut(&Batch, bool) -> bool) {
+    let Ok(bytes) = fetched.data.read() else {
+        return;
+    };
+    let mut begins: Vec<(i64, i64)> = fetched.aborted.iter().map(|(id, at)| (*at, *id)).collect();
+    begins.sort_unstable();
+    let mut begins = begins.into_iter().peekable();
+    let mut aborted = BTreeSet::new();
+    // What is not whole ends it: the next read begins there.
+    for batch in split(bytes).map_while(Result::ok) {
+        let header = &batch.header;
+        while let Some((_, id)) = begins.next_if(|(at, _)| *at <= header.base_offset) {
+            aborted.insert(id);
+        }
+        let counts = if header.is_control() {
+            aborted.remove(&header.producer_id);
+            false
+        } else {
+            !(header.is_transactional() && aborted.contains(&header.producer_id))
+        };
+        if !show(&batch, counts) {
+            return;
+        }
+    }
+}
+
+/// How many records of a batch are at or above an offset.
+fn at_or_above(batch: &Batch, offset: i64) -> i64 {
+    let header = &batch.header;
+    let count = i64::from(header.records_count);
+    if offset <= header.base_offset {
+        return count;
+    }
+    if count == i64::from(header.last_offset_delta) + 1 {
+        return (header.next_offset() - offset).max(0);
+    }
+    // Compaction took some: which ones only the records tell.
+    let found = records(batch).into_iter().flatten().flatten();
+    found.filter(|record| record.offset >= offset).count() as i64
+}
+
+/// The timestamp of the first record at or above an offset.
+fn first_timestamp(batch: &Batch, offset: i64) -> Option<i64> {
+    let mut found = records(batch).ok()?.flatten();
+    let first = found.find(|record| record.offset >= offset)?;
+    Some(first.timestamp)
+}
