@@ -23,7 +23,7 @@ def follow(page, environment):
                 # The page has its own ids; here they are what the commands before have printed.
                 command = line[2:].replace("17-4811", changes[-1] if changes else "17-4811")
                 printed = [squeezed(line) for line in run(command, environment).splitlines()]
-                changes += [word for line in printed for word in re.findall(r"\b\d+-\d+\b", line)]
+                changes += [word for line in printed for word in re.findall(r"(?<![\d-])\d+-\d+(?![\d-])", line)]
             elif line and not any(is_like(squeezed(line), one) for one in printed):
                 raise Failure(f"the page shows {line!r}, it printed\n" + "\n".join(printed))
     if commands < 3:

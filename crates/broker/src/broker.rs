@@ -16,6 +16,7 @@ use crate::connection::memory::RequestMemory;
 use crate::dispatch::Client;
 use crate::fetch::Sessions;
 use crate::groups::{Groups, Timers};
+use crate::guardian::Guardian;
 use crate::quota::Quotas;
 use crate::share::{ShareSessions, Shares};
 use crate::start::StartError;
@@ -41,6 +42,8 @@ pub(crate) struct Broker {
     pub(crate) quotas: Quotas,
     pub(crate) telemetry: Telemetry,
     pub(crate) zookeeper: crate::zookeeper::Gauges,
+    /// Set where this is the guardian of an Apache Kafka: then there are no groups of its own.
+    pub(crate) guardian: Option<Arc<Guardian>>,
     /// What clients are told, by listener; filled in once the ports are known.
     endpoints: Mutex<Vec<(Str, i32)>>,
     /// Where the JSON API is, if it is anywhere.
@@ -59,6 +62,7 @@ impl Broker {
         engine: Arc<dyn Engine>,
         timers: Arc<Timers>,
         chores: Arc<Chores>,
+        guardian: Option<Arc<Guardian>>,
     ) -> Result<Arc<Broker>, StartError> {
         let memory =
             usize::try_from(config.queued_max_request_bytes).unwrap_or(DEFAULT_REQUEST_MEMORY);
@@ -76,6 +80,7 @@ impl Broker {
             quotas: Quotas::new(&config),
             telemetry: Telemetry::new(config.telemetry_max_bytes),
             zookeeper: crate::zookeeper::Gauges::default(),
+            guardian,
             endpoints: Mutex::default(),
             http: OnceLock::new(),
             max_frame: usize::try_from(config.socket_request_max_bytes).unwrap_or(0),
@@ -91,7 +96,10 @@ impl Broker {
         };
         broker.quotas.set(broker.catalog.quotas());
         broker.shares.start_existing(&broker.catalog);
-        broker.groups.start_existing(&broker.catalog);
+        // A guardian's __consumer_offsets is somebody else's, kept.
+        if broker.guardian.is_none() {
+            broker.groups.start_existing(&broker.catalog);
+        }
         broker.transactions.start_existing(&broker.catalog);
         Ok(Arc::new(broker))
     }

@@ -54,13 +54,18 @@ impl MetaProperties {
             .filter(|value| !value.is_empty())
     }
 
+    /// Whether the directory is that of a guardian.
+    pub fn is_guardians(&self) -> bool {
+        self.get("guards").is_some()
+    }
+
     /// Whether the directory's adoption was begun, and maybe ended.
     pub fn is_adopted(&self) -> bool {
         self.get("version") == Some(ADOPTED_VERSION)
     }
 }
 
-/// Refuses a directory that is Kafka's, before anything in it is changed.
+/// Refuses a directory that is Kafka's or a guardian's, before anything in it is changed.
 ///
 /// # Errors
 /// [`StartError::Identity`], with what to do.
@@ -85,6 +90,10 @@ pub fn refuse_foreign(dir: &Path) -> Result<(), StartError> {
     } else if properties.get("broker.id").is_some() {
         format!(
             "{path} is the data directory of an Apache Kafka that uses ZooKeeper: migrate it to KRaft first, then `catchword adopt` can take it over"
+        )
+    } else if properties.is_guardians() {
+        format!(
+            "{path} is the history of an Apache Kafka that is guarded: `catchword guard --data {path}` goes on with it; a broker needs a directory of its own"
         )
     } else {
         return Ok(());
@@ -114,6 +123,12 @@ mod tests {
 
     fn properties(dir: &Path, text: &str) {
         std::fs::write(dir.join("meta.properties"), text).unwrap();
+    }
+
+    #[test]
+    fn a_guardians_history_is_no_brokers_directory() {
+        let why = refused(|dir| properties(dir, "version=1\nnode.id=1\nguards=kafka\n"));
+        assert!(why.unwrap().contains("catchword guard --data"));
     }
 
     #[test]

@@ -25,6 +25,28 @@ impl Identity {
     /// # Errors
     /// [`StartError::Identity`] if the directory belongs to another node or cluster, or cannot be used.
     pub fn load(dir: &Path, config: &BrokerConfig) -> Result<Identity, StartError> {
+        Identity::load_as(dir, config, "")
+    }
+
+    /// As [`load`](Identity::load), for the directory of a guardian, which keeps what another cluster's groups did.
+    ///
+    /// # Errors
+    /// Likewise; and if the directory is that of a broker.
+    pub fn load_guardian(dir: &Path, config: &BrokerConfig) -> Result<Identity, StartError> {
+        let failed = |why: &dyn std::fmt::Display| {
+            StartError::Identity(format!("cannot read {}: {why}", dir.join(FILE).display()))
+        };
+        let entries = MetaProperties::read(dir).map_err(|e| failed(&e))?;
+        if entries.get("node.id").is_some() && !entries.is_guardians() {
+            return Err(StartError::Identity(format!(
+                "{} is the data directory of a broker, not of a guardian; name another with --data",
+                dir.display()
+            )));
+        }
+        Identity::load_as(dir, config, "guards=kafka\n")
+    }
+
+    fn load_as(dir: &Path, config: &BrokerConfig, more: &str) -> Result<Identity, StartError> {
         let path = dir.join(FILE);
         let failed = |what: &str, why: &dyn std::fmt::Display| {
             StartError::Identity(format!("{what} {}: {why}", path.display()))
@@ -35,7 +57,7 @@ impl Identity {
                 let wanted = config.cluster_id.clone();
                 let id = wanted.unwrap_or_else(|| Uuid::from_random(random::bytes()).to_string());
                 let text = format!(
-                    "version=1\ncluster.id={id}\nnode.id={}\ndirectory.id={}\n",
+                    "version=1\ncluster.id={id}\nnode.id={}\ndirectory.id={}\n{more}",
                     config.node_id,
                     Uuid::from_random(random::bytes())
                 );

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use catchword_client::ClientOptions;
 use catchword_config::{BrokerConfig, ConfigError, Listener};
 use catchword_log::{Engine, LogError};
 use tokio::net::{TcpListener, TcpSocket};
@@ -17,6 +18,7 @@ use crate::catalog::CatalogError;
 use crate::clock;
 use crate::connection;
 use crate::groups::Timers;
+use crate::guardian::Guardian;
 use crate::identity::Identity;
 use crate::transactions::Chores;
 
@@ -81,6 +83,30 @@ pub async fn start(
     engine: Arc<dyn Engine>,
     identity: Identity,
 ) -> Result<Running, StartError> {
+    start_as(config, engine, identity, None).await
+}
+
+/// As [`start`], but to guard the Apache Kafka that `kafka` leads to: what happens to its groups' bookmarks is kept, told by
+/// the JSON API, and put back there. `identity` must have that Kafka's cluster id; there should be no listeners.
+///
+/// # Errors
+/// As of [`start`]. That the Kafka cannot be reached is none: it is tried again.
+pub async fn start_guardian(
+    config: BrokerConfig,
+    engine: Arc<dyn Engine>,
+    identity: Identity,
+    kafka: ClientOptions,
+) -> Result<Running, StartError> {
+    let guardian = Arc::new(Guardian::new(kafka));
+    start_as(config, engine, identity, Some(guardian)).await
+}
+
+async fn start_as(
+    config: BrokerConfig,
+    engine: Arc<dyn Engine>,
+    identity: Identity,
+    guardian: Option<Arc<Guardian>>,
+) -> Result<Running, StartError> {
     let timers = Arc::new(Timers::default());
     let chores = Chores::new();
     let mut bound = Vec::new();
@@ -111,6 +137,7 @@ pub async fn start(
             opening,
             opening_timers,
             opening_chores,
+            guardian,
         )
     });
     let broker = opened
@@ -142,6 +169,9 @@ pub async fn start(
     }
     tasks.extend(crate::zookeeper::start(&broker));
     tasks.extend(crate::http::start(&broker).await);
+    if let Some(guardian) = &broker.guardian {
+        guardian.start(&broker);
+    }
     let background = background(&broker, engine);
     Ok(Running {
         broker,

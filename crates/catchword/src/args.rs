@@ -6,8 +6,9 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    adopt, at, audit, completions, consume, copy, doctor, export, groups, import, keep, kick, log,
-    produce, protect, rewind, serve, show, skip, tag, topics, tour, trash, undo, zk,
+    adopt, at, audit, carry, completions, consume, copy, doctor, export, groups, guard, import,
+    keep, kick, log, produce, protect, rewind, serve, show, skip, tag, topics, tour, trash, undo,
+    zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -32,7 +33,8 @@ First steps:
 If a group was reset, deleted or expired: catchword undo, catchword trash.
 
 All commands but serve, tour, adopt and doctor work with Apache Kafka as well: --bootstrap HOST:PORT;
-log, at, tag, undo, trash and restore need what only Catchword remembers.
+log, at, tag, undo, trash and restore need what only Catchword remembers: as a broker, or beside a Kafka
+(catchword guard).
 Exit codes: 0 done, 1 failed, 2 asked wrongly."
 )]
 pub(crate) struct Args {
@@ -51,7 +53,7 @@ pub(crate) struct Args {
 }
 
 /// Commands that talk to no cluster: `--bootstrap` is not among their options, and is refused before them.
-const WITHOUT_CLUSTER: [&str; 5] = ["adopt", "serve", "tour", "doctor", "completions"];
+const WITHOUT_CLUSTER: [&str; 6] = ["adopt", "carry", "serve", "tour", "doctor", "completions"];
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -75,6 +77,8 @@ enum Command {
     Skip(skip::Args),
     /// Give a group the place of another.
     Copy(copy::Args),
+    /// Take groups over to another cluster, by the records that they point at.
+    Carry(carry::Args),
     /// Write committed offsets to a file, in the forms of Kafka's tools.
     Export(export::Args),
     /// Put groups where a file says; shows what would happen unless told --yes.
@@ -103,6 +107,8 @@ enum Command {
     Protect(protect::Args),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
     Adopt(adopt::Args),
+    /// Beside an Apache Kafka: remember where its groups were, and put them back.
+    Guard(guard::Args),
     /// Committed offsets in ZooKeeper: compare, import, export, cut over.
     Zk(zk::Args),
     /// Check a data directory.
@@ -199,6 +205,7 @@ impl Args {
             Command::Show(args) => show::run(&args, ui),
             Command::Rewind(args) => rewind::run(&args, ui),
             Command::Skip(args) => skip::run(&args, ui),
+            Command::Carry(args) => carry::run(&args, ui),
             Command::Copy(args) => copy::run(&args, ui),
             Command::Export(args) => export::run(&args, ui),
             Command::Import(args) => import::run(&args, ui),
@@ -214,6 +221,7 @@ impl Args {
             Command::Keep(args) => keep::run(&args, ui),
             Command::Protect(args) => protect::run(&args, ui),
             Command::Adopt(args) => adopt::run(&args, ui),
+            Command::Guard(args) => guard::run(&args, ui),
             Command::Zk(args) => zk::run(&args, ui),
             Command::Doctor(args) => doctor::run(&args, ui),
             Command::Completions(args) => completions::run(&args),

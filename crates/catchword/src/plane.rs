@@ -1,6 +1,7 @@
 //! The broker's JSON API: where it is, what it says, and how that reads to people.
 //!
 //! The address is learnt by Kafka's own protocol (DescribeConfigs tells `http.listener`), so that `--bootstrap` is enough.
+//! An Apache Kafka has none; then a guardian is looked for that says that it guards this very cluster.
 
 use catchword_client::{Client, Resource, ResourceType};
 use serde::Deserialize;
@@ -12,6 +13,10 @@ use crate::table::count;
 use crate::time;
 
 const KEY: &str = "http.listener";
+/// Names the guardian of a Kafka where it does not listen on [`DEFAULT_API`].
+const GUARDIAN: &str = "CATCHWORD_GUARDIAN";
+/// Where a broker or a guardian listens if nobody says otherwise.
+const DEFAULT_API: &str = "127.0.0.1:9644";
 
 /// The JSON API of one broker.
 pub(crate) struct Api {
@@ -65,10 +70,7 @@ impl Api {
         };
         let configs = client.describe_configs(&resource)?;
         let Some(entry) = configs.into_iter().find(|entry| entry.name == KEY) else {
-            return Err(Failure::failed(
-                "this broker is not Catchword, and Apache Kafka itself does not remember where a group was. \
-                 Catchword keeps that history for the groups that it serves.",
-            ));
+            return Api::of_guardian(cluster.id.unwrap_or_default());
         };
         let listener = entry.value.unwrap_or_default();
         let Some((host, port)) = listener.rsplit_once(':') else {
@@ -83,6 +85,34 @@ impl Api {
             "0.0.0.0" | "[::]" => broker.host.clone(),
             host => host.to_owned(),
         };
+        Ok(Api::at(format!("{host}:{port}")))
+    }
+
+    /// The API of the guardian of an Apache Kafka.
+    fn of_guardian(cluster_id: String) -> Result<Api, Failure> {
+        let named = std::env::var(GUARDIAN).ok().filter(|text| !text.is_empty());
+        let address = named.clone().unwrap_or_else(|| DEFAULT_API.into());
+        let api = Api::at(address.clone());
+        let guards = api.get("/v1/guardian").ok();
+        let guarded = guards.as_ref().and_then(|view| view["cluster_id"].as_str());
+        if guarded == Some(&cluster_id) {
+            return Ok(api);
+        }
+        let found = match (guarded, named) {
+            (Some(other), _) => {
+                format!("the guardian on {address} guards another cluster ({other})")
+            }
+            (None, Some(_)) => format!("no guardian answers on {address} ({GUARDIAN})"),
+            (None, None) => format!("no guardian answers on {address}"),
+        };
+        Err(Failure::failed(format!(
+            "this broker is not Catchword: Apache Kafka itself does not remember where a group was, and {found}.\n  \
+             What to do: `catchword guard --bootstrap KAFKA` remembers it from now on, and what Kafka's log still tells of before; \
+             a guardian that listens elsewhere is named by {GUARDIAN}=HOST:PORT.",
+        )))
+    }
+
+    fn at(address: String) -> Api {
         let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
         let user = user.unwrap_or_default();
         let user: String = user.chars().filter(char::is_ascii_graphic).collect();
@@ -91,10 +121,10 @@ impl Api {
         } else {
             format!(" ({user})")
         };
-        Ok(Api {
-            address: format!("{host}:{port}"),
+        Api {
+            address,
             agent: format!("catchword{by}"),
-        })
+        }
     }
 
     /// Asks a question.

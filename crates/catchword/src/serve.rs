@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use catchword_broker::{Identity, Running};
+use catchword_client::ClientOptions;
 use catchword_config::BrokerConfig;
 use catchword_log::{LocalEngine, LocalOptions, LogError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,28 +15,50 @@ use crate::failure::Failure;
 
 /// Runs the broker in this process until SIGTERM or Ctrl-C.
 pub(crate) fn run(config: BrokerConfig) -> Result<(), Failure> {
+    run_as(config, None)
+}
+
+/// Likewise the guardian of the Kafka that `kafka` leads to.
+pub(crate) fn run_guardian(config: BrokerConfig, kafka: ClientOptions) -> Result<(), Failure> {
+    run_as(config, Some(kafka))
+}
+
+fn run_as(config: BrokerConfig, guards: Option<ClientOptions>) -> Result<(), Failure> {
     start_log();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("catchword")
         .build()
         .map_err(|error| Failure::failed(format!("no threads for the broker: {error}")))?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, guards))
 }
 
-async fn serve(config: BrokerConfig) -> Result<(), Failure> {
+async fn serve(config: BrokerConfig, guards: Option<ClientOptions>) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
     allow_many_files();
     let dir = config.data_dir.clone();
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| failed(&e))?;
-    catchword_broker::refuse_foreign(&dir).map_err(|e| failed(&e))?;
-    let engine = LocalEngine::open(&dir, options(&config)).map_err(|e| cannot_open(&dir, &e))?;
-    let identity = Identity::load(&dir, &config).map_err(|e| failed(&e))?;
-    let running = catchword_broker::start(config, Arc::new(engine), identity)
-        .await
-        .map_err(|e| failed(&e))?;
-    greet(&running, &dir);
+    let running = match guards {
+        None => {
+            catchword_broker::refuse_foreign(&dir).map_err(|e| failed(&e))?;
+            let engine = open(&dir, &config)?;
+            let identity = Identity::load(&dir, &config).map_err(|e| failed(&e))?;
+            let started = catchword_broker::start(config, engine, identity).await;
+            let running = started.map_err(|e| failed(&e))?;
+            greet(&running, &dir);
+            running
+        }
+        Some(kafka) => {
+            let engine = open(&dir, &config)?;
+            let identity = Identity::load_guardian(&dir, &config).map_err(|e| failed(&e))?;
+            let bootstrap = kafka.bootstrap.clone();
+            let started = catchword_broker::start_guardian(config, engine, identity, kafka).await;
+            let running = started.map_err(|e| failed(&e))?;
+            greet_guardian(&running, &dir, &bootstrap);
+            running
+        }
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -48,6 +71,11 @@ async fn serve(config: BrokerConfig) -> Result<(), Failure> {
     })?;
     tracing::info!("stopped; everything is on disk");
     Ok(())
+}
+
+fn open(dir: &Path, config: &BrokerConfig) -> Result<Arc<LocalEngine>, Failure> {
+    let opened = LocalEngine::open(dir, options(config));
+    opened.map(Arc::new).map_err(|e| cannot_open(dir, &e))
 }
 
 /// What to do where the system refuses the directory; the log's other errors say it themselves.
@@ -133,6 +161,33 @@ fn greet(running: &Running, dir: &std::path::Path) {
                 "  API        http://{address} (JSON, metrics)\n"
             )),
     );
+    say(&text);
+}
+
+/// What is guarded, where it is asked, what to type next.
+fn greet_guardian(running: &Running, dir: &Path, bootstrap: &str) {
+    let api = running.http_address();
+    let text = format!(
+        "Catchword {} guards the Apache Kafka at {bootstrap}.\n  cluster    {}\n  history    {}\n{}\n\
+         Every move of its groups' committed offsets is remembered from now on, and what Kafka's log still tells of before.\n\
+         From another terminal:\n\
+         \x20 catchword log GROUP --bootstrap {bootstrap}       what was done to a group\n\
+         \x20 catchword undo --bootstrap {bootstrap}            the last resets and deletions, and how to take one back\n\
+         \x20 catchword trash --bootstrap {bootstrap}           what was deleted or has expired\n\
+         Stop with Ctrl-C; it goes on where it stopped.\n",
+        env!("CARGO_PKG_VERSION"),
+        running.cluster_id(),
+        std::fs::canonicalize(dir)
+            .unwrap_or_else(|_| dir.to_owned())
+            .display(),
+        api.map_or_else(String::new, |address| format!(
+            "  API        http://{address} (JSON, metrics)\n"
+        )),
+    );
+    say(&text);
+}
+
+fn say(text: &str) {
     let mut out = io::stdout().lock();
     // Whoever closed the pipe does not want to read it.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -67,6 +67,8 @@ pub struct Fetched {
     pub log_start: i64,
     /// The offset asked for is not in the log: before its start or after its end.
     pub out_of_range: bool,
+    /// Offsets up to `next_offset` that have no record any more: compacted away.
+    pub gaps: i64,
 }
 
 impl Client {
@@ -163,6 +165,7 @@ impl Client {
             high_watermark: data.high_watermark,
             log_start: data.log_start_offset,
             out_of_range,
+            gaps: 0,
         };
         if !out_of_range {
             read_batches(&mut fetched, data, options.read_committed)?;
@@ -230,7 +233,15 @@ fn read_batches(
         let batch = batch.map_err(damaged)?;
         batch.verify_crc().map_err(damaged)?;
         let header = &batch.header;
-        fetched.next_offset = fetched.next_offset.max(header.next_offset());
+        let records_end = fetched.next_offset.max(header.next_offset());
+        // A batch that begins before what was asked for says nothing of what lies behind it.
+        let held = if header.base_offset < fetched.next_offset {
+            records_end - fetched.next_offset
+        } else {
+            i64::from(header.records_count)
+        };
+        fetched.gaps += records_end - fetched.next_offset - held;
+        fetched.next_offset = records_end;
         aborted.begin_until(header.last_offset());
         let found = records(&batch).map_err(damaged)?;
         if header.is_control() {

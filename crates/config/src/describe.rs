@@ -102,17 +102,18 @@ pub fn describe_group(
     describe_overrides(broker, overrides, GROUP_KEYS, ConfigSource::Group)
 }
 
-/// All keys of a subscription to clients' metrics on which `overrides` are set.
+/// All keys of a subscription to clients' metrics on which `overrides` are set. Their defaults do not stand among the
+/// synonyms, unlike those of topics and groups: so it is with Kafka.
 pub fn describe_client_metrics(
     broker: &BrokerConfig,
     overrides: &BTreeMap<String, String>,
 ) -> Vec<Described> {
-    describe_overrides(
-        broker,
-        overrides,
-        CLIENT_METRICS_KEYS,
-        ConfigSource::ClientMetrics,
-    )
+    let own = ConfigSource::ClientMetrics;
+    let mut all = describe_overrides(broker, overrides, CLIENT_METRICS_KEYS, own);
+    for described in &mut all {
+        described.synonyms.retain(|synonym| synonym.source == own);
+    }
+    all
 }
 
 fn describe_overrides(
@@ -257,5 +258,17 @@ mod tests {
         let all = describe_broker(&BrokerConfig::defaults());
         assert!(find(&all, "num.partitions").read_only);
         assert!(!find(&all, "message.max.bytes").read_only);
+    }
+
+    #[test]
+    fn a_subscription_to_metrics_has_what_was_set_for_the_only_synonym() {
+        let set = BTreeMap::from([("metrics".to_owned(), "org.apache".to_owned())]);
+        let all = describe_client_metrics(&BrokerConfig::defaults(), &set);
+        let metrics = find(&all, "metrics");
+        assert_eq!(metrics.source, ConfigSource::ClientMetrics);
+        assert_eq!(metrics.synonyms.len(), 1, "{:?}", metrics.synonyms);
+        let interval = find(&all, "interval.ms");
+        assert_eq!(interval.source, ConfigSource::Default);
+        assert!(interval.synonyms.is_empty(), "{:?}", interval.synonyms);
     }
 }

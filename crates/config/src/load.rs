@@ -90,7 +90,7 @@ impl Origin {
 }
 
 /// Variables of the command line's own, which set no key.
-const OTHER_VARIABLES: &[&str] = &["CATCHWORD_BOOTSTRAP", "CATCHWORD_LOG"];
+const OTHER_VARIABLES: &[&str] = &["CATCHWORD_BOOTSTRAP", "CATCHWORD_GUARDIAN", "CATCHWORD_LOG"];
 
 /// Gathers the values, checks them and resolves the configuration. All mistakes are reported, not only the first.
 pub fn load(sources: &Sources) -> Result<Loaded, Vec<ConfigError>> {

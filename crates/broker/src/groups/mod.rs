@@ -107,13 +107,8 @@ impl Groups {
         if !self.shards().is_empty() {
             return Ok(());
         }
-        let config = catalog.config();
-        let new = NewTopic {
-            name: OFFSETS_TOPIC.into(),
-            partitions: config.offsets_topic_num_partitions,
-            configs: offsets_topic_configs(&config),
-        };
-        let topic = match catalog.create_topic(&new) {
+        let partitions = catalog.config().offsets_topic_num_partitions;
+        let topic = match create_topic(catalog, partitions) {
             Ok(topic) => topic,
             Err(error) if error.code == ErrorCode::TopicAlreadyExists => {
                 catalog.topic(OFFSETS_TOPIC).ok_or(error)?
@@ -269,6 +264,15 @@ impl Groups {
 
 /// The least that `segment.bytes` of a topic may be (KIP-1030).
 const SMALLEST_SEGMENT_BYTES: i32 = 1 << 20;
+
+/// Creates `__consumer_offsets`, without anybody who serves it. Blocks.
+pub(crate) fn create_topic(catalog: &Catalog, partitions: i32) -> Result<Arc<Topic>, TopicError> {
+    catalog.create_topic(&NewTopic {
+        name: OFFSETS_TOPIC.into(),
+        partitions,
+        configs: offsets_topic_configs(&catalog.config()),
+    })
+}
 
 /// S1: as Kafka makes the topic.
 fn offsets_topic_configs(config: &BrokerConfig) -> BTreeMap<String, String> {

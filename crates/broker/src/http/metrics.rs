@@ -80,6 +80,9 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
     for (name, help, value) in crate::zookeeper::metrics(broker) {
         add(name, help, &[], value);
     }
+    for (name, help, value) in broker.guardian.iter().flat_map(|g| g.metrics()) {
+        add(name, help, &[], value);
+    }
     for topic in broker.catalog.topics() {
         let count = i64::try_from(topic.partitions.len()).unwrap_or(i64::MAX);
         let label = [("topic", &*topic.name)];

@@ -105,6 +105,14 @@ async fn route(
         .clamp(1, MAX_LIMIT);
     match (request.method().as_str(), &parts[..]) {
         ("GET", ["health"]) => Ok(text("text/plain", "ok\n")),
+        ("GET", ["ready"]) if broker.guardian.as_ref().is_some_and(|g| !g.is_ready()) => {
+            Err(PlaneError::new(
+                503,
+                "reading",
+                "the guarded Kafka's __consumer_offsets has not been read to its end yet",
+                "wait; GET /v1/guardian says how far it is",
+            ))
+        }
         ("GET", ["ready"]) if broker.groups.is_loading() => Err(PlaneError::new(
             503,
             "loading",
@@ -205,6 +213,15 @@ async fn route(
             json(&plane::audit(broker, group.as_deref(), limit))
         }
         ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
+        ("GET", ["v1", "guardian"]) => match &broker.guardian {
+            Some(guardian) => json(&guardian.view(broker)),
+            None => Err(PlaneError::new(
+                404,
+                "no-guardian",
+                "this is a broker with groups of its own, not the guardian of another",
+                "`catchword guard --bootstrap KAFKA` starts one",
+            )),
+        },
         (method, _) => Err(PlaneError::new(
             404,
             "no-such-path",
@@ -373,6 +390,7 @@ mod tests {
             "/v1/changes/{id}/undo",
             "/v1/trash",
             "/v1/audit",
+            "/v1/guardian",
             "/health",
             "/ready",
             "/metrics",

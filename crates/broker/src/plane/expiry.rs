@@ -37,6 +37,14 @@ pub(crate) async fn expiry(
     asker: &Asker,
     group: &Str,
 ) -> Result<ExpiryView, PlaneError> {
+    if broker.guardian.is_some() {
+        return Err(PlaneError::new(
+            409,
+            "guarded",
+            "the guarded Kafka decides when offsets expire, and does not tell",
+            "what has expired is kept: `catchword trash` lists it, `catchword restore GROUP` puts it back",
+        ));
+    }
     let call = call(broker, asker);
     let request = GroupCall::DescribeExpiry(group.clone());
     let reply = broker.groups.call(&call, request).get().await.flatten();

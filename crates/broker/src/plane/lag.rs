@@ -16,9 +16,14 @@ use super::views::{GroupList, GroupView, MemberView, PartitionLag};
 use super::{Asker, call};
 use crate::broker::Broker;
 use crate::dispatch::Call;
+use crate::outcome;
 
 /// All groups, with their members only if asked for.
 pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupList, PlaneError> {
+    if let Some(guardian) = broker.guardian.clone() {
+        let found = outcome::blocking(move || guardian.groups()).await;
+        return found.ok_or_else(PlaneError::stopping)?;
+    }
     let call = call(broker, asker);
     let list = || GroupCall::ListGroups {
         states: Vec::new(),
@@ -34,7 +39,7 @@ pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupL
     let mut groups = Vec::with_capacity(listed.len());
     for one in listed {
         let partitions = partitions(broker, asker, &one.group_id).await?;
-        groups.push(view(
+        groups.push(GroupView::of(
             &one.group_id,
             &one.group_state,
             kind(&one.group_type, &one.protocol_type),
@@ -51,6 +56,11 @@ pub(crate) async fn group(
     asker: &Asker,
     group: &Str,
 ) -> Result<GroupView, PlaneError> {
+    if let Some(guardian) = broker.guardian.clone() {
+        let group = group.clone();
+        let found = outcome::blocking(move || guardian.group(&group)).await;
+        return found.ok_or_else(PlaneError::stopping)?;
+    }
     let call = call(broker, asker);
     let request = GroupCall::DescribeGroup(group.clone());
     let described = broker.groups.call(&call, request).get().await.flatten();
@@ -74,7 +84,7 @@ pub(crate) async fn group(
         (described.group_state.clone(), kind, members(described))
     };
     let partitions = partitions(broker, asker, group).await?;
-    Ok(view(group, &state, kind, members, partitions))
+    Ok(GroupView::of(group, &state, kind, members, partitions))
 }
 
 /// What neither older description knows may be a share group.
@@ -101,7 +111,7 @@ async fn share_group(
 }
 
 /// Kafka's clients tell a simple group, whose consumers assign themselves their partitions, by its having no protocol.
-fn kind<'a>(group_type: &'a str, protocol_type: &str) -> &'a str {
+pub(crate) fn kind<'a>(group_type: &'a str, protocol_type: &str) -> &'a str {
     match (group_type, protocol_type.is_empty()) {
         ("classic", true) => "simple",
         (kind, _) => kind,
@@ -126,23 +136,6 @@ fn members(described: DescribedGroup) -> Vec<MemberView> {
             host: m.client_host.trim_start_matches('/').to_owned(),
         };
     described.members.into_iter().map(member).collect()
-}
-
-fn view(
-    group: &str,
-    state: &str,
-    kind: &str,
-    members: Vec<MemberView>,
-    partitions: Vec<PartitionLag>,
-) -> GroupView {
-    GroupView {
-        group: group.to_owned(),
-        state: state.to_owned(),
-        kind: kind.to_owned(),
-        members,
-        lag: partitions.iter().filter_map(|p| p.lag).sum(),
-        partitions,
-    }
 }
 
 async fn partitions(
@@ -173,18 +166,13 @@ async fn partitions(
                 offsets.map(|o| o.log_start),
                 offsets.map(|o| o.high_watermark),
             );
-            let committed = p.committed_offset;
-            all.push(PartitionLag {
-                topic: topic.name.to_string(),
-                partition: p.partition_index,
-                committed,
+            all.push(PartitionLag::of(
+                &topic.name,
+                p.partition_index,
+                p.committed_offset,
                 start,
                 end,
-                lag: start
-                    .zip(end)
-                    .map(|(start, end)| (end - committed.max(start)).max(0)),
-                lost: start.map_or(0, |start| (start - committed).max(0)),
-            });
+            ));
         }
     }
     Ok(all)

@@ -40,11 +40,14 @@ use crate::partition::Partition;
 pub(crate) use audit::audit;
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
-pub(crate) use lag::{group, groups};
+pub(crate) use lag::{group, groups, kind};
 pub(crate) use place::{Put, kick, put};
+pub(crate) use scan::records_from;
 use scan::{Wanted, scan};
 pub(crate) use tags::{Then, restore_to, tag, tags, untag};
-pub(crate) use views::{ChangeList, ChangeView, Done, GroupAt, PartitionLag, Trash};
+pub(crate) use views::{
+    ChangeList, ChangeView, Done, GroupAt, GroupList, GroupView, MemberView, PartitionLag, Trash,
+};
 
 /// The most groups whose changes are gathered for a question about all groups.
 const MAX_GROUPS: usize = 10_000;
@@ -63,6 +66,17 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 pub(crate) struct Asker {
     pub(crate) client_id: Str,
     pub(crate) ip: IpAddr,
+}
+
+impl Asker {
+    /// As the records of bookmarks name who moved them.
+    pub(crate) fn as_client(&self) -> catchword_coordinator::Client {
+        catchword_coordinator::Client {
+            client_id: self.client_id.clone(),
+            client_host: Str::from(format!("/{}", self.ip)),
+            principal: Str::EMPTY,
+        }
+    }
 }
 
 /// How a change is to be taken back.
@@ -188,7 +202,7 @@ pub(crate) async fn trash(broker: &Arc<Broker>) -> Result<Trash, PlaneError> {
     };
     let since_ms = trash_begins(broker);
     let all = marked(broker, limits, true).await?;
-    let topic_id = topic_ids(broker);
+    let topic_id = topic_ids(broker).await;
     Ok(Trash::of(all, since_ms, topic_id))
 }
 
@@ -280,7 +294,7 @@ pub(crate) async fn undo(
 ) -> Result<Done, PlaneError> {
     let (group, found) = change(broker, id).await?;
     let change = found.change(id).ok_or_else(|| PlaneError::no_change(id))?;
-    let plan = plan_undo(change, &found, topic_ids(broker));
+    let plan = plan_undo(change, &found, topic_ids(broker).await);
     let view = ChangeView::of(&group, change);
     let done = Done::of(&group, Some(view), &plan, how.force);
     if how.apply {
@@ -298,7 +312,7 @@ pub(crate) async fn restore(
     how: How,
 ) -> Result<Done, PlaneError> {
     let found = ledger(broker, group, Limits::default()).await?;
-    let plan = plan_restore(&found, trash_begins(broker), topic_ids(broker));
+    let plan = plan_restore(&found, trash_begins(broker), topic_ids(broker).await);
     if plan.steps.is_empty() {
         return Err(PlaneError::nothing_gone(group));
     }
@@ -319,6 +333,9 @@ async fn write(
     how: How,
     done: Done,
 ) -> Result<Done, PlaneError> {
+    if how.live && broker.guardian.is_some() {
+        return Err(PlaneError::members_are_elsewhere());
+    }
     let moved_on = plan.count(Obstacle::MovedOn);
     if moved_on > 0 && !how.force {
         return Err(PlaneError::moved_on(group, moved_on));
@@ -335,22 +352,18 @@ async fn write(
     if moves.is_empty() {
         return Err(PlaneError::nothing_to_do(group, &plan));
     }
-    let request = GroupCall::MoveOffsets(MoveOffsets {
+    let request = MoveOffsets {
         group_id: group.clone(),
         cause,
         of: of.map(|of| of.to_string()),
         live: how.live,
         moves,
-    });
-    let call = call(broker, asker);
-    match broker.groups.call(&call, request).get().await.flatten() {
-        Some(Reply::MoveOffsets(Moved::Done)) => {}
-        Some(Reply::MoveOffsets(Moved::Elsewhere(_))) => return Err(PlaneError::overtaken(group)),
-        Some(Reply::MoveOffsets(Moved::Refused(ErrorCode::NonEmptyGroup))) => {
-            return Err(PlaneError::active(group));
-        }
-        Some(Reply::MoveOffsets(Moved::Refused(error))) => return Err(PlaneError::refused(error)),
-        _ => return Err(PlaneError::stopping()),
+    };
+    match move_offsets(broker, asker, request).await? {
+        Moved::Done => {}
+        Moved::Elsewhere(_) => return Err(PlaneError::overtaken(group)),
+        Moved::Refused(ErrorCode::NonEmptyGroup) => return Err(PlaneError::active(group)),
+        Moved::Refused(error) => return Err(PlaneError::refused(error)),
     }
     let found = ledger(broker, group, Limits::default()).await?;
     let own = found
@@ -359,6 +372,26 @@ async fn write(
         .rev()
         .find(|c| c.kind.name() == cause.name());
     Ok(done.applied(own.map(|change| change.id)))
+}
+
+/// Moves bookmarks where the groups are: here, or in the Kafka that is guarded.
+async fn move_offsets(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    request: MoveOffsets,
+) -> Result<Moved, PlaneError> {
+    if let Some(guardian) = broker.guardian.clone() {
+        let asker = asker.clone();
+        let work = move || guardian.move_offsets(&asker, &request);
+        let moved = outcome::blocking(work).await;
+        return moved.ok_or_else(PlaneError::stopping)?;
+    }
+    let call = call(broker, asker);
+    let request = GroupCall::MoveOffsets(request);
+    match broker.groups.call(&call, request).get().await.flatten() {
+        Some(Reply::MoveOffsets(moved)) => Ok(moved),
+        _ => Err(PlaneError::stopping()),
+    }
 }
 
 /// A call as a connection would make it.
@@ -377,7 +410,14 @@ fn trash_begins(broker: &Broker) -> i64 {
     clock::now_ms().saturating_sub(keep_ms)
 }
 
-fn topic_ids(broker: &Arc<Broker>) -> impl Fn(&str) -> Option<Uuid> + use<> {
-    let catalog = broker.catalog.clone();
-    move |topic| catalog.topic(topic).map(|topic| topic.id)
+/// The ids of the topics that the bookmarks are in, as they are now.
+async fn topic_ids(broker: &Arc<Broker>) -> impl Fn(&str) -> Option<Uuid> + use<> {
+    let (catalog, guardian) = (broker.catalog.clone(), broker.guardian.clone());
+    if let Some(guardian) = guardian.clone() {
+        let _ = outcome::blocking(move || guardian.look_at_topics()).await;
+    }
+    move |topic| match &guardian {
+        Some(guardian) => guardian.topics().id(topic),
+        None => catalog.topic(topic).map(|topic| topic.id),
+    }
 }

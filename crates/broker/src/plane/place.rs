@@ -45,7 +45,10 @@ pub(crate) async fn put(
     places: Vec<Put>,
     how: How,
 ) -> Result<Done, PlaneError> {
-    let topic_id = topic_ids(broker);
+    if broker.guardian.is_some() {
+        return Err(PlaneError::members_are_elsewhere());
+    }
+    let topic_id = topic_ids(broker).await;
     let mut then = BTreeMap::new();
     for Put {
         topic,
@@ -91,6 +94,9 @@ pub(crate) async fn kick(
     member: &Str,
     apply: bool,
 ) -> Result<Kicked, PlaneError> {
+    if broker.guardian.is_some() {
+        return Err(PlaneError::members_are_elsewhere());
+    }
     let unknown = || {
         PlaneError::new(
             404,

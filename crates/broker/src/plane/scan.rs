@@ -73,14 +73,31 @@ impl Wanted {
     }
 }
 
+/// Shows all records of a log from an offset on, in order. Blocks.
+pub(crate) fn records_from(
+    log: &dyn PartitionLog,
+    offset: i64,
+    mut each: impl FnMut(&Record),
+) -> Result<(), PlaneError> {
+    scan_from(log, offset, &Wanted::All, |_, record| each(record))
+}
+
 /// Shows the wanted records of a log in order, and perhaps others, with the base offset of their batch. Those of a
 /// transaction count when it is committed. Blocks.
 pub(super) fn scan(
     log: &dyn PartitionLog,
     wanted: &Wanted,
+    each: impl FnMut(i64, &Record),
+) -> Result<(), PlaneError> {
+    scan_from(log, log.offsets().log_start, wanted, each)
+}
+
+fn scan_from(
+    log: &dyn PartitionLog,
+    mut offset: i64,
+    wanted: &Wanted,
     mut each: impl FnMut(i64, &Record),
 ) -> Result<(), PlaneError> {
-    let mut offset = log.offsets().log_start;
     let end = log.offsets().log_end;
     let mut transactional = Transactional::default();
     while offset < end {

@@ -135,7 +135,7 @@ pub(crate) async fn restore_to(
             format!("`catchword at {group} TIME` shows where it was"),
         ));
     }
-    let plan = plan_set(&places, &now, topic_ids(broker));
+    let plan = plan_set(&places, &now, topic_ids(broker).await);
     let done = Done::of(group, None, &plan, how.force).to(to);
     if how.apply {
         let why = (Cause::Restore, None);
@@ -168,6 +168,22 @@ async fn ask(
     name: &Str,
     remove: bool,
 ) -> Result<(), PlaneError> {
+    if let Some(guardian) = broker.guardian.clone() {
+        let shard = shard_of(broker, group)?;
+        let places = match remove {
+            true => None,
+            false => Some(ledger(broker, group, Limits::default()).await?.places),
+        };
+        if places.as_ref().is_some_and(BTreeMap::is_empty) {
+            return Err(no_places(group));
+        }
+        let places = places.map(|places| places.into_iter().collect::<Vec<_>>());
+        let (asker, group, name) = (asker.clone(), group.clone(), name.clone());
+        let work = move || guardian.tag(&shard, &asker, (&group, &name), places.as_deref());
+        return crate::outcome::blocking(work)
+            .await
+            .ok_or_else(PlaneError::stopping)?;
+    }
     let request = GroupCall::Tag(TagCall {
         group_id: group.clone(),
         name: name.clone(),
@@ -176,15 +192,19 @@ async fn ask(
     let call = call(broker, asker);
     match broker.groups.call(&call, request).get().await.flatten() {
         Some(Reply::Tag(ErrorCode::None)) => Ok(()),
-        Some(Reply::Tag(ErrorCode::GroupIdNotFound)) => Err(PlaneError::new(
-            404,
-            "no-places",
-            format!("group {group:?} has no committed offsets, so there is nothing to name"),
-            "`catchword groups` lists the groups there are, `catchword trash` those that are gone",
-        )),
+        Some(Reply::Tag(ErrorCode::GroupIdNotFound)) => Err(no_places(group)),
         Some(Reply::Tag(error)) => Err(PlaneError::refused(error)),
         _ => Err(PlaneError::stopping()),
     }
+}
+
+fn no_places(group: &Str) -> PlaneError {
+    PlaneError::new(
+        404,
+        "no-places",
+        format!("group {group:?} has no committed offsets, so there is nothing to name"),
+        "`catchword groups` lists the groups there are, `catchword trash` those that are gone",
+    )
 }
 
 fn check(name: &str) -> Result<(), PlaneError> {

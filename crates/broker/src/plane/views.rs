@@ -325,6 +325,25 @@ pub(crate) struct GroupView {
     pub(crate) partitions: Vec<PartitionLag>,
 }
 
+impl GroupView {
+    pub(crate) fn of(
+        group: &str,
+        state: &str,
+        kind: &str,
+        members: Vec<MemberView>,
+        partitions: Vec<PartitionLag>,
+    ) -> GroupView {
+        GroupView {
+            group: group.to_owned(),
+            state: state.to_owned(),
+            kind: kind.to_owned(),
+            members,
+            lag: partitions.iter().filter_map(|p| p.lag).sum(),
+            partitions,
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub(crate) struct MemberView {
     pub(crate) member_id: String,
@@ -352,4 +371,26 @@ pub(crate) struct PartitionLag {
     pub(crate) lag: Option<i64>,
     /// Offsets that the log lost before the group read them.
     pub(crate) lost: i64,
+}
+
+impl PartitionLag {
+    /// `start` and `end` of the log; `None` where there is none.
+    pub(crate) fn of(
+        topic: &str,
+        partition: i32,
+        committed: i64,
+        start: Option<i64>,
+        end: Option<i64>,
+    ) -> PartitionLag {
+        let ends = start.zip(end);
+        PartitionLag {
+            topic: topic.to_owned(),
+            partition,
+            committed,
+            start,
+            end,
+            lag: ends.map(|(start, end)| (end - committed.max(start)).max(0)),
+            lost: start.map_or(0, |start| (start - committed).max(0)),
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod bad_input;
 mod configs;
 mod fetch;
 mod groups;
+mod guardian;
 mod harness;
 mod history;
 mod offsets;

@@ -24,12 +24,12 @@ fn ask(address: SocketAddr, request: &str) -> (u16, String) {
     (status, body.to_owned())
 }
 
-fn get(address: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     ask(address, &head)
 }
 
-fn post(address: SocketAddr, path: &str, more: &str, body: &str) -> (u16, String) {
+pub(crate) fn post(address: SocketAddr, path: &str, more: &str, body: &str) -> (u16, String) {
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n{more}Content-Length: {}\r\n\r\n{body}",
         body.len()

@@ -3,12 +3,14 @@
 pub(crate) mod adopt;
 pub(crate) mod at;
 pub(crate) mod audit;
+pub(crate) mod carry;
 pub(crate) mod completions;
 pub(crate) mod consume;
 pub(crate) mod copy;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod groups;
+pub(crate) mod guard;
 pub(crate) mod import;
 pub(crate) mod keep;
 pub(crate) mod kick;

@@ -7,6 +7,7 @@
 
 mod adopt;
 mod audit;
+mod carry;
 mod consume;
 mod docs;
 mod doctor;

@@ -9,6 +9,7 @@
 
 mod change;
 mod kind;
+mod membership;
 mod plan;
 mod tags;
 #[cfg(test)]
@@ -28,8 +29,9 @@ use crate::record::{self, decode, quick};
 
 pub use change::{Change, ChangeId, Move, Who};
 pub use kind::Kind;
+pub use membership::Membership;
 pub use plan::{Obstacle, Plan, Step, plan_restore, plan_set, plan_undo};
-pub use tags::{Tag, Tags};
+pub use tags::{Tag, Tags, tag_record};
 
 /// Where a bookmark is or was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -376,7 +378,7 @@ pub fn group_of(record: &Record) -> Option<&str> {
 }
 
 /// A bookmark's move, as its record tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Moved {
     /// The group.
     pub group: Str,

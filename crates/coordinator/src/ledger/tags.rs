@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use catchword_wire::Str;
 use catchword_wire::batch::Record;
+use catchword_wire::{ErrorCode, Str};
 
 use super::{Key, Place, Who, who};
+use crate::effect::{Client, CoordinatorRecord};
+use crate::record::headers::{Cause, by};
 use crate::record::tag;
 
 /// A group's bookmarks under a name.
@@ -72,13 +74,36 @@ impl Tags {
     }
 }
 
+/// The record of a tag, or with `places` left out of its removal.
+///
+/// # Errors
+/// [`ErrorCode::InvalidRequest`] if a name is too long for a record, [`ErrorCode::RecordListTooLarge`] if the places are too
+/// many for one.
+pub fn tag_record(
+    group_id: &str,
+    name: &str,
+    places: Option<&[(Key, Place)]>,
+    client: &Client,
+) -> Result<CoordinatorRecord, ErrorCode> {
+    let key = tag::encode_key(group_id, name).map_err(|_| ErrorCode::InvalidRequest)?;
+    let value = match places.map(tag::encode) {
+        None => None,
+        Some(Ok(value)) if value.len() <= tag::MAX_BYTES => Some(value),
+        Some(_) => return Err(ErrorCode::RecordListTooLarge),
+    };
+    Ok(CoordinatorRecord {
+        key,
+        value,
+        headers: by(Cause::Tag, client, &Str::EMPTY),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{BOOK, OTHER_EDITION, World};
     use super::super::{Obstacle, plan_set};
     use super::*;
     use crate::{Call, Reply, TagCall};
-    use catchword_wire::ErrorCode;
 
     fn tag(w: &mut World, group: &str, name: &str, remove: bool) -> ErrorCode {
         let call = TagCall {

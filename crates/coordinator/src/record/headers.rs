@@ -78,12 +78,12 @@ impl Cause {
 }
 
 /// Headers that say only why.
-pub(crate) fn because(cause: Cause) -> Headers {
+pub fn because(cause: Cause) -> Headers {
     Headers::from([(bytes(CAUSE), Some(bytes(cause.name())))])
 }
 
 /// Headers that say why and who; made once for all records of a request.
-pub(crate) fn by(cause: Cause, client: &Client, member_id: &Str) -> Headers {
+pub fn by(cause: Cause, client: &Client, member_id: &Str) -> Headers {
     let mut headers = Vec::with_capacity(5);
     if cause != Cause::Commit {
         headers.push((bytes(CAUSE), Some(bytes(cause.name()))));
@@ -103,7 +103,7 @@ pub(crate) fn by(cause: Cause, client: &Client, member_id: &Str) -> Headers {
 }
 
 /// The same headers and one more.
-pub(crate) fn with(headers: &Headers, name: &'static str, text: String) -> Headers {
+pub fn with(headers: &Headers, name: &'static str, text: String) -> Headers {
     let more = (bytes(name), Some(Bytes::from(text)));
     headers.iter().cloned().chain([more]).collect()
 }

@@ -19,6 +19,7 @@ use catchword_wire::{DecodeError, Decoder, Str};
 pub(crate) use group_metadata::{
     encode, encode_key as group_metadata_key, group_metadata, group_metadata_tombstone,
 };
+pub use offset_commit::with_topic_id;
 pub(crate) use offset_commit::{offset_commit, offset_tombstone};
 
 /// Key types. Persisted, and Kafka's: never reuse a number.

@@ -10,12 +10,15 @@
 //! are read. Written by hand because it is the hottest path; the tests hold it against the generated codec.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use catchword_wire::records::OffsetCommitKey;
-use catchword_wire::{DecodeError, Decoder, Message, Uuid};
+use catchword_wire::records::{OffsetCommitKey, OffsetCommitValue};
+use catchword_wire::{DecodeError, Decoder, Encoder, Message, Uuid};
 
 use super::key_type;
 use crate::effect::{CoordinatorRecord, Headers, Output};
 use crate::offsets::Bookmark;
+
+/// The version that is written where no retention of its own was asked for.
+const VALUE_VERSION: i16 = 4;
 
 pub(super) fn decode_key(fields: &mut Decoder) -> Result<OffsetCommitKey, DecodeError> {
     OffsetCommitKey::decode(fields, 0)
@@ -42,7 +45,7 @@ pub(crate) fn offset_commit(
     let buffer = &mut out.scratch;
     match bookmark.expire_timestamp_ms() {
         None => {
-            buffer.put_i16(4);
+            buffer.put_i16(VALUE_VERSION);
             buffer.put_i64(bookmark.offset);
             buffer.put_i32(bookmark.leader_epoch);
             put_uvarint(buffer, metadata.len() as u32 + 1);
@@ -89,6 +92,22 @@ pub(crate) fn offset_tombstone(
     });
 }
 
+/// The value of a committed offset with the id of its topic put in; `None` if it has one already, cannot have one (a
+/// retention of its own, see the module), or cannot be read.
+pub fn with_topic_id(value: &[u8], topic_id: Uuid) -> Option<Bytes> {
+    let mut fields = Decoder::new(Bytes::copy_from_slice(value));
+    let version = fields.i16().ok()?;
+    let read = OffsetCommitValue::decode(&mut fields, version).ok()?;
+    if read.topic_id != Uuid::ZERO || read.expire_timestamp != -1 {
+        return None;
+    }
+    let mut encoder = Encoder::new();
+    encoder.i16(VALUE_VERSION);
+    let with_id = OffsetCommitValue { topic_id, ..read };
+    with_id.encode(&mut encoder, VALUE_VERSION).ok()?;
+    encoder.into_bytes().ok()
+}
+
 /// Makes room for so many bytes. Records share large buffers, which live until the last record in them was stored.
 fn reserve(bytes: usize, buffer: &mut BytesMut) {
     const CHUNK_BYTES: usize = 8192;
@@ -127,8 +146,7 @@ fn put_uvarint(buffer: &mut BytesMut, mut value: u32) {
 mod tests {
     use super::*;
     use crate::record::{Record, decode};
-    use catchword_wire::records::OffsetCommitValue;
-    use catchword_wire::{Encoder, Str};
+    use catchword_wire::Str;
 
     fn generated<M: Message>(version: i16, prefix: i16, message: &M) -> Bytes {
         let mut encoder = Encoder::new();
@@ -152,6 +170,19 @@ mod tests {
             expire_timestamp: bookmark.expire_timestamp_ms().unwrap_or(-1),
             topic_id: bookmark.topic_id,
         }
+    }
+
+    #[test]
+    fn a_topics_id_is_put_in_where_there_is_none_and_nothing_else_changes() {
+        let without = Bookmark::new(42, 3, 1000, Uuid::ZERO, "note".into(), None);
+        let id = Uuid([9; 16]);
+        let with_id = with_topic_id(&written(&without).value.unwrap(), id).unwrap();
+        let whole = Bookmark::new(42, 3, 1000, id, "note".into(), None);
+        assert_eq!(with_id, written(&whole).value.unwrap());
+        assert_eq!(with_topic_id(&with_id, Uuid([8; 16])), None, "it has one");
+        let kept = Bookmark::new(42, 3, 1000, Uuid::ZERO, "note".into(), Some(99));
+        assert_eq!(with_topic_id(&written(&kept).value.unwrap(), id), None);
+        assert_eq!(with_topic_id(b"\0\x09nothing", id), None);
     }
 
     #[test]

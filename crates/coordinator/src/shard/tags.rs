@@ -3,23 +3,19 @@
 //! The shard only writes them, of what it holds at that very moment. Whoever asks for one reads the log (see
 //! `crate::ledger::Tags`), so they cost no memory here and are there whether the group is or not.
 
-use catchword_wire::{ErrorCode, Str};
+use catchword_wire::ErrorCode;
 
 use super::GroupShard;
-use crate::effect::{Context, CoordinatorRecord, Output, TagCall};
-use crate::ledger::Place;
+use crate::effect::{Context, Output, TagCall};
+use crate::ledger::{Place, tag_record};
 use crate::offsets::Bookmark;
-use crate::record::headers::{Cause, by};
-use crate::record::tag::{self, MAX_BYTES, Tagged};
+use crate::record::tag::Tagged;
 
 impl GroupShard {
     /// Writes the tag, or its tombstone. Refuses a group without bookmarks ([`ErrorCode::GroupIdNotFound`]), and one of
     /// which a record would be too large ([`ErrorCode::RecordListTooLarge`]).
     pub(super) fn tag(&mut self, ctx: &Context<'_>, call: &TagCall, out: &mut Output) -> ErrorCode {
-        let Ok(key) = tag::encode_key(&call.group_id, &call.name) else {
-            return ErrorCode::InvalidRequest;
-        };
-        let value = if call.remove {
+        let places = if call.remove {
             None
         } else {
             let group = self.groups.get(&call.group_id);
@@ -35,16 +31,14 @@ impl GroupShard {
                     bookmarks.iter().map(tagged).collect::<Vec<_>>()
                 })
                 .collect();
-            match tag::encode(&places) {
-                Ok(value) if value.len() <= MAX_BYTES => Some(value),
-                _ => return ErrorCode::RecordListTooLarge,
-            }
+            Some(places)
         };
-        out.records.push(CoordinatorRecord {
-            key,
-            value,
-            headers: by(Cause::Tag, ctx.client, &Str::EMPTY),
-        });
-        ErrorCode::None
+        match tag_record(&call.group_id, &call.name, places.as_deref(), ctx.client) {
+            Ok(record) => {
+                out.records.push(record);
+                ErrorCode::None
+            }
+            Err(error) => error,
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! last sync, the names of a directory at its last sync. At the cut a new directory is built from that image, with, by
 //! chance, more of what was written since: other lengths, sectors of zeros, newer names.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
@@ -20,7 +20,7 @@ use catchword_log::{
 };
 
 use crate::support::{keyed, open};
-use crate::transactions::{batch, by_markers};
+use crate::transactions::{batch, by_markers, markers};
 
 /// A small generator, so that a failing seed replays.
 struct Random(u64);
@@ -180,12 +180,14 @@ struct Known {
 }
 
 impl Known {
-    /// Whether a transaction that the log's start has passed was still open at its end: it holds the last stable offset at
-    /// the start, though nothing that is left of the log tells of it.
-    fn was_open_before(&self, start: i64, end: i64) -> bool {
+    /// Whether a transaction that the log's start has passed may be open still: it holds the last stable offset at the
+    /// start, though nothing that is left of the log tells of it. Its marker may have been lost, unless it was durable or
+    /// is found, and with it only the end of a segment, so that the log goes on behind a hole.
+    fn may_be_open_before(&self, start: i64, durable_end: i64, found: &BTreeSet<i64>) -> bool {
+        let lost = |marker: i64| marker >= durable_end && !found.contains(&marker);
         self.transactions
             .iter()
-            .any(|(_, first, marker)| *first < start && marker.is_none_or(|at| at >= end))
+            .any(|(_, first, marker)| *first < start && marker.is_none_or(lost))
     }
 }
 
@@ -349,7 +351,8 @@ fn check(dir: &Path, known: &[Known; 2], seed: u64) {
         }
         let (mut committed, mut stable) = by_markers(&*log);
         let start = offsets.log_start;
-        if offsets.last_stable == start && known.was_open_before(start, offsets.log_end) {
+        let found = markers(&*log);
+        if offsets.last_stable == start && known.may_be_open_before(start, durable_end, &found) {
             stable = start;
             committed.clear();
         }

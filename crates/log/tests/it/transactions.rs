@@ -1,6 +1,6 @@
 //! Transactions through restarts, crashes and compaction: what readers of committed records see is what a model says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,6 +78,17 @@ pub(crate) fn by_markers(log: &dyn PartitionLog) -> (Vec<(i64, String)>, i64) {
     seen.retain(|(offset, _)| (offsets.log_start..stable).contains(offset));
     seen.sort();
     (seen, stable)
+}
+
+/// The offsets of the markers that are in the log.
+pub(crate) fn markers(log: &dyn PartitionLog) -> BTreeSet<i64> {
+    let start = log.offsets().log_start;
+    let fetched = log.read(start, usize::MAX, ReadLimit::LogEnd, true);
+    split(fetched.now().unwrap().data.read().unwrap())
+        .map(Result::unwrap)
+        .filter(|batch| batch.header.is_control())
+        .map(|batch| batch.header.base_offset)
+        .collect()
 }
 
 #[derive(Default)]

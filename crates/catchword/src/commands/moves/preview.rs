@@ -35,7 +35,6 @@ pub(in crate::commands) struct Move {
     first_record_timestamp: Option<i64>,
     #[serde(skip)]
     first_record: Option<String>,
-    #[serde(skip)]
     remark: Option<String>,
     #[serde(skip)]
     pub(super) metadata: String,

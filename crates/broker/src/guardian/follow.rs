@@ -1,0 +1,157 @@
+//! Following the guarded Kafka's `__consumer_offsets`, through its restarts and the guardian's own.
+//!
+//! Only what is committed is read, so that a transaction's offsets come by when it ends well. An open transaction holds up the
+//! partition that it writes to, as it holds up every reader of committed records.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use catchword_client::{Client, ClientError, FetchFrom, FetchOptions, TopicPartition};
+use tracing::{error, info, warn};
+
+use super::Guardian;
+use super::shelf::{KeepError, Shelf};
+use crate::broker::Broker;
+use crate::catalog::OFFSETS_TOPIC;
+use crate::clock;
+
+/// How long to wait before a guarded Kafka that does not answer is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a fetch waits for records: so long a stop takes at most.
+const WAIT: Duration = Duration::from_millis(500);
+/// About how many bytes are read of a partition at once.
+const FETCH_BYTES: i32 = 4 << 20;
+
+/// Why it does not go on for now.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("{0}")]
+    Kafka(#[from] ClientError),
+    #[error("what was read cannot be kept: {0}")]
+    Keep(#[from] KeepError),
+    #[error("it has no topic __consumer_offsets yet: nobody has committed anything")]
+    NoOffsets,
+    #[error("{0}")]
+    Shape(String),
+    #[error(
+        "it is another cluster ({found}) than the one whose history is kept here ({own}); give this one a data directory of its own (--data)"
+    )]
+    Another { own: String, found: String },
+}
+
+/// Follows until the broker stops.
+pub(super) fn run(guardian: &Arc<Guardian>, broker: &Arc<Broker>) {
+    let stopping = broker.stopping();
+    let is_stopping = || *stopping.borrow();
+    let mut shelves = None;
+    let mut said = String::new();
+    while !is_stopping() {
+        let trouble = match session(guardian, broker, &mut shelves, &is_stopping) {
+            Ok(()) => return,
+            Err(trouble) => trouble,
+        };
+        guardian.gauges.connected.store(false, Ordering::Relaxed);
+        if matches!(trouble, Trouble::Keep(_)) {
+            // What is on disk counts, not what was to be there.
+            shelves = None;
+        }
+        // Once, however often it is tried.
+        let words = trouble.to_string();
+        if words != said {
+            match trouble {
+                Trouble::Another { .. } | Trouble::Keep(_) => {
+                    error!("the guarded Kafka is not followed: {words}");
+                }
+                _ => {
+                    warn!("the guarded Kafka is not followed for now: {words}; trying again");
+                }
+            }
+            said = words;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// One connection, until it fails or the broker stops.
+fn session(
+    guardian: &Guardian,
+    broker: &Broker,
+    shelves: &mut Option<Vec<Shelf>>,
+    is_stopping: &impl Fn() -> bool,
+) -> Result<(), Trouble> {
+    let mut client = Client::connect(guardian.kafka.clone())?;
+    let found = client.cluster()?.id.unwrap_or_default();
+    if *found != *broker.cluster_id {
+        let own = broker.cluster_id.to_string();
+        return Err(Trouble::Another { own, found });
+    }
+    guardian.topics.ask(&mut client)?;
+    let there = guardian.topics.all().get(OFFSETS_TOPIC).copied();
+    let there = there.ok_or(Trouble::NoOffsets)?;
+    if shelves.is_none() {
+        *shelves = Some(open(guardian, broker, there.partitions)?);
+    }
+    let shelves = shelves.get_or_insert_default();
+    guardian.gauges.connected.store(true, Ordering::Relaxed);
+    info!(bootstrap = %guardian.kafka.bootstrap, cluster = %found, "following the guarded Kafka");
+    let options = FetchOptions {
+        max_wait: WAIT,
+        min_bytes: 1,
+        max_bytes: FETCH_BYTES,
+        read_committed: true,
+    };
+    while !is_stopping() {
+        guardian.topics.refresh(&mut client)?;
+        let from: Vec<FetchFrom> = shelves.iter().map(Shelf::from).collect();
+        let mut unread = 0;
+        for fetched in client.fetch(&from, options)? {
+            let at = usize::try_from(fetched.partition.partition).ok();
+            let Some(shelf) = at.and_then(|at| shelves.get_mut(at)) else {
+                continue;
+            };
+            let high_watermark = fetched.high_watermark;
+            shelf.take(guardian, fetched)?;
+            unread += (high_watermark - shelf.next()).max(0);
+        }
+        for shelf in &mut *shelves {
+            shelf.settle()?;
+        }
+        let gauges = &guardian.gauges;
+        gauges.heard_ms.store(clock::now_ms(), Ordering::Relaxed);
+        gauges.unread.store(unread, Ordering::Relaxed);
+        if unread == 0 && !gauges.caught_up.swap(true, Ordering::Relaxed) {
+            info!("all that the guarded Kafka remembers has been read");
+        }
+    }
+    for shelf in shelves {
+        shelf.note()?;
+    }
+    Ok(())
+}
+
+/// Opens the shelves, one for each partition there; makes the topic that they are if this is the first time.
+fn open(guardian: &Guardian, broker: &Broker, partitions: i32) -> Result<Vec<Shelf>, Trouble> {
+    let topic = match broker.catalog.topic(OFFSETS_TOPIC) {
+        Some(topic) => topic,
+        None => crate::groups::create_topic(&broker.catalog, partitions)
+            .map_err(|error| Trouble::Shape(error.message))?,
+    };
+    let own = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+    if own != partitions {
+        return Err(Trouble::Shape(format!(
+            "its __consumer_offsets has {partitions} partitions, and had {own} when the history began: groups live in other partitions now. \
+             Begin a new history: --data with another directory"
+        )));
+    }
+    let mut shelves = Vec::new();
+    for partition in &topic.partitions {
+        let there = TopicPartition::new(OFFSETS_TOPIC, partition.tp.partition);
+        shelves.push(Shelf::open(
+            partition.clone(),
+            there,
+            &mut guardian.places(),
+        )?);
+    }
+    Ok(shelves)
+}

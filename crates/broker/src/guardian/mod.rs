@@ -1,0 +1,188 @@
+//! The guardian: what happens to the groups' bookmarks of an Apache Kafka is kept here, and put back there.
+//!
+//! It follows that Kafka's `__consumer_offsets` as any consumer could ([`follow`]) and keeps its records of bookmarks in a
+//! topic of the same name and shape of its own ([`shelf`]). The offset plane reads them there as it reads a broker's own. How
+//! the groups are now is asked of that Kafka ([`now`]), and bookmarks are moved there alone, through Kafka's own requests
+//! ([`errand`]): what came of it comes back by its log, like everything else.
+//!
+//! Invariant: what is kept is what stood in that Kafka's log, in its order; nothing is written there but what somebody asked
+//! for. This broker has no groups of its own, and no listener for Kafka's clients.
+
+mod errand;
+mod follow;
+mod now;
+mod shelf;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use catchword_client::{Client, ClientOptions};
+use catchword_coordinator::ledger::{Key, Place, tag_record};
+use catchword_wire::Str;
+use serde::Serialize;
+
+use crate::broker::Broker;
+use crate::clock;
+use crate::partition::Partition;
+use crate::plane::{Asker, PlaneError};
+use errand::Errands;
+use topics::Topics;
+
+/// The bookmarks of all groups as they were last heard of.
+type Places = BTreeMap<Str, BTreeMap<Key, i64>>;
+
+/// See the module.
+pub(crate) struct Guardian {
+    kafka: ClientOptions,
+    topics: Topics,
+    errands: Errands,
+    places: Mutex<Places>,
+    gauges: Gauges,
+}
+
+/// How the guardian is doing.
+#[derive(Debug, Default)]
+struct Gauges {
+    connected: AtomicBool,
+    caught_up: AtomicBool,
+    /// Records of the other `__consumer_offsets` that have not been read, as of the last answer.
+    unread: AtomicI64,
+    kept: AtomicU64,
+    /// Offsets that were gone when the guardian came to them.
+    missed: AtomicU64,
+    heard_ms: AtomicI64,
+}
+
+/// The names of fields are for scripts and stay as they are.
+#[derive(Debug, Serialize)]
+pub(crate) struct GuardianView {
+    /// The id of the cluster that is guarded.
+    cluster_id: String,
+    bootstrap: String,
+    connected: bool,
+    /// Whether all that there was has been read once since the start.
+    caught_up: bool,
+    unread: i64,
+    kept: u64,
+    missed: u64,
+    /// When that Kafka answered last, ms since 1970; null: not since the start.
+    heard_ms: Option<i64>,
+}
+
+impl Guardian {
+    /// A guardian of the Kafka that `kafka` leads to, which does nothing yet.
+    pub(crate) fn new(kafka: ClientOptions) -> Guardian {
+        Guardian {
+            kafka,
+            topics: Topics::default(),
+            errands: Errands::default(),
+            places: Mutex::default(),
+            gauges: Gauges::default(),
+        }
+    }
+
+    /// Begins to follow, in a thread of its own that ends when the broker stops.
+    pub(crate) fn start(self: &Arc<Guardian>, broker: &Arc<Broker>) {
+        let (guardian, broker) = (self.clone(), broker.clone());
+        let work = move || follow::run(&guardian, &broker);
+        if let Err(error) = std::thread::Builder::new()
+            .name("guardian".into())
+            .spawn(work)
+        {
+            tracing::error!("no thread for the guardian: {error}; nothing is followed");
+        }
+    }
+
+    /// Whether all that there was has been read once since the start.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.gauges.caught_up.load(Ordering::Relaxed)
+    }
+
+    /// Asks for the topics anew; what is known stays if that fails. Blocks.
+    pub(crate) fn look_at_topics(&self) {
+        let asked = Client::connect(self.kafka.clone()).and_then(|mut c| self.topics.ask(&mut c));
+        if let Err(error) = asked {
+            tracing::debug!("the topics of the guarded Kafka are not known anew: {error}");
+        }
+    }
+
+    /// Keeps a tag, or with `places` left out removes it. Blocks.
+    pub(crate) fn tag(
+        &self,
+        shard: &Partition,
+        asker: &Asker,
+        (group, name): (&Str, &Str),
+        places: Option<&[(Key, Place)]>,
+    ) -> Result<(), PlaneError> {
+        let record = tag_record(group, name, places, &asker.as_client());
+        let record = record.map_err(PlaneError::refused)?;
+        shelf::keep(shard, &record).map_err(PlaneError::unreadable)
+    }
+
+    /// The topics' ids there.
+    pub(crate) fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How it is doing.
+    pub(crate) fn view(&self, broker: &Broker) -> GuardianView {
+        let gauges = &self.gauges;
+        let heard_ms = gauges.heard_ms.load(Ordering::Relaxed);
+        GuardianView {
+            cluster_id: broker.cluster_id.to_string(),
+            bootstrap: self.kafka.bootstrap.clone(),
+            connected: gauges.connected.load(Ordering::Relaxed),
+            caught_up: self.is_ready(),
+            unread: gauges.unread.load(Ordering::Relaxed),
+            kept: gauges.kept.load(Ordering::Relaxed),
+            missed: gauges.missed.load(Ordering::Relaxed),
+            heard_ms: (heard_ms > 0).then_some(heard_ms),
+        }
+    }
+
+    /// Names, explanations and values for the metrics.
+    pub(crate) fn metrics(&self) -> [(&'static str, &'static str, i64); 6] {
+        let gauges = &self.gauges;
+        let count = |n: &AtomicU64| i64::try_from(n.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        let heard_ms = gauges.heard_ms.load(Ordering::Relaxed);
+        let silent_ms = clock::now_ms().saturating_sub(heard_ms);
+        [
+            (
+                "catchword_guardian_connected",
+                "1 while the guarded Kafka answers.",
+                i64::from(gauges.connected.load(Ordering::Relaxed)),
+            ),
+            (
+                "catchword_guardian_caught_up",
+                "1 once all that there was has been read.",
+                i64::from(self.is_ready()),
+            ),
+            (
+                "catchword_guardian_unread",
+                "Records of __consumer_offsets there that have not been read.",
+                gauges.unread.load(Ordering::Relaxed),
+            ),
+            (
+                "catchword_guardian_kept",
+                "Records of bookmarks kept since the start.",
+                count(&gauges.kept),
+            ),
+            (
+                "catchword_guardian_missed",
+                "Offsets of __consumer_offsets that were gone when the guardian came to them, since the start.",
+                count(&gauges.missed),
+            ),
+            (
+                "catchword_guardian_silent_ms",
+                "Milliseconds since the guarded Kafka answered last; -1: not since the start.",
+                if heard_ms > 0 { silent_ms } else { -1 },
+            ),
+        ]
+    }
+}

@@ -1,0 +1,249 @@
+//! The guardian of another broker: what is done to groups there is told here and taken back there, and is kept once, whatever
+//! is killed. (The conformance scenario `guardian` does the same beside a real Apache Kafka.)
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use catchword_broker::{Identity, Running};
+use catchword_client::{Client, ClientOptions, CommitAs, NewCommit, TopicPartition};
+use catchword_config::BrokerConfig;
+use catchword_log::{LocalEngine, LocalOptions};
+use tokio::runtime::Runtime;
+
+use crate::harness::{TestBroker, copy_dir};
+use crate::plane::{get, post};
+
+struct Guardian {
+    runtime: Option<Runtime>,
+    running: Option<Running>,
+    http: SocketAddr,
+}
+
+impl Guardian {
+    fn of(kafka: &TestBroker, dir: &Path) -> Guardian {
+        let id = client(kafka).cluster().unwrap().id.unwrap();
+        let config = BrokerConfig::from_pairs(&[
+            ("log.dirs".to_owned(), dir.display().to_string()),
+            ("http.listener".to_owned(), "127.0.0.1:0".to_owned()),
+            ("cluster.id".to_owned(), id),
+        ]);
+        let mut config = config.unwrap();
+        config.listeners.clear();
+        config.advertised.clear();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let options = LocalOptions {
+            compaction_policy: catchword_broker::compaction_policy(&config),
+            ..LocalOptions::default()
+        };
+        let engine = Arc::new(LocalEngine::open(dir, options).unwrap());
+        let identity = Identity::load_guardian(dir, &config).unwrap();
+        let kafka = ClientOptions::to(kafka.address.to_string());
+        let started = catchword_broker::start_guardian(config, engine, identity, kafka);
+        let running = runtime.block_on(started).unwrap();
+        let http = running.http_address().unwrap();
+        Guardian {
+            runtime: Some(runtime),
+            running: Some(running),
+            http,
+        }
+    }
+
+    /// Waits until the path is answered with all of these words.
+    fn tells(&self, path: &str, words: &[&str]) -> String {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let (_, body) = get(self.http, path);
+            if words.iter().all(|words| body.contains(words)) {
+                return body;
+            }
+            assert!(
+                Instant::now() < until,
+                "{path} does not tell {words:?}: {body}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn stop(mut self) {
+        let (running, runtime) = (self.running.take(), self.runtime.take());
+        runtime.unwrap().block_on(running.unwrap().stop()).unwrap();
+    }
+}
+
+impl Drop for Guardian {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        }
+    }
+}
+
+fn client(kafka: &TestBroker) -> Client {
+    Client::connect(ClientOptions::to(kafka.address.to_string())).unwrap()
+}
+
+fn commit(kafka: &TestBroker, group: &str, offset: i64) {
+    let commit = NewCommit::new(TopicPartition::new("t", 0), offset);
+    let committed = client(kafka).commit(group, CommitAs::Outsider, &[commit]);
+    committed.unwrap();
+}
+
+fn committed(kafka: &TestBroker, group: &str) -> Option<i64> {
+    let found = client(kafka).committed(group, None).unwrap();
+    found
+        .get(&TopicPartition::new("t", 0))
+        .map(|place| place.offset)
+}
+
+/// The id of the newest change that a list tells.
+fn newest(changes: &str) -> String {
+    let from = changes.find("\"id\":\"").expect("there is a change") + 6;
+    changes[from..].split('"').next().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_reset_or_deleted_there_is_told_here_and_taken_back_there() {
+    let kafka = TestBroker::start();
+    kafka.topic("t", 1, &[]);
+    commit(&kafka, "g", 50);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    guardian.tells("/v1/groups/g", &["\"committed\":50"]);
+    commit(&kafka, "g", 7);
+    let log = guardian.tells("/v1/groups/g/log", &["\"from\":50,\"to\":7"]);
+    let undo = format!("/v1/changes/{}/undo", newest(&log));
+    let (_, preview) = post(guardian.http, &undo, "", "{}");
+    assert!(
+        preview.contains("\"now\":7,\"then\":50,\"moves\":true"),
+        "{preview}"
+    );
+    assert_eq!(committed(&kafka, "g"), Some(7), "a preview changes nothing");
+    let (status, done) = post(guardian.http, &undo, "", "{\"apply\":true}");
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(committed(&kafka, "g"), Some(50));
+    // It has come back by the log, and is still known to be an undo.
+    guardian.tells(
+        "/v1/groups/g/log?limit=1",
+        &["\"kind\":\"undo\"", "\"from\":7,\"to\":50"],
+    );
+    client(&kafka).delete_group("g").unwrap();
+    guardian.tells("/v1/trash", &["\"group\":\"g\"", "\"restorable\":1"]);
+    let (status, done) = post(
+        guardian.http,
+        "/v1/groups/g/restore",
+        "",
+        "{\"apply\":true}",
+    );
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(committed(&kafka, "g"), Some(50));
+    guardian.stop();
+}
+
+#[test]
+fn what_happened_while_the_guardian_was_dead_is_told_and_nothing_twice() {
+    let kafka = TestBroker::start();
+    kafka.topic("t", 1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    for offset in [10, 20, 5, 30, 1] {
+        commit(&kafka, "g", offset);
+    }
+    let before = guardian.tells("/v1/groups/g/log?commits=true", &["\"from\":30,\"to\":1"]);
+    // What a kill -9 would leave, now and at some later moments, when it has noted more of how far it was.
+    for round in 0..3 {
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        commit(&kafka, "other", round);
+        let again = Guardian::of(&kafka, copy.path());
+        let place = format!("\"committed\":{round}");
+        again.tells("/v1/groups/other", &[&place]);
+        let (_, after) = get(again.http, "/v1/groups/g/log?commits=true");
+        assert_eq!(after, before, "round {round}");
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    guardian.stop();
+}
+
+#[test]
+fn a_group_with_members_is_left_alone_and_a_move_that_was_overtaken_is_not_made() {
+    let kafka = TestBroker::start();
+    kafka.topic("t", 1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    commit(&kafka, "g", 50);
+    commit(&kafka, "g", 7);
+    let log = guardian.tells("/v1/groups/g/log", &["\"from\":50,\"to\":7"]);
+    let undo = format!("/v1/changes/{}/undo", newest(&log));
+    commit(&kafka, "g", 9);
+    guardian.tells("/v1/groups/g", &["\"committed\":9"]);
+    let (status, refused) = post(guardian.http, &undo, "", "{\"apply\":true}");
+    assert_eq!(status, 409, "{refused}");
+    assert!(refused.contains("\"error\":\"moved-on\""), "{refused}");
+    assert_eq!(committed(&kafka, "g"), Some(9));
+    let options = catchword_client::MemberOptions::new("g", vec!["t".into()]);
+    let mut members = client(&kafka);
+    let member = catchword_client::GroupMember::join(&mut members, options).unwrap();
+    let forced = "{\"apply\":true,\"force\":true}";
+    let (status, refused) = post(guardian.http, &undo, "", forced);
+    assert_eq!(status, 409, "{refused}");
+    assert!(refused.contains("\"error\":\"group-active\""), "{refused}");
+    member.leave(&mut members).unwrap();
+    let (status, done) = post(guardian.http, &undo, "", forced);
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(committed(&kafka, "g"), Some(50));
+    guardian.stop();
+}
+
+#[test]
+fn a_tag_outlives_what_is_done_to_the_group_there() {
+    let kafka = TestBroker::start();
+    kafka.topic("t", 1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    commit(&kafka, "g", 50);
+    guardian.tells("/v1/groups/g", &["\"committed\":50"]);
+    let (status, made) = post(
+        guardian.http,
+        "/v1/groups/g/tags",
+        "",
+        "{\"name\":\"before\"}",
+    );
+    assert_eq!(status, 200, "{made}");
+    client(&kafka).delete_group("g").unwrap();
+    guardian.tells("/v1/trash", &["\"group\":\"g\""]);
+    guardian.stop();
+    let guardian = Guardian::of(&kafka, dir.path());
+    guardian.tells("/v1/groups/g/tags", &["\"before\""]);
+    let restore = "{\"apply\":true,\"tag\":\"before\"}";
+    let (status, done) = post(guardian.http, "/v1/groups/g/restore", "", restore);
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(committed(&kafka, "g"), Some(50));
+    guardian.stop();
+}
+
+#[test]
+fn another_cluster_is_not_mixed_into_the_history() {
+    let kafka = TestBroker::start();
+    let dir = tempfile::tempdir().unwrap();
+    Guardian::of(&kafka, dir.path()).stop();
+    let other = BrokerConfig::from_pairs(&[
+        ("log.dirs".to_owned(), dir.path().display().to_string()),
+        ("cluster.id".to_owned(), "BBBBBBBBQACAAAAAAAAAAQ".to_owned()),
+    ]);
+    let refused = Identity::load_guardian(dir.path(), &other.unwrap()).unwrap_err();
+    assert!(
+        refused.to_string().contains("the data is of cluster"),
+        "{refused}"
+    );
+    let own = Identity::load_guardian(kafka.dir.path(), &BrokerConfig::defaults()).unwrap_err();
+    assert!(
+        own.to_string().contains("of a broker, not of a guardian"),
+        "{own}"
+    );
+}
