@@ -135,7 +135,7 @@ fn words(notice: &Notice) -> String {
 mod tests {
     use super::*;
 
-    fn notice(group: &str, to: i64) -> Notice {
+    fn notice(group: &'static str, to: i64) -> Notice {
         Notice {
             group_id: group.into(),
             member_id: "m".into(),

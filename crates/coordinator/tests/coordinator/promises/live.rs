@@ -89,7 +89,7 @@ fn members_are_moved_between_two_generations_and_stale_commits_are_refused() {
     driver.tick(4 * SECOND);
     let joined = driver.take_join(to);
     assert!(joined.generation_id > 1, "{joined:?}");
-    driver.sync_all("g", &[again.clone()], joined.generation_id);
+    driver.sync_all("g", std::slice::from_ref(&again), joined.generation_id);
     assert_eq!(driver.committed("g", "t", 0), 2, "it goes on from there");
     let error = driver.commit(commit("g", &again, joined.generation_id, 3));
     assert_eq!(error, ErrorCode::None);
@@ -125,7 +125,7 @@ fn a_static_member_is_not_told_that_another_took_its_name() {
     let to = driver.join(static_join("g", "i", ""));
     driver.tick(4 * SECOND);
     let id = driver.take_join(to).member_id;
-    driver.sync_all("g", &[id.clone()], 1);
+    driver.sync_all("g", std::slice::from_ref(&id), 1);
     driver.commit(commit("g", &id, 1, 5));
     assert_eq!(put(&mut driver, 2, true), Moved::Done);
     let mut beat = heartbeat("g", &id, 1);
