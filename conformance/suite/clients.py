@@ -15,6 +15,7 @@ from typing import Callable
 HOME = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "catchword-conformance"
 JARS = CACHE / "java-jars"
+STREAMS_JARS = CACHE / "streams-jars"
 JAVA = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m",
         f"-Dlog4j2.configurationFile={HOME / 'java' / 'log4j2.yaml'}"]
 DEFAULT_PARTITIONS = 4
@@ -91,21 +92,32 @@ def install_python(name):
     once(f"{name}.stamp", [wanted], build)
 
 
-def install_jars():
-    pom = HOME / "java" / "pom.xml"
-
+def install_jars(pom=HOME / "java" / "pom.xml", where=JARS):
     def build():
-        shutil.rmtree(JARS, ignore_errors=True)
-        run(["mvn", "-q", "-B", "-f", pom, f"-DoutputDirectory={JARS}",
+        shutil.rmtree(where, ignore_errors=True)
+        run(["mvn", "-q", "-B", "-f", pom, f"-DoutputDirectory={where}",
              "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"])
 
-    once("java-jars.stamp", [pom], build)
+    once(f"{where.name}.stamp", [pom], build)
 
 
 def install_java():
     install_jars()
     source = HOME / "java" / "Worker.java"
     once("java.stamp", [source], lambda: run(["javac", "-d", CACHE / "java", "-cp", f"{JARS}/*", source]))
+
+
+def install_word_count():
+    install_jars(HOME / "streams" / "pom.xml", STREAMS_JARS)
+    source = HOME / "streams" / "WordCount.java"
+    once("streams.stamp", [source],
+         lambda: run(["javac", "-d", CACHE / "streams", "-cp", f"{STREAMS_JARS}/*", source]))
+
+
+def word_count(bootstrap, topic, to, group, client, protocol, state):
+    """The command line of a Kafka Streams application that counts words, with `exactly_once_v2`."""
+    words = dict(bootstrap=bootstrap, topic=topic, to=to, group=group, client=client, protocol=protocol, state=state)
+    return [*JAVA, "-cp", f"{CACHE / 'streams'}:{STREAMS_JARS}/*", "WordCount"] + [f"{k}={v}" for k, v in words.items()]
 
 
 def install_rdkafka():
@@ -178,6 +190,10 @@ CONSOLE = Client(
             "print.partition=true", "print.offset=true", "print.key=true", "key.separator= ",
         ) for word in ("--formatter-property", setting))),
 )
+
+# Only for the scenarios of suite/streams.py: an application neither produces nor consumes on request.
+STREAMS = Client(name="kafka-streams", needs=("java", "javac", "mvn"), install=install_word_count, produce=None,
+                 consume=None)
 
 CLIENTS = [
     with_worker("rdkafka", [str(CACHE / "rdkafka" / "debug" / "rdkafka-worker")],

@@ -26,7 +26,6 @@ pub(crate) struct Coordinators {
 mod key_type {
     pub(super) const OFFSET: i16 = 1;
     pub(super) const SHARE_GROUP: i16 = 11;
-    pub(super) const STREAMS_GROUP: i16 = 17;
 }
 
 /// Reads the coordinators' topics and names what does not come along.
@@ -78,7 +77,6 @@ struct Found {
     /// Hashes of group, topic and partition, with the group's: a million offsets should not need a million names.
     offsets: HashMap<u64, u64>,
     share: BTreeSet<String>,
-    streams: BTreeSet<String>,
     open: BTreeSet<String>,
 }
 
@@ -100,7 +98,6 @@ impl Found {
                 return;
             }
             key_type::SHARE_GROUP => &mut self.share,
-            key_type::STREAMS_GROUP => &mut self.streams,
             _ => return,
         };
         match live {
@@ -145,29 +142,15 @@ impl Found {
                 "readers of committed records would wait at it for ever. Start Kafka again: it ends a transaction whose producer is gone after transaction.timeout.ms (by default a minute), or `kafka-transactions.sh abort` does",
             );
         }
-        let kinds = [
-            (
-                &self.share,
-                "of kind share",
-                "share groups are not served yet: where it stands in its topics does not come along",
-            ),
-            (
-                &self.streams,
-                "of the streams protocol (KIP-1071)",
-                "its committed offsets come along; its members have to join with group.protocol=classic",
-            ),
-        ];
-        for (names, kind, advice) in kinds {
-            if !names.is_empty() {
-                remarks.left(
-                    format!(
-                        "{} {kind}: {}",
-                        some(names.len(), "group", "groups"),
-                        few(names)
-                    ),
-                    advice,
-                );
-            }
+        if !self.share.is_empty() {
+            remarks.left(
+                format!(
+                    "{} of kind share: {}",
+                    some(self.share.len(), "group", "groups"),
+                    few(&self.share)
+                ),
+                "where it stands in its topics does not come along",
+            );
         }
     }
 }

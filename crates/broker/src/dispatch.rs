@@ -264,6 +264,8 @@ fn route(key: ApiKey, run: Run) -> Result<Answer, Refused> {
         ApiKey::ListConfigResources => run.with(api::list_config_resources::handle),
         ApiKey::ShareGroupHeartbeat => run.with(api::share_group_heartbeat::handle),
         ApiKey::ShareGroupDescribe => run.with(api::share_group_describe::handle),
+        ApiKey::StreamsGroupHeartbeat => run.with(api::streams_group_heartbeat::handle),
+        ApiKey::StreamsGroupDescribe => run.with(api::streams_group_describe::handle),
         ApiKey::ShareFetch => run.with(api::share_fetch::handle),
         ApiKey::ShareAcknowledge => run.with(api::share_acknowledge::handle),
         ApiKey::DescribeShareGroupOffsets => run.with(api::describe_share_group_offsets::handle),

@@ -48,6 +48,13 @@ pub(crate) static FEATURES: &[Feature] = &[
         max: 1,
         level: 1,
     },
+    // Streams groups (KIP-1071).
+    Feature {
+        name: "streams.version",
+        min: 0,
+        max: 1,
+        level: 1,
+    },
 ];
 
 /// The levels in force, given those that were set. One that is not supported any more falls back to the default.
@@ -58,6 +65,12 @@ pub(crate) fn finalized(set: &BTreeMap<String, i16>) -> Vec<(&'static Feature, i
         (feature, level.unwrap_or(feature.level))
     };
     FEATURES.iter().map(level).collect()
+}
+
+/// Whether a protocol that hangs on a feature is to be served.
+pub(crate) fn is_on(finalized: &[(&'static Feature, i16)], name: &str) -> bool {
+    let mut features = finalized.iter();
+    features.any(|(feature, level)| feature.name == name && *level > 0)
 }
 
 /// Which way a feature may go by a request.

@@ -6,8 +6,9 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    adopt, at, completions, consume, copy, doctor, export, groups, guard, import, keep, log,
-    produce, protect, rewind, serve, show, skip, topics, tour, trash, undo, zk,
+    adopt, at, audit, carry, completions, consume, copy, doctor, export, groups, guard, import,
+    keep, kick, log, produce, protect, rewind, serve, show, skip, tag, topics, tour, trash, undo,
+    zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -32,7 +33,7 @@ First steps:
 If a group was reset, deleted or expired: catchword undo, catchword trash.
 
 All commands but serve, tour, adopt and doctor work with Apache Kafka as well: --bootstrap HOST:PORT;
-log, at, undo, trash and restore need what only Catchword remembers: as a broker, or beside a Kafka
+log, at, tag, undo, trash and restore need what only Catchword remembers: as a broker, or beside a Kafka
 (catchword guard).
 Exit codes: 0 done, 1 failed, 2 asked wrongly."
 )]
@@ -52,7 +53,7 @@ pub(crate) struct Args {
 }
 
 /// Commands that talk to no cluster: `--bootstrap` is not among their options, and is refused before them.
-const WITHOUT_CLUSTER: [&str; 5] = ["adopt", "serve", "tour", "doctor", "completions"];
+const WITHOUT_CLUSTER: [&str; 6] = ["adopt", "carry", "serve", "tour", "doctor", "completions"];
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -76,6 +77,8 @@ enum Command {
     Skip(skip::Args),
     /// Give a group the place of another.
     Copy(copy::Args),
+    /// Take groups over to another cluster, by the records that they point at.
+    Carry(carry::Args),
     /// Write committed offsets to a file, in the forms of Kafka's tools.
     Export(export::Args),
     /// Put groups where a file says; shows what would happen unless told --yes.
@@ -84,14 +87,22 @@ enum Command {
     Log(log::Args),
     /// Where a group was at a past time.
     At(at::Args),
+    /// Commits that did more than read on, and commits that were refused.
+    Audit(audit::Args),
+    /// Give where a group is now a name, to come back to.
+    Tag(tag::Args),
+    /// List a group's tags.
+    Tags(tag::ListArgs),
     /// Take a change back; lists the last changes without an ID.
     Undo(undo::Args),
     /// List deleted and expired committed offsets.
     Trash(trash::Args),
-    /// Put back what a group has lost by deletion or expiry.
+    /// Put back what a group has lost, or all of it where it was at a tag or time.
     Restore(undo::RestoreArgs),
     /// How long a group's committed offsets are kept, and when each expires.
     Keep(keep::Args),
+    /// Send a member of a group away.
+    Kick(kick::Args),
     /// Guard a group's committed offsets against resets and deletions.
     Protect(protect::Args),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
@@ -194,12 +205,17 @@ impl Args {
             Command::Show(args) => show::run(&args, ui),
             Command::Rewind(args) => rewind::run(&args, ui),
             Command::Skip(args) => skip::run(&args, ui),
+            Command::Carry(args) => carry::run(&args, ui),
             Command::Copy(args) => copy::run(&args, ui),
             Command::Export(args) => export::run(&args, ui),
             Command::Import(args) => import::run(&args, ui),
             Command::Log(args) => log::run(&args, ui),
             Command::At(args) => at::run(&args, ui),
+            Command::Audit(args) => audit::run(&args, ui),
+            Command::Kick(args) => kick::run(&args, ui),
             Command::Undo(args) => undo::run(&args, ui),
+            Command::Tag(args) => tag::run(&args, ui),
+            Command::Tags(args) => tag::list(&args, ui),
             Command::Trash(args) => trash::run(&args, ui),
             Command::Restore(args) => undo::restore(&args, ui),
             Command::Keep(args) => keep::run(&args, ui),

@@ -62,6 +62,39 @@ impl FromStr for Place {
     }
 }
 
+/// A moment in a group's past: one that has a name, or a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum At {
+    /// The name of a tag.
+    Tag(String),
+    /// Milliseconds since the epoch.
+    Time(i64),
+}
+
+impl FromStr for At {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if let Some(tag) = text.strip_prefix('@') {
+            return Ok(Self::Tag(tag.to_owned()));
+        }
+        match text.parse() {
+            Ok(Place::Time(ms)) => return Ok(Self::Time(ms)),
+            Err(why) if time::is_meant(text) => return Err(why),
+            _ => {}
+        }
+        // As the broker has them; no time begins with a letter but those above.
+        let is_name = text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && !text.contains(char::is_whitespace);
+        is_name.then(|| Self::Tag(text.to_owned())).ok_or_else(|| {
+            format!(
+                "{text:?} is neither a tag's name nor a time; say 2026-11-23T13:30+01:00, \"yesterday 14:00Z\" or \"2h ago\""
+            )
+        })
+    }
+}
+
 /// Partitions as named by `--topic`: all of a topic, or some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Partitions {
@@ -130,8 +163,24 @@ mod tests {
         assert!(matches!(read("2h ago"), Ok(Place::Time(_))));
         assert!(matches!(read("1d 2h ago"), Ok(Place::Time(_))));
         assert!(read("2026-11-23 13:30").unwrap_err().contains("zone"));
-        assert!(read("yesterday").unwrap_err().contains("no place in a log"));
+        assert!(matches!(read("yesterday 14:00Z"), Ok(Place::Time(_))));
+        assert!(read("yesterday 14:00").unwrap_err().contains("zone"));
+        assert!(read("someday").unwrap_err().contains("no place in a log"));
         assert!(read("--5").is_err());
+    }
+
+    #[test]
+    fn tags_are_told_from_times() {
+        let read = |text: &str| text.parse::<At>();
+        let tag = |name: &str| Ok(At::Tag(name.into()));
+        assert_eq!(read("before-deploy"), tag("before-deploy"));
+        assert_eq!(read("end"), tag("end"));
+        assert_eq!(read("@2026"), tag("2026"));
+        assert!(matches!(read("today 14:00Z"), Ok(At::Time(_))));
+        assert!(matches!(read("2h ago"), Ok(At::Time(_))));
+        assert!(read("2026-11-23 13:30").unwrap_err().contains("zone"));
+        assert!(read("yesterday").unwrap_err().contains("zone"));
+        assert!(read("-500").unwrap_err().contains("neither"));
     }
 
     #[test]

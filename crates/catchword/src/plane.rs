@@ -133,9 +133,14 @@ impl Api {
     }
 
     /// Asks for a change, or its preview.
-    pub(crate) fn post(&self, path: &str, apply: bool, force: bool) -> Result<Value, Failure> {
-        let body = json!({"apply": apply, "force": force}).to_string();
-        self.ask("POST", path, Some(&body))
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.ask("POST", path, Some(&body.to_string()))
+    }
+
+    /// Asks to remove something, or what that would be.
+    pub(crate) fn delete(&self, path: &str, apply: bool) -> Result<Value, Failure> {
+        let body = json!({ "apply": apply }).to_string();
+        self.ask("DELETE", path, Some(&body))
     }
 
     /// The last meant change of a group, if there is one.

@@ -17,11 +17,45 @@ pub(crate) fn now_ms() -> i64 {
 /// Reads `2026-11-23T13:30:00+01:00`, with seconds, their fraction and the `T` optional, but never without the zone.
 /// `None` if the text is not meant as a time at all; an error says what is missing.
 pub(crate) fn parse(text: &str) -> Option<Result<i64, String>> {
+    if let Some((days_back, rest)) = named_day(text) {
+        return Some(parse_on_day(text, rest, days_back, now_ms()));
+    }
     let digits = |n: usize| {
         text.get(..n)
             .filter(|part| part.bytes().all(|b| b.is_ascii_digit()))
     };
     (digits(4).is_some() && text.as_bytes().get(4) == Some(&b'-')).then(|| parse_date_time(text))
+}
+
+/// Whether the text is meant as a time, though it may lack something.
+pub(crate) fn is_meant(text: &str) -> bool {
+    parse(text).is_some()
+}
+
+/// `today` and `yesterday`, how many days that is back, and what follows.
+fn named_day(text: &str) -> Option<(i64, &str)> {
+    let (day, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match day {
+        "today" => Some((0, rest.trim())),
+        "yesterday" => Some((1, rest.trim())),
+        _ => None,
+    }
+}
+
+/// `14:00+01:00` on a day that is counted from now, in that zone.
+fn parse_on_day(text: &str, rest: &str, days_back: i64, now_ms: i64) -> Result<i64, String> {
+    let no_zone = || {
+        format!(
+            "{text:?} lacks its time zone; write it as \"yesterday 14:00+01:00\", or with Z for UTC"
+        )
+    };
+    let zone_at = rest.find(['Z', 'z', '+', '-']).ok_or_else(no_zone)?;
+    let (clock, zone) = rest.split_at(zone_at);
+    let read = parse_clock(clock.trim_end()).zip(parse_zone(zone));
+    let (clock_ms, zone_ms) =
+        read.ok_or_else(|| format!("{text:?} is not a time; write it as \"yesterday 14:00Z\""))?;
+    let today = (now_ms + zone_ms).div_euclid(DAY_MS);
+    Ok((today - days_back) * DAY_MS + clock_ms - zone_ms)
 }
 
 fn parse_date_time(text: &str) -> Result<i64, String> {
@@ -178,6 +212,24 @@ fn date_from_days(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn today_and_yesterday_are_days_of_the_zone_that_is_named() {
+        // 2026-11-23T23:30Z is the 24th in Prague.
+        let now_ms = parse("2026-11-23T23:30Z").unwrap().unwrap();
+        let read = |rest: &str, back| parse_on_day("", rest, back, now_ms).map(format);
+        assert_eq!(read("14:00Z", 1), Ok("2026-11-22T14:00:00.000Z".to_owned()));
+        assert_eq!(
+            read("14:00+01:00", 1),
+            Ok("2026-11-23T13:00:00.000Z".to_owned())
+        );
+        assert_eq!(
+            read("00:15+01:00", 0),
+            Ok("2026-11-23T23:15:00.000Z".to_owned())
+        );
+        assert!(read("14:00", 1).unwrap_err().contains("zone"));
+        assert!(read("25:00Z", 1).is_err());
+    }
 
     #[test]
     fn a_time_is_read_in_its_own_zone() {

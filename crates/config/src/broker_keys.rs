@@ -217,8 +217,8 @@ key_table! {
         .doc("More threads of the group coordinator.").accepted(THREADS);
     group_coordinator_append_linger_ms: i32 = Key::int("group.coordinator.append.linger.ms", "-1").at_least(-1)
         .doc("How long the coordinator gathers records before it writes them, in milliseconds.").accepted("records that wait for the same sync are written together without a delay");
-    group_coordinator_rebalance_protocols: Vec<String> = Key::list("group.coordinator.rebalance.protocols", "classic,consumer").kafka_default("classic,consumer,streams").one_of(&["consumer", "classic", "share", "streams"])
-        .doc("The group protocols that are offered.").accepted("both protocols that are served, classic and consumer, are always offered");
+    group_coordinator_rebalance_protocols: Vec<String> = Key::list("group.coordinator.rebalance.protocols", "classic,consumer,streams").one_of(&["consumer", "classic", "share", "streams"])
+        .doc("The group protocols that are offered.").accepted("all protocols are offered; the features group.version, share.version and streams.version say which are served");
     group_share_session_timeout_ms: i32 = Key::int("group.share.session.timeout.ms", "45000").at_least(1)
         .doc("Session timeout of share groups' members, in milliseconds.");
     group_share_heartbeat_interval_ms: i32 = Key::int("group.share.heartbeat.interval.ms", "5000").at_least(1)
@@ -233,6 +233,34 @@ key_table! {
         .doc("How many records of a partition a share group may hold at a time.");
     group_share_max_share_sessions: i32 = Key::int("group.share.max.share.sessions", "2000").at_least(1)
         .doc("The most share sessions, of all groups together.");
+    group_streams_session_timeout_ms: i32 = Key::int("group.streams.session.timeout.ms", "45000").at_least(1)
+        .doc("Session timeout of streams groups' members, in milliseconds.");
+    group_streams_min_session_timeout_ms: i32 = Key::int("group.streams.min.session.timeout.ms", "45000").at_least(1)
+        .doc("The least that can be set as the session timeout of a streams group, in milliseconds.");
+    group_streams_max_session_timeout_ms: i32 = Key::int("group.streams.max.session.timeout.ms", "60000").at_least(1)
+        .doc("The most that can be set as the session timeout of a streams group, in milliseconds.");
+    group_streams_heartbeat_interval_ms: i32 = Key::int("group.streams.heartbeat.interval.ms", "5000").at_least(1)
+        .doc("How often members of streams groups are told to heartbeat, in milliseconds.");
+    group_streams_min_heartbeat_interval_ms: i32 = Key::int("group.streams.min.heartbeat.interval.ms", "5000").at_least(1)
+        .doc("The least that can be set as the heartbeat interval of a streams group, in milliseconds.");
+    group_streams_max_heartbeat_interval_ms: i32 = Key::int("group.streams.max.heartbeat.interval.ms", "15000").at_least(1)
+        .doc("The most that can be set as the heartbeat interval of a streams group, in milliseconds.");
+    group_streams_assignment_interval_ms: i32 = Key::int("group.streams.assignment.interval.ms", "1000").at_least(0)
+        .doc("How long at least between two assignments of a streams group, in milliseconds.");
+    group_streams_min_assignment_interval_ms: i32 = Key::int("group.streams.min.assignment.interval.ms", "0").at_least(0)
+        .doc("The least that can be set as the assignment interval of a streams group, in milliseconds.");
+    group_streams_max_assignment_interval_ms: i32 = Key::int("group.streams.max.assignment.interval.ms", "15000").at_least(0)
+        .doc("The most that can be set as the assignment interval of a streams group, in milliseconds.");
+    group_streams_initial_rebalance_delay_ms: i32 = Key::int("group.streams.initial.rebalance.delay.ms", "3000").at_least(0)
+        .doc("How long a streams group that was empty waits for more members before tasks are given out, in milliseconds.");
+    group_streams_num_standby_replicas: i32 = Key::int("group.streams.num.standby.replicas", "0").at_least(0)
+        .doc("How many standby copies of each stateful task a streams group has.");
+    group_streams_max_standby_replicas: i32 = Key::int("group.streams.max.standby.replicas", "2").at_least(0)
+        .doc("The most standby copies that can be set on a streams group.");
+    group_streams_max_size: i32 = Key::int("group.streams.max.size", "2147483647").at_least(1)
+        .doc("The most members of one streams group.");
+    group_streams_assignor_offload_enable: bool = Key::bool("group.streams.assignor.offload.enable", "true")
+        .doc("Whether tasks are shared out on threads of their own.").accepted("tasks are shared out within the heartbeat that asks for it: it takes microseconds");
     share_state_topic_num_partitions: i32 = Key::int("share.coordinator.state.topic.num.partitions", "50").at_least(1)
         .doc("Partitions of `__share_group_state`. Read when the topic is made.");
     share_state_topic_segment_bytes: i32 = Key::int("share.coordinator.state.topic.segment.bytes", "104857600").at_least(1)

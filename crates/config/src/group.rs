@@ -45,16 +45,16 @@ key_table! {
         .doc("Whether a member of a share group may hold a record for longer by renewing it.");
     share_session_timeout_ms: i32 = Key::int("share.session.timeout.ms", "45000").between(45_000, 60_000).stands(&[same("group.share.session.timeout.ms")])
         .doc("Session timeout of a share group's members, in milliseconds.");
-    streams_assignment_interval_ms: i32 = Key::int("streams.assignment.interval.ms", "1000").between(0, 15_000)
-        .doc("How long at least between two assignments of a streams group, in milliseconds.").accepted(LATER);
-    streams_heartbeat_interval_ms: i32 = Key::int("streams.heartbeat.interval.ms", "5000").between(5000, 15_000)
-        .doc("Heartbeat interval of a streams group's members, in milliseconds.").accepted(LATER);
-    streams_initial_rebalance_delay_ms: i32 = Key::int("streams.initial.rebalance.delay.ms", "3000").at_least(0)
-        .doc("How long the first rebalance of an empty streams group waits for more members, in milliseconds.").accepted(LATER);
-    streams_num_standby_replicas: i32 = Key::int("streams.num.standby.replicas", "0").between(0, 2)
-        .doc("How many standby copies of each task's state a streams group has.").accepted(LATER);
-    streams_session_timeout_ms: i32 = Key::int("streams.session.timeout.ms", "45000").between(45_000, 60_000)
-        .doc("Session timeout of a streams group's members, in milliseconds.").accepted(LATER);
+    streams_assignment_interval_ms: i32 = Key::int("streams.assignment.interval.ms", "1000").at_least(0).stands(&[same("group.streams.assignment.interval.ms")])
+        .doc("How long at least between two assignments of a streams group, in milliseconds.");
+    streams_heartbeat_interval_ms: i32 = Key::int("streams.heartbeat.interval.ms", "5000").at_least(1).stands(&[same("group.streams.heartbeat.interval.ms")])
+        .doc("Heartbeat interval of a streams group's members, in milliseconds.");
+    streams_initial_rebalance_delay_ms: i32 = Key::int("streams.initial.rebalance.delay.ms", "3000").at_least(0).stands(&[same("group.streams.initial.rebalance.delay.ms")])
+        .doc("How long the first rebalance of an empty streams group waits for more members, in milliseconds.");
+    streams_num_standby_replicas: i32 = Key::int("streams.num.standby.replicas", "0").at_least(0).stands(&[same("group.streams.num.standby.replicas")])
+        .doc("How many standby copies of each task's state a streams group has.");
+    streams_session_timeout_ms: i32 = Key::int("streams.session.timeout.ms", "45000").at_least(1).stands(&[same("group.streams.session.timeout.ms")])
+        .doc("Session timeout of a streams group's members, in milliseconds.");
     consumer_session_timeout_ms: i32 = Key::int("consumer.session.timeout.ms", "45000").at_least(1).stands(&[same("group.consumer.session.timeout.ms")])
         .doc("Session timeout of the group's members, in milliseconds.");
 }
@@ -106,14 +106,38 @@ pub fn validate_group_configs(
         (
             "consumer.session.timeout.ms",
             settings.consumer_session_timeout_ms,
-            "group.consumer.min.session.timeout.ms",
+            Some("group.consumer.min.session.timeout.ms"),
             "group.consumer.max.session.timeout.ms",
         ),
         (
             "consumer.heartbeat.interval.ms",
             settings.consumer_heartbeat_interval_ms,
-            "group.consumer.min.heartbeat.interval.ms",
+            Some("group.consumer.min.heartbeat.interval.ms"),
             "group.consumer.max.heartbeat.interval.ms",
+        ),
+        (
+            "streams.session.timeout.ms",
+            settings.streams_session_timeout_ms,
+            Some("group.streams.min.session.timeout.ms"),
+            "group.streams.max.session.timeout.ms",
+        ),
+        (
+            "streams.heartbeat.interval.ms",
+            settings.streams_heartbeat_interval_ms,
+            Some("group.streams.min.heartbeat.interval.ms"),
+            "group.streams.max.heartbeat.interval.ms",
+        ),
+        (
+            "streams.assignment.interval.ms",
+            settings.streams_assignment_interval_ms,
+            Some("group.streams.min.assignment.interval.ms"),
+            "group.streams.max.assignment.interval.ms",
+        ),
+        (
+            "streams.num.standby.replicas",
+            settings.streams_num_standby_replicas,
+            None,
+            "group.streams.max.standby.replicas",
         ),
     ];
     // What follows the broker's own key is the broker's affair.
@@ -123,9 +147,8 @@ pub fn validate_group_configs(
             _ => None,
         };
         let value = i64::from(value);
-        let low = bound(least)
-            .filter(|bound| value < *bound)
-            .map(|bound| (least, bound));
+        let low = least.and_then(|key| Some((key, bound(key)?)));
+        let low = low.filter(|(_, bound)| value < *bound);
         let high = bound(most)
             .filter(|bound| value > *bound)
             .map(|bound| (most, bound));

@@ -11,7 +11,6 @@ const METADATA: &str = "cluster metadata is kept in the broker's own log";
 const TIERED: &str = "there is no tiered storage in the local log";
 const TWO_PHASES: &str = "two-phase commit is not served, which is Kafka's default";
 const VERIFIED: &str = "a transaction's partitions are always verified, within the same process";
-const STREAMS: &str = "streams groups are not served yet";
 const CONSUMER: &str = "the broker has other means for it";
 const JAVA: &str = "it names Java code or a Java runtime's metrics";
 const PURGATORY: &str = "waiting requests need no purging";
@@ -93,7 +92,6 @@ static UNUSED: &[(&str, &[&str])] = &[
             "add.partitions.to.txn.*",
         ],
     ),
-    (STREAMS, &["group.streams.*"]),
     (CONSUMER, &["group.consumer.*", "group.share.*", "share.*"]),
     (
         JAVA,

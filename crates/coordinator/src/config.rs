@@ -21,6 +21,8 @@ pub struct GroupConfig {
     pub offsets_retention_ms: i64,
     /// `group.share.max.size`: the most members of one share group.
     pub share_max_size: usize,
+    /// `group.streams.max.size`: the most members of one streams group.
+    pub streams_max_size: usize,
     /// What holds for groups of KIP-848's protocol.
     pub consumer: ConsumerGroupConfig,
 }
@@ -51,6 +53,23 @@ pub struct GroupSettings {
     pub share_session_timeout_ms: i32,
     /// `share.heartbeat.interval.ms`, of a share group.
     pub share_heartbeat_interval_ms: i32,
+    /// What concerns a streams group alone.
+    pub streams: StreamsSettings,
+}
+
+/// What can be set on one streams group; the keys begin with `streams.`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamsSettings {
+    /// `session.timeout.ms`: a member that is not heard of for so long is out.
+    pub session_timeout_ms: i32,
+    /// `heartbeat.interval.ms`: how often members are told to heartbeat.
+    pub heartbeat_interval_ms: i32,
+    /// `assignment.interval.ms`: how long at least between two target assignments.
+    pub assignment_interval_ms: i32,
+    /// `initial.rebalance.delay.ms`: how long a group that was empty waits for more members.
+    pub initial_rebalance_delay_ms: i32,
+    /// `num.standby.replicas`: how many copies of a task's state there are.
+    pub num_standby_replicas: i32,
 }
 
 /// What outsiders may not do to a group's offsets: see [`GroupShard::set_protection`](crate::GroupShard::set_protection).
@@ -97,6 +116,19 @@ impl Default for GroupSettings {
             assignment_interval_ms: 1_000,
             share_session_timeout_ms: 45_000,
             share_heartbeat_interval_ms: 5_000,
+            streams: StreamsSettings::default(),
+        }
+    }
+}
+
+impl Default for StreamsSettings {
+    fn default() -> StreamsSettings {
+        StreamsSettings {
+            session_timeout_ms: 45_000,
+            heartbeat_interval_ms: 5_000,
+            assignment_interval_ms: 1_000,
+            initial_rebalance_delay_ms: 3_000,
+            num_standby_replicas: 0,
         }
     }
 }
@@ -123,6 +155,7 @@ impl Default for GroupConfig {
             offset_metadata_max_bytes: 4096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
             share_max_size: 200,
+            streams_max_size: usize::MAX,
             consumer: ConsumerGroupConfig::default(),
         }
     }

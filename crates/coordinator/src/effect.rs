@@ -6,22 +6,26 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use catchword_wire::messages::consumer_group_describe_response;
+use catchword_wire::messages::create_topics_request::CreatableTopic;
 use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
 use catchword_wire::messages::describe_groups_response::DescribedGroup;
 use catchword_wire::messages::list_groups_response::ListedGroup;
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use catchword_wire::messages::share_group_describe_response;
+use catchword_wire::messages::streams_group_describe_response;
 use catchword_wire::messages::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest,
     HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
     OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
-    ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, SyncGroupRequest, SyncGroupResponse,
-    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, StreamsGroupHeartbeatRequest,
+    StreamsGroupHeartbeatResponse, SyncGroupRequest, SyncGroupResponse, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
 };
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use crate::ledger::Place;
+use crate::notice::Notice;
 use crate::record::headers::Cause;
 use crate::retention::{Retention, RetentionRule};
 use crate::timer::TimerKey;
@@ -66,6 +70,9 @@ pub enum Call {
     ShareGroupHeartbeat(ShareGroupHeartbeatRequest),
     /// One group of a ShareGroupDescribe request.
     ShareGroupDescribe(Str),
+    StreamsGroupHeartbeat(StreamsGroupHeartbeatRequest),
+    /// One group of a StreamsGroupDescribe request.
+    StreamsGroupDescribe(Str),
     /// Topics and partitions that don't exist must have been taken out before (C1).
     OffsetCommit(OffsetCommitRequest),
     OffsetFetch(OffsetFetchCall),
@@ -86,6 +93,25 @@ pub enum Call {
     DeleteGroup(Str),
     /// Puts bookmarks back; Kafka has no such request.
     MoveOffsets(MoveOffsets),
+    /// Makes a tag or removes it; Kafka has no such request.
+    Tag(TagCall),
+    /// Sends a member away, of whatever protocol; Kafka's LeaveGroup can do it to some.
+    Kick {
+        group_id: Str,
+        /// Its member id, or its group instance id.
+        member: Str,
+    },
+}
+
+/// A name for where a group is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagCall {
+    /// The group.
+    pub group_id: Str,
+    /// The tag's name; one of the same name is replaced.
+    pub name: Str,
+    /// Remove it instead.
+    pub remove: bool,
 }
 
 /// How long a group's offsets are kept.
@@ -108,6 +134,9 @@ pub struct MoveOffsets {
     pub cause: Cause,
     /// The change that is undone, for the record.
     pub of: Option<String>,
+    /// Also while the group has members: they are sent away in the same step, and rejoin. Then the bookmarks are moved
+    /// from wherever they are.
+    pub live: bool,
     /// The moves, each of another bookmark.
     pub moves: Vec<BookmarkMove>,
 }
@@ -167,6 +196,12 @@ pub enum Reply {
     ConsumerGroupDescribe(consumer_group_describe_response::DescribedGroup),
     ShareGroupHeartbeat(ShareGroupHeartbeatResponse),
     ShareGroupDescribe(share_group_describe_response::DescribedGroup),
+    StreamsGroupHeartbeat {
+        response: StreamsGroupHeartbeatResponse,
+        /// Internal topics that the application needs: the driver is to make them, with the caller's rights.
+        missing: Vec<CreatableTopic>,
+    },
+    StreamsGroupDescribe(streams_group_describe_response::DescribedGroup),
     OffsetCommit(OffsetCommitResponse),
     OffsetFetch(OffsetFetchResponseGroup),
     OffsetDelete(OffsetDeleteResponse),
@@ -178,6 +213,8 @@ pub enum Reply {
     ListGroups(Vec<ListedGroup>),
     DeleteGroup(DeletableGroupResult),
     MoveOffsets(Moved),
+    Tag(ErrorCode),
+    Kick(ErrorCode),
 }
 
 /// A record's headers: shared, since all records of a request carry the same.
@@ -212,6 +249,8 @@ pub enum Effect {
         /// When, in milliseconds since 1970.
         at_ms: i64,
     },
+    /// Tell whoever asks for it. Nothing depends on it.
+    Notice(Box<Notice>),
     /// Forget a timer. Firing it all the same does no harm.
     CancelTimer {
         /// The timer.
@@ -311,6 +350,8 @@ impl Call {
             Call::ConsumerGroupDescribe(group_id) => Some(group_id),
             Call::ShareGroupHeartbeat(request) => Some(&request.group_id),
             Call::ShareGroupDescribe(group_id) => Some(group_id),
+            Call::StreamsGroupHeartbeat(request) => Some(&request.group_id),
+            Call::StreamsGroupDescribe(group_id) => Some(group_id),
             Call::OffsetCommit(request) => Some(&request.group_id),
             Call::OffsetFetch(call) => Some(&call.group.group_id),
             Call::OffsetDelete(request) => Some(&request.group_id),
@@ -320,6 +361,8 @@ impl Call {
             | Call::DescribeExpiry(group_id)
             | Call::DeleteGroup(group_id) => Some(group_id),
             Call::MoveOffsets(call) => Some(&call.group_id),
+            Call::Tag(call) => Some(&call.group_id),
+            Call::Kick { group_id, .. } => Some(group_id),
             Call::ListGroups { .. } => None,
         }
     }
@@ -353,6 +396,8 @@ impl Call {
             Call::ConsumerGroupDescribe(group_id) => refused_description(group_id, error_code),
             Call::ShareGroupHeartbeat(_) => refused_share_heartbeat(error_code),
             Call::ShareGroupDescribe(group_id) => refused_share(group_id, error_code),
+            Call::StreamsGroupHeartbeat(_) => refused_streams_heartbeat(error_code),
+            Call::StreamsGroupDescribe(group_id) => refused_streams(group_id, error_code),
             Call::OffsetCommit(request) => {
                 Reply::OffsetCommit(crate::offsets::refused_commit(&request, error))
             }
@@ -381,6 +426,8 @@ impl Call {
                 error_code,
             }),
             Call::MoveOffsets(_) => Reply::MoveOffsets(Moved::Refused(error)),
+            Call::Tag(_) => Reply::Tag(error),
+            Call::Kick { .. } => Reply::Kick(error),
         }
     }
 }
@@ -411,6 +458,8 @@ impl Reply {
             Reply::ConsumerGroupDescribe(group) => refused_description(group.group_id, error_code),
             Reply::ShareGroupHeartbeat(_) => refused_share_heartbeat(error_code),
             Reply::ShareGroupDescribe(group) => refused_share(group.group_id, error_code),
+            Reply::StreamsGroupHeartbeat { .. } => refused_streams_heartbeat(error_code),
+            Reply::StreamsGroupDescribe(group) => refused_streams(group.group_id, error_code),
             Reply::OffsetCommit(mut response) => {
                 for topic in &mut response.topics {
                     topic
@@ -448,6 +497,8 @@ impl Reply {
                 ..result
             }),
             Reply::MoveOffsets(_) => Reply::MoveOffsets(Moved::Refused(error)),
+            Reply::Tag(_) => Reply::Tag(error),
+            Reply::Kick(_) => Reply::Kick(error),
         }
     }
 }
@@ -476,6 +527,24 @@ fn refused_share_heartbeat(error_code: i16) -> Reply {
 
 fn refused_share(group_id: Str, error_code: i16) -> Reply {
     Reply::ShareGroupDescribe(share_group_describe_response::DescribedGroup {
+        group_id,
+        error_code,
+        ..Default::default()
+    })
+}
+
+fn refused_streams_heartbeat(error_code: i16) -> Reply {
+    Reply::StreamsGroupHeartbeat {
+        response: StreamsGroupHeartbeatResponse {
+            error_code,
+            ..StreamsGroupHeartbeatResponse::default()
+        },
+        missing: Vec::new(),
+    }
+}
+
+fn refused_streams(group_id: Str, error_code: i16) -> Reply {
+    Reply::StreamsGroupDescribe(streams_group_describe_response::DescribedGroup {
         group_id,
         error_code,
         ..Default::default()

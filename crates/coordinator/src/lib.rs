@@ -23,6 +23,7 @@ mod group;
 mod ids;
 pub mod ledger;
 mod metadata;
+mod notice;
 mod offsets;
 mod partition;
 pub mod record;
@@ -32,13 +33,16 @@ pub mod share;
 mod timer;
 mod transaction;
 
-pub use config::{ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection};
+pub use config::{
+    ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection, StreamsSettings,
+};
 pub use effect::{
     BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, GroupExpiry, Headers, Marker,
-    MoveOffsets, Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, Transactional,
-    TxnOffsetCommitCall,
+    MoveOffsets, Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, TagCall,
+    Transactional, TxnOffsetCommitCall,
 };
 pub use metadata::{MetadataImage, TopicImage};
+pub use notice::{Notice, Noticed};
 pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;
 pub use record::ReplayError;

@@ -109,6 +109,10 @@ pub enum ApiKey {
     ShareFetch = 78,
     /// `ShareAcknowledge`, versions 1 to 2.
     ShareAcknowledge = 79,
+    /// `StreamsGroupHeartbeat`, versions 0 to 0.
+    StreamsGroupHeartbeat = 88,
+    /// `StreamsGroupDescribe`, versions 0 to 0.
+    StreamsGroupDescribe = 89,
     /// `DescribeShareGroupOffsets`, versions 0 to 1.
     DescribeShareGroupOffsets = 90,
     /// `AlterShareGroupOffsets`, versions 0 to 0.
@@ -190,6 +194,8 @@ impl ApiKey {
         ApiKey::ShareGroupDescribe,
         ApiKey::ShareFetch,
         ApiKey::ShareAcknowledge,
+        ApiKey::StreamsGroupHeartbeat,
+        ApiKey::StreamsGroupDescribe,
         ApiKey::DescribeShareGroupOffsets,
         ApiKey::AlterShareGroupOffsets,
         ApiKey::DeleteShareGroupOffsets,
@@ -249,6 +255,8 @@ impl ApiKey {
             77 => ApiKey::ShareGroupDescribe,
             78 => ApiKey::ShareFetch,
             79 => ApiKey::ShareAcknowledge,
+            88 => ApiKey::StreamsGroupHeartbeat,
+            89 => ApiKey::StreamsGroupDescribe,
             90 => ApiKey::DescribeShareGroupOffsets,
             91 => ApiKey::AlterShareGroupOffsets,
             92 => ApiKey::DeleteShareGroupOffsets,
@@ -519,6 +527,16 @@ impl ApiKey {
                 versions: (1, 2),
                 flexible_from: 0,
             },
+            ApiKey::StreamsGroupHeartbeat => ApiInfo {
+                name: "StreamsGroupHeartbeat",
+                versions: (0, 0),
+                flexible_from: 0,
+            },
+            ApiKey::StreamsGroupDescribe => ApiInfo {
+                name: "StreamsGroupDescribe",
+                versions: (0, 0),
+                flexible_from: 0,
+            },
             ApiKey::DescribeShareGroupOffsets => ApiInfo {
                 name: "DescribeShareGroupOffsets",
                 versions: (0, 1),
@@ -741,6 +759,14 @@ impl Request for messages::ShareFetchRequest {
 impl Request for messages::ShareAcknowledgeRequest {
     const KEY: ApiKey = ApiKey::ShareAcknowledge;
     type Response = messages::ShareAcknowledgeResponse;
+}
+impl Request for messages::StreamsGroupHeartbeatRequest {
+    const KEY: ApiKey = ApiKey::StreamsGroupHeartbeat;
+    type Response = messages::StreamsGroupHeartbeatResponse;
+}
+impl Request for messages::StreamsGroupDescribeRequest {
+    const KEY: ApiKey = ApiKey::StreamsGroupDescribe;
+    type Response = messages::StreamsGroupDescribeResponse;
 }
 impl Request for messages::DescribeShareGroupOffsetsRequest {
     const KEY: ApiKey = ApiKey::DescribeShareGroupOffsets;

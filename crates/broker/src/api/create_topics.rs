@@ -75,7 +75,11 @@ fn create_all(
     results
 }
 
-fn create(
+/// Makes one topic, or only checks whether it could be made. Blocks.
+///
+/// # Errors
+/// Kafka's code, and why.
+pub(super) fn create(
     broker: &Broker,
     mutations: &mut Mutations,
     wanted: CreatableTopic,

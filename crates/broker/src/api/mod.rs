@@ -60,3 +60,5 @@ pub(crate) mod write_txn_markers;
 mod distinct;
 mod error;
 mod share_group_offsets;
+pub(crate) mod streams_group_describe;
+pub(crate) mod streams_group_heartbeat;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use catchword_coordinator::{Call as GroupCall, Reply};
+use catchword_coordinator::{Call as GroupCall, Notice, Noticed, Reply};
 use catchword_wire::messages::offset_commit_request::OffsetCommitRequestTopic;
 use catchword_wire::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -43,6 +43,7 @@ pub(crate) fn handle(
             )
         })
         .collect();
+    notice_beyond_end(call, &request);
     let timeout =
         u64::try_from(call.broker.catalog.config().offsets_commit_timeout_ms).unwrap_or(0);
     let outcome = call
@@ -63,6 +64,37 @@ pub(crate) fn handle(
             merge(reply.ok().flatten())
         }),
         other => other.map(merge),
+    }
+}
+
+/// Whoever reads on from beyond a log's end starts where `auto.offset.reset` says. Kafka takes such a commit (C3), so it
+/// is taken, and told.
+fn notice_beyond_end(call: &Call, request: &OffsetCommitRequest) {
+    for topic in &request.topics {
+        let Some(known) = call.broker.catalog.topic(&topic.name) else {
+            continue;
+        };
+        for partition in &topic.partitions {
+            let index = partition.partition_index;
+            let Some(found) = known.partition(index) else {
+                continue;
+            };
+            let (to, end) = (partition.committed_offset, found.log.offsets().log_end);
+            if to > end {
+                call.broker.groups.audit().note(Notice {
+                    group_id: request.group_id.detached(),
+                    member_id: request.member_id.detached(),
+                    client_id: call.client_id.detached(),
+                    client_host: call.client.host.detached(),
+                    what: Noticed::BeyondEnd {
+                        topic: topic.name.detached(),
+                        partition: index,
+                        to,
+                        end,
+                    },
+                });
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use catchword_config::BrokerConfig;
 use catchword_coordinator::{
     Call, ConsumerGroupConfig, GroupSettings, GroupShard, MetadataImage, MigrationPolicy,
+    StreamsSettings,
 };
 use catchword_wire::Str;
 
@@ -48,6 +49,27 @@ fn settings_of(config: &BrokerConfig) -> GroupSettings {
         assignment_interval_ms: config.group_consumer_assignment_interval_ms,
         share_session_timeout_ms: config.group_share_session_timeout_ms,
         share_heartbeat_interval_ms: config.group_share_heartbeat_interval_ms,
+        streams: StreamsSettings {
+            session_timeout_ms: within(
+                config.group_streams_session_timeout_ms,
+                config.group_streams_min_session_timeout_ms,
+                config.group_streams_max_session_timeout_ms,
+            ),
+            heartbeat_interval_ms: within(
+                config.group_streams_heartbeat_interval_ms,
+                config.group_streams_min_heartbeat_interval_ms,
+                config.group_streams_max_heartbeat_interval_ms,
+            ),
+            assignment_interval_ms: within(
+                config.group_streams_assignment_interval_ms,
+                config.group_streams_min_assignment_interval_ms,
+                config.group_streams_max_assignment_interval_ms,
+            ),
+            initial_rebalance_delay_ms: config.group_streams_initial_rebalance_delay_ms,
+            num_standby_replicas: config
+                .group_streams_num_standby_replicas
+                .min(config.group_streams_max_standby_replicas),
+        },
     }
 }
 
@@ -63,6 +85,7 @@ pub(super) fn look_around(machine: &mut GroupShard, broker: &Broker, call: &Call
     let beats = match call {
         Call::ConsumerGroupHeartbeat(request) => &request.group_id,
         Call::ShareGroupHeartbeat(request) => &request.group_id,
+        Call::StreamsGroupHeartbeat(request) => &request.group_id,
         Call::DescribeExpiry(_) => return machine.set_retention_rules(catalog.retention_rules()),
         _ => return,
     };
@@ -90,6 +113,13 @@ fn set_on_group(own: &catchword_config::GroupSettings) -> GroupSettings {
         assignment_interval_ms: own.consumer_assignment_interval_ms,
         share_session_timeout_ms: own.share_session_timeout_ms,
         share_heartbeat_interval_ms: own.share_heartbeat_interval_ms,
+        streams: StreamsSettings {
+            session_timeout_ms: own.streams_session_timeout_ms,
+            heartbeat_interval_ms: own.streams_heartbeat_interval_ms,
+            assignment_interval_ms: own.streams_assignment_interval_ms,
+            initial_rebalance_delay_ms: own.streams_initial_rebalance_delay_ms,
+            num_standby_replicas: own.streams_num_standby_replicas,
+        },
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`shard`], how it is read back in [`load`] and in which order in [`loading`], who keeps snapshots so that little has to
 //! be read in [`keeper`], how long its log remembers in [`history`], when its timers fire in [`timers`].
 
+pub(crate) mod audit;
 mod consumers;
 mod history;
 mod keeper;
@@ -21,8 +22,8 @@ use std::time::Duration;
 
 use catchword_config::{BrokerConfig, Durability};
 use catchword_coordinator::{
-    Call as GroupCall, Client, GroupConfig, Marker, MetadataImage, Reply, RetentionRules,
-    partition_for,
+    Call as GroupCall, Client, Effect, GroupConfig, GroupShard, Marker, MetadataImage, Reply,
+    RetentionRules, partition_for,
 };
 use catchword_log::VerificationGuard;
 use catchword_wire::{ErrorCode, Str, Uuid};
@@ -32,8 +33,10 @@ use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, Topic, TopicError};
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
+use audit::Audit;
 pub use history::compaction_policy;
 use keeper::Keeper;
+use machine::Outside;
 use shard::Shard;
 pub(crate) use timers::Timers;
 
@@ -48,8 +51,24 @@ pub(crate) struct Groups {
     /// Held while shards are started, so that it happens once. Keeps their snapshots from then on.
     keeper: Mutex<Option<Keeper>>,
     timers: Arc<Timers>,
+    audit: Arc<Audit>,
     /// The topics, as the shards were last told.
     metadata: Mutex<Arc<MetadataImage>>,
+}
+
+/// Who performs what the shards decide and is no answer.
+struct Outward {
+    timers: Arc<Timers>,
+    audit: Arc<Audit>,
+}
+
+impl Outside<GroupShard> for Outward {
+    fn perform(&self, shard: usize, effect: Effect) {
+        match effect {
+            Effect::Notice(notice) => self.audit.note(*notice),
+            other => self.timers.perform(shard, other),
+        }
+    }
 }
 
 impl Groups {
@@ -58,8 +77,14 @@ impl Groups {
             shards: RwLock::default(),
             keeper: Mutex::default(),
             timers,
+            audit: Arc::default(),
             metadata: Mutex::default(),
         }
+    }
+
+    /// What was noticed about members' commits.
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     fn shards(&self) -> Arc<Vec<Arc<Shard>>> {
@@ -102,13 +127,17 @@ impl Groups {
         let config = catalog.config();
         let durable = config.offsets_durability == Durability::Fsync;
         let group_config = group_config(&config);
+        let outward = Arc::new(Outward {
+            timers: self.timers.clone(),
+            audit: self.audit.clone(),
+        });
         let make = |(index, partition): (usize, &Arc<Partition>)| {
             Shard::new(
                 index,
                 partition.clone(),
                 group_config.clone(),
                 durable,
-                self.timers.clone(),
+                outward.clone(),
             )
         };
         let shards: Vec<Arc<Shard>> = topic.partitions.iter().enumerate().map(make).collect();
@@ -272,6 +301,7 @@ fn group_config(config: &BrokerConfig) -> GroupConfig {
         offset_metadata_max_bytes: usize::try_from(config.offset_metadata_max_bytes).unwrap_or(0),
         offsets_retention_ms: i64::from(config.offsets_retention_minutes) * 60_000,
         share_max_size: usize::try_from(config.group_share_max_size).unwrap_or(0),
+        streams_max_size: usize::try_from(config.group_streams_max_size).unwrap_or(0),
         consumer: consumers::consumer_config(config),
         ..GroupConfig::default()
     }

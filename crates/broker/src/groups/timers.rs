@@ -5,11 +5,10 @@ use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use catchword_coordinator::{Effect, GroupShard, TimerKey};
+use catchword_coordinator::{Effect, TimerKey};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::machine::Outside;
 use super::shard::Shard;
 use crate::clock;
 
@@ -23,17 +22,16 @@ pub(crate) struct Timers {
     shards: RwLock<Arc<Vec<Arc<Shard>>>>,
 }
 
-impl Outside<GroupShard> for Timers {
-    fn perform(&self, shard: usize, effect: Effect) {
+impl Timers {
+    /// Performs what is about a timer.
+    pub(super) fn perform(&self, shard: usize, effect: Effect) {
         match effect {
             Effect::SetTimer { key, at_ms } => self.set(shard, key, at_ms),
             // A timer that fires for nothing does no harm; an answer is the shard's to give.
-            Effect::CancelTimer { .. } | Effect::Reply { .. } => {}
+            Effect::CancelTimer { .. } | Effect::Reply { .. } | Effect::Notice(_) => {}
         }
     }
-}
 
-impl Timers {
     pub(super) fn attach(&self, shards: Arc<Vec<Arc<Shard>>>) {
         *self.shards.write().unwrap_or_else(PoisonError::into_inner) = shards;
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use catchword_client::{Client, ClientError, CommitAs, NewCommit, TopicPartition};
 use catchword_coordinator::ledger::Moved as Record;
 use catchword_coordinator::record::headers::{OF, by, with};
-use catchword_coordinator::{BookmarkMove, Client as Who, Headers, MoveOffsets, Moved};
+use catchword_coordinator::{BookmarkMove, Headers, MoveOffsets, Moved};
 use catchword_wire::{ErrorCode, Str};
 
 use super::Guardian;
@@ -86,12 +86,7 @@ impl Guardian {
         if !elsewhere.is_empty() {
             return Ok(Moved::Elsewhere(elsewhere));
         }
-        let who = Who {
-            client_id: asker.client_id.clone(),
-            client_host: Str::from(format!("/{}", asker.ip)),
-            principal: Str::EMPTY,
-        };
-        let headers = by(call.cause, &who, &Str::EMPTY);
+        let headers = by(call.cause, &asker.as_client(), &Str::EMPTY);
         let headers = match &call.of {
             Some(of) => with(&headers, OF, of.clone()),
             None => headers,

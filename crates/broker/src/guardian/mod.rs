@@ -19,12 +19,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use catchword_client::{Client, ClientOptions};
-use catchword_coordinator::ledger::Key;
+use catchword_coordinator::ledger::{Key, Place, tag_record};
 use catchword_wire::Str;
 use serde::Serialize;
 
 use crate::broker::Broker;
 use crate::clock;
+use crate::partition::Partition;
+use crate::plane::{Asker, PlaneError};
 use errand::Errands;
 use topics::Topics;
 
@@ -104,6 +106,19 @@ impl Guardian {
         if let Err(error) = asked {
             tracing::debug!("the topics of the guarded Kafka are not known anew: {error}");
         }
+    }
+
+    /// Keeps a tag, or with `places` left out removes it. Blocks.
+    pub(crate) fn tag(
+        &self,
+        shard: &Partition,
+        asker: &Asker,
+        (group, name): (&Str, &Str),
+        places: Option<&[(Key, Place)]>,
+    ) -> Result<(), PlaneError> {
+        let record = tag_record(group, name, places, &asker.as_client());
+        let record = record.map_err(PlaneError::refused)?;
+        shelf::keep(shard, &record).map_err(PlaneError::unreadable)
     }
 
     /// The topics' ids there.

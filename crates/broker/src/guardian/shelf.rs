@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use catchword_client::{FetchFrom, Fetched, TopicPartition};
+use catchword_coordinator::CoordinatorRecord;
 use catchword_coordinator::ledger::{Membership, Moved, moved};
 use catchword_coordinator::record::headers::because;
 use catchword_coordinator::record::with_topic_id;
@@ -17,6 +18,7 @@ use catchword_wire::batch::{Batch, BatchBuilder, NewRecord, Record};
 use tracing::warn;
 
 use super::{Guardian, Places};
+use crate::clock;
 use crate::partition::Partition;
 use crate::plane::{PlaneError, records_from};
 
@@ -37,6 +39,38 @@ pub(super) enum KeepError {
     Flush(#[from] FlushError),
     #[error("records do not make a batch: {0}")]
     Batch(String),
+}
+
+/// Keeps a record of our own beside what was read: a tag. Blocks until it is durable.
+pub(super) fn keep(partition: &Partition, record: &CoordinatorRecord) -> Result<(), KeepError> {
+    let mut builder = BatchBuilder::new(0);
+    let new = NewRecord {
+        timestamp: clock::now_ms(),
+        key: Some(&record.key),
+        value: record.value.as_deref(),
+        headers: &record.headers,
+    };
+    let failed = |why: &dyn std::fmt::Display| KeepError::Batch(why.to_string());
+    builder.push(new).map_err(|e| failed(&e))?;
+    let end = append(partition, builder)?;
+    flush(partition, end)
+}
+
+/// Appends a batch. Returns the log's end then.
+fn append(partition: &Partition, builder: BatchBuilder) -> Result<i64, KeepError> {
+    let failed = |why: &dyn std::fmt::Display| KeepError::Batch(why.to_string());
+    let bytes = builder.build().map_err(|e| failed(&e))?;
+    let batch = Batch::parse(&bytes).map_err(|e| failed(&e))?;
+    let appended = partition.append(&[batch], None, AppendOrigin::Coordinator)?;
+    Ok(appended.last_offset + 1)
+}
+
+/// Waits until a log is durable up to an offset.
+fn flush(partition: &Partition, end: i64) -> Result<(), KeepError> {
+    let (done, waited) = mpsc::channel();
+    let told = move |result| drop(done.send(result));
+    partition.log.flush_to(end, Box::new(told));
+    Ok(waited.recv().map_err(|_| LogError::Closed)??)
 }
 
 /// See the module.
@@ -205,23 +239,14 @@ impl Shelf {
     }
 
     fn append(&mut self, builder: BatchBuilder) -> Result<(), KeepError> {
-        let failed = |why: &dyn std::fmt::Display| KeepError::Batch(why.to_string());
-        let bytes = builder.build().map_err(|e| failed(&e))?;
-        let batch = Batch::parse(&bytes).map_err(|e| failed(&e))?;
-        let appended = self
-            .partition
-            .append(&[batch], None, AppendOrigin::Coordinator)?;
-        self.unsettled = Some(appended.last_offset + 1);
+        self.unsettled = Some(append(&self.partition, builder)?);
         Ok(())
     }
 
     /// What was kept becomes durable, and now and then it is noted how far it was read. Blocks.
     pub(super) fn settle(&mut self) -> Result<(), KeepError> {
         if let Some(end) = self.unsettled.take() {
-            let (done, waited) = mpsc::channel();
-            let told = move |result| drop(done.send(result));
-            self.partition.log.flush_to(end, Box::new(told));
-            waited.recv().map_err(|_| LogError::Closed)??;
+            flush(&self.partition, end)?;
         }
         if self.noted_at.elapsed() >= NOTE_EVERY {
             self.note()?;

@@ -30,6 +30,7 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
         &[],
         loading,
     );
+    let noticed = broker.groups.audit().counts();
     let pushed = broker.telemetry.counts(clock::now_ms());
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     for (name, help, value) in [
@@ -52,6 +53,26 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
             "catchword_client_metrics_refused",
             "Pushes of clients' metrics that were refused since the start.",
             count(pushed.refused),
+        ),
+        (
+            "catchword_commit_step_backs",
+            "Bookmarks that members set back since the start.",
+            count(noticed.step_back),
+        ),
+        (
+            "catchword_commit_refusals",
+            "Commits since the start of members that their group had given up.",
+            count(noticed.refused),
+        ),
+        (
+            "catchword_commit_refused_records",
+            "Offsets that those commits would have moved bookmarks on by: read twice, at most.",
+            count(noticed.refused_records),
+        ),
+        (
+            "catchword_commit_beyond_end",
+            "Bookmarks that were set beyond the end of their log since the start.",
+            count(noticed.beyond_end),
         ),
     ] {
         add(name, help, &[], value);

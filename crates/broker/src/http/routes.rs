@@ -9,14 +9,16 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{guard, metrics};
 use crate::broker::Broker;
-use crate::plane::{self, Asker, ChangeView, How, PlaneError};
+use crate::plane::{self, Asker, ChangeView, How, PlaneError, Put, Then};
 
 const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
-const MAX_BODY_BYTES: usize = 64 << 10;
+/// About 10,000 partitions of a move.
+const MAX_BODY_BYTES: usize = 1 << 20;
 const JSON: &str = "application/json";
 /// What Prometheus calls its text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,6 +30,35 @@ const MAX_LIMIT: usize = 1000;
 #[serde(deny_unknown_fields, default)]
 struct Asked {
     apply: bool,
+    force: bool,
+    live: bool,
+}
+
+/// The body of a restore.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RestoreAsked {
+    apply: bool,
+    force: bool,
+    live: bool,
+    tag: Option<String>,
+    time_ms: Option<i64>,
+}
+
+/// The body of a move.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PutAsked {
+    apply: bool,
+    live: bool,
+    partitions: Vec<Put>,
+}
+
+/// The body of a new tag.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TagAsked {
+    name: String,
     force: bool,
 }
 
@@ -113,8 +144,50 @@ async fn route(
         }
         ("POST", ["v1", "groups", group, "restore"]) => {
             let group = Str::copy(group);
-            let how = how(request).await?;
-            json(&plane::restore(broker, &asker, &group, how).await?)
+            let asked: RestoreAsked = body(request, "{\"apply\": true, \"tag\": NAME}").await?;
+            let how = How {
+                apply: asked.apply,
+                force: asked.force,
+                live: asked.live,
+            };
+            let then = match (asked.tag, asked.time_ms) {
+                (None, None) => return json(&plane::restore(broker, &asker, &group, how).await?),
+                (Some(tag), None) => Then::Tag(Str::from(tag)),
+                (None, Some(time_ms)) => Then::Time(time_ms),
+                (Some(_), Some(_)) => {
+                    return Err(bad("tag and time_ms exclude each other", "give one"));
+                }
+            };
+            json(&plane::restore_to(broker, &asker, &group, &then, how).await?)
+        }
+        ("POST", ["v1", "groups", group, "move"]) => {
+            let example = "{\"partitions\": [{\"topic\": T, \"partition\": 0, \"offset\": 5}]}";
+            let asked: PutAsked = body(request, example).await?;
+            let how = How {
+                apply: asked.apply,
+                live: asked.live,
+                force: false,
+            };
+            let group = Str::copy(group);
+            json(&plane::put(broker, &asker, &group, asked.partitions, how).await?)
+        }
+        ("DELETE", ["v1", "groups", group, "members", member]) => {
+            let asked: Asked = body(request, "{\"apply\": true}").await?;
+            let (group, member) = (Str::copy(group), Str::copy(member));
+            json(&plane::kick(broker, &asker, &group, &member, asked.apply).await?)
+        }
+        ("GET", ["v1", "groups", group, "tags"]) => {
+            json(&plane::tags(broker, &Str::copy(group)).await?)
+        }
+        ("POST", ["v1", "groups", group, "tags"]) => {
+            let asked: TagAsked = body(request, "{\"name\": NAME}").await?;
+            let (group, name) = (Str::copy(group), Str::from(asked.name));
+            json(&plane::tag(broker, &asker, &group, &name, asked.force).await?)
+        }
+        ("DELETE", ["v1", "groups", group, "tags", name]) => {
+            let (group, name) = (Str::copy(group), Str::copy(name));
+            let asked: Asked = body(request, "{\"apply\": true}").await?;
+            json(&plane::untag(broker, &asker, &group, &name, asked.apply).await?)
         }
         ("GET", ["v1", "changes"]) => json(&plane::changes(broker, limit).await?),
         ("GET", ["v1", "changes", id]) => {
@@ -130,6 +203,10 @@ async fn route(
                 .map_err(|why: String| bad(&why, "ids stand in the list of changes"))?;
             let how = how(request).await?;
             json(&plane::undo(broker, &asker, id, how).await?)
+        }
+        ("GET", ["v1", "audit"]) => {
+            let group = value(&query, "group");
+            json(&plane::audit(broker, group.as_deref(), limit))
         }
         ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
         ("GET", ["v1", "guardian"]) => match &broker.guardian {
@@ -163,6 +240,19 @@ fn asker(peer: SocketAddr, request: &Request<Incoming>) -> Asker {
 }
 
 async fn how(request: Request<Incoming>) -> Result<How, PlaneError> {
+    let asked: Asked = body(request, "{\"apply\": true, \"force\": false}").await?;
+    Ok(How {
+        apply: asked.apply,
+        force: asked.force,
+        live: asked.live,
+    })
+}
+
+/// Reads a body; none at all asks for nothing. `example` is what to send.
+async fn body<T: DeserializeOwned + Default>(
+    request: Request<Incoming>,
+    example: &str,
+) -> Result<T, PlaneError> {
     let body = Limited::new(request.into_body(), MAX_BODY_BYTES);
     let body = body.collect().await;
     let body = body
@@ -174,17 +264,13 @@ async fn how(request: Request<Incoming>) -> Result<How, PlaneError> {
         })?
         .to_bytes();
     if body.is_empty() {
-        return Ok(How::default());
+        return Ok(T::default());
     }
-    let asked: Asked = serde_json::from_slice(&body).map_err(|error| {
+    serde_json::from_slice(&body).map_err(|error| {
         bad(
             &format!("the body is not understood: {error}"),
-            "send {\"apply\": true, \"force\": false}",
+            &format!("send {example}"),
         )
-    })?;
-    Ok(How {
-        apply: asked.apply,
-        force: asked.force,
     })
 }
 
@@ -291,11 +377,16 @@ mod tests {
             "/v1/groups/{group}/log",
             "/v1/groups/{group}/at",
             "/v1/groups/{group}/restore",
+            "/v1/groups/{group}/move",
+            "/v1/groups/{group}/members/{member}",
+            "/v1/groups/{group}/tags",
+            "/v1/groups/{group}/tags/{tag}",
             "/v1/changes",
             "/v1/changes/{id}",
             "/v1/changes/{id}/undo",
             "/v1/trash",
             "/v1/guardian",
+            "/v1/audit",
             "/health",
             "/ready",
             "/metrics",

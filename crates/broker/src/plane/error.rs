@@ -90,7 +90,7 @@ impl PlaneError {
             "group-active",
             format!("group {group:?} has live members; nothing was changed"),
             format!(
-                "stop them first, wait until `catchword show {group}` says Empty, then do it again"
+                "do it --live: they are sent away for a moment, rejoin, and read from there; or stop them, wait until `catchword show {group}` says Empty, and do it again"
             ),
         )
     }
@@ -141,7 +141,7 @@ impl PlaneError {
         )
     }
 
-    pub(super) fn refused(error: ErrorCode) -> PlaneError {
+    pub(crate) fn refused(error: ErrorCode) -> PlaneError {
         if error == ErrorCode::PolicyViolation {
             return PlaneError::new(
                 409,

@@ -81,19 +81,8 @@ pub(crate) async fn group(
         return Err(PlaneError::stopping());
     };
     let (state, kind, members) = if described.group_state == "Dead" {
-        // Kafka's older description does not know the newer kind.
-        let request = GroupCall::ConsumerGroupDescribe(group.clone());
-        match broker.groups.call(&call, request).get().await.flatten() {
-            Some(Reply::ConsumerGroupDescribe(found)) if found.error_code == 0 => {
-                let members = found.members.iter().map(|m| {
-                    let instance_id = m.instance_id.as_ref();
-                    MemberView::of(&m.member_id, instance_id, &m.client_id, &m.client_host)
-                });
-                (found.group_state, "consumer", members.collect())
-            }
-            Some(_) => share_group(broker, &call, group).await?,
-            None => return Err(PlaneError::stopping()),
-        }
+        // Kafka's older description does not know the newer kinds.
+        newer_group(broker, &call, group).await?
     } else {
         let kind = kind("classic", &described.protocol_type);
         let members = described.members.iter().map(|m| {
@@ -109,23 +98,48 @@ pub(crate) async fn group(
     Ok(GroupView::of(group, &state, kind, members, partitions))
 }
 
-/// What neither older description knows may be a share group.
-async fn share_group(
+/// State, kind and members of a group of one of the newer kinds.
+async fn newer_group(
     broker: &Arc<Broker>,
     call: &Call,
     group: &Str,
 ) -> Result<(Str, &'static str, Vec<MemberView>), PlaneError> {
-    let request = GroupCall::ShareGroupDescribe(group.clone());
-    match broker.groups.call(call, request).get().await.flatten() {
-        Some(Reply::ShareGroupDescribe(found)) if found.error_code == 0 => {
-            let members = found.members.iter();
-            let members =
-                members.map(|m| MemberView::of(&m.member_id, None, &m.client_id, &m.client_host));
-            Ok((found.group_state, "share", members.collect()))
+    let kinds = [
+        GroupCall::ConsumerGroupDescribe,
+        GroupCall::ShareGroupDescribe,
+        GroupCall::StreamsGroupDescribe,
+    ];
+    for ask in kinds {
+        let reply = broker.groups.call(call, ask(group.clone())).get().await;
+        match reply.flatten() {
+            Some(Reply::ConsumerGroupDescribe(found)) if found.error_code == 0 => {
+                let members = found.members.into_iter().map(|m| {
+                    MemberView::of(
+                        &m.member_id,
+                        m.instance_id.as_ref(),
+                        &m.client_id,
+                        &m.client_host,
+                    )
+                });
+                return Ok((found.group_state, "consumer", members.collect()));
+            }
+            Some(Reply::ShareGroupDescribe(found)) if found.error_code == 0 => {
+                let members = found.members.into_iter();
+                let members = members
+                    .map(|m| MemberView::of(&m.member_id, None, &m.client_id, &m.client_host));
+                return Ok((found.group_state, "share", members.collect()));
+            }
+            Some(Reply::StreamsGroupDescribe(found)) if found.error_code == 0 => {
+                let members = found.members.into_iter();
+                let members = members
+                    .map(|m| MemberView::of(&m.member_id, None, &m.client_id, &m.client_host));
+                return Ok((found.group_state, "streams", members.collect()));
+            }
+            Some(_) => {}
+            None => return Err(PlaneError::stopping()),
         }
-        Some(_) => Err(PlaneError::no_group(group)),
-        None => Err(PlaneError::stopping()),
     }
+    Err(PlaneError::no_group(group))
 }
 
 /// Kafka's clients tell a simple group, whose consumers assign themselves their partitions, by its having no protocol.

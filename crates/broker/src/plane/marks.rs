@@ -55,10 +55,13 @@ impl Marks {
         let mut marked = marked.lock().unwrap_or_else(PoisonError::into_inner);
         marked.read_on(shard)?;
         let mut ledgers: BTreeMap<Str, Ledger> = BTreeMap::new();
+        let mut last = None;
         for (batch, record) in &marked.records {
-            let Some(group) = group_of(record) else {
+            // A group's own tombstone stands behind those of its bookmarks, and is part of their change.
+            let Some(group) = group_of(record).or(last) else {
                 continue;
             };
+            last = Some(group);
             if marked.untold.contains_key(group) {
                 continue;
             }
@@ -118,8 +121,11 @@ impl Marked {
     }
 
     fn note(&mut self, batch: i64, record: &Record) {
-        // A group's own tombstone stands behind those of its bookmarks, and is part of their change.
-        if let Some(group) = group_of(record)
+        let group = group_of(record);
+        if group.is_none() && record.value.is_some() {
+            return;
+        }
+        if let Some(group) = group
             && !tells_origin(record)
         {
             self.untold.insert(Str::copy(group), record.offset);

@@ -8,11 +8,14 @@
 //! Invariant: bookmarks are moved by [`catchword_coordinator::Call::MoveOffsets`] alone, which checks that they are still
 //! where the plan saw them. This module must not know HTTP.
 
+mod audit;
 mod error;
 mod expiry;
 mod lag;
 mod marks;
+mod place;
 mod scan;
+mod tags;
 pub(crate) mod transactional;
 mod views;
 
@@ -37,12 +40,15 @@ use crate::clock;
 use crate::dispatch::{Call, Client};
 use crate::outcome;
 use crate::partition::Partition;
+pub(crate) use audit::audit;
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
 pub(crate) use lag::{group, groups, kind};
 pub(crate) use marks::Marks;
+pub(crate) use place::{Put, kick, put};
 pub(crate) use scan::records_from;
 use scan::{Wanted, scan};
+pub(crate) use tags::{Then, restore_to, tag, tags, untag};
 pub(crate) use views::{
     ChangeList, ChangeView, Done, GroupAt, GroupList, GroupView, MemberView, PartitionLag, Trash,
 };
@@ -66,6 +72,17 @@ pub(crate) struct Asker {
     pub(crate) ip: IpAddr,
 }
 
+impl Asker {
+    /// As the records of bookmarks name who moved them.
+    pub(crate) fn as_client(&self) -> catchword_coordinator::Client {
+        catchword_coordinator::Client {
+            client_id: self.client_id.clone(),
+            client_host: Str::from(format!("/{}", self.ip)),
+            principal: Str::EMPTY,
+        }
+    }
+}
+
 /// How a change is to be taken back.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct How {
@@ -73,6 +90,8 @@ pub(crate) struct How {
     pub(crate) apply: bool,
     /// Also where the bookmark has moved since.
     pub(crate) force: bool,
+    /// Also while the group has members: they are sent away meanwhile, and rejoin.
+    pub(crate) live: bool,
 }
 
 /// The partition of `__consumer_offsets` that a group lives in.
@@ -143,16 +162,21 @@ pub(crate) async fn at(
     };
     let found = ledger(broker, group, limits).await?;
     let now = ledger(broker, group, Limits::default()).await?;
+    let exact_to = exact_to(broker, time_ms);
+    Ok(GroupAt::of(group, time_ms, exact_to, &found, &now))
+}
+
+/// How finely a time is remembered.
+fn exact_to(broker: &Broker, time_ms: i64) -> &'static str {
     let config = broker.catalog.config();
     let age_ms = clock::now_ms().saturating_sub(time_ms);
-    let exact_to = if age_ms < config.offsets_history_all_ms {
+    if age_ms < config.offsets_history_all_ms {
         "move"
     } else if age_ms < config.offsets_history_minutely_ms {
         "minute"
     } else {
         "hour"
-    };
-    Ok(GroupAt::of(group, time_ms, exact_to, &found, &now))
+    }
 }
 
 /// The newest meant changes of all groups. A member's own step back is told by its group's [`log`] only.
@@ -277,7 +301,8 @@ pub(crate) async fn undo(
     let view = ChangeView::of(&group, &change);
     let done = Done::of(&group, Some(view), &plan, how.force);
     if how.apply {
-        return write(broker, asker, &group, Some(id), plan, how, done).await;
+        let why = (Cause::Undo, Some(id));
+        return write(broker, asker, &group, why, plan, how, done).await;
     }
     Ok(done)
 }
@@ -296,7 +321,8 @@ pub(crate) async fn restore(
     }
     let done = Done::of(group, None, &plan, how.force);
     if how.apply {
-        return write(broker, asker, group, None, plan, how, done).await;
+        let why = (Cause::Restore, None);
+        return write(broker, asker, group, why, plan, how, done).await;
     }
     Ok(done)
 }
@@ -305,7 +331,7 @@ async fn write(
     broker: &Arc<Broker>,
     asker: &Asker,
     group: &Str,
-    of: Option<ChangeId>,
+    (cause, of): (Cause, Option<ChangeId>),
     plan: Plan,
     how: How,
     done: Done,
@@ -326,15 +352,11 @@ async fn write(
     if moves.is_empty() {
         return Err(PlaneError::nothing_to_do(group, &plan));
     }
-    let cause = if of.is_some() {
-        Cause::Undo
-    } else {
-        Cause::Restore
-    };
     let request = MoveOffsets {
         group_id: group.clone(),
         cause,
         of: of.map(|of| of.to_string()),
+        live: how.live,
         moves,
     };
     let shard = shard_of(broker, group)?;
@@ -345,11 +367,10 @@ async fn write(
         Moved::Refused(ErrorCode::NonEmptyGroup) => return Err(PlaneError::active(group)),
         Moved::Refused(error) => return Err(PlaneError::refused(error)),
     }
-    let name = if of.is_some() { "undo" } else { "restore" };
     let group = group.clone();
     let own = blocking(move || scan::changes_since(&shard, &group, before)).await;
     let own = own.ok_or_else(PlaneError::stopping)??;
-    let own = own.iter().rev().find(|c| c.kind.name() == name);
+    let own = own.iter().rev().find(|c| c.kind.name() == cause.name());
     Ok(done.applied(own.map(|change| change.id)))
 }
 

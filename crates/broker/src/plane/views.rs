@@ -1,7 +1,7 @@
 //! What the JSON API shows. The names of fields are for scripts and stay as they are; times are milliseconds since 1970.
 
 use catchword_coordinator::ledger::{
-    Change, ChangeId, Finished, Obstacle, Place, Plan, Who, plan_restore,
+    Change, ChangeId, Finished, Obstacle, Place, Plan, Tag, Who, plan_restore,
 };
 use catchword_log::Unread;
 use catchword_wire::{Str, Uuid};
@@ -192,7 +192,63 @@ pub(crate) struct Done {
     pub(crate) change: Option<String>,
     /// The change that is undone.
     pub(crate) undoes: Option<ChangeView>,
+    /// Where it goes back to, if it was told.
+    pub(crate) to: Option<To>,
     pub(crate) partitions: Vec<StepView>,
+}
+
+/// A past time, or the tag that was made then.
+#[derive(Debug, Serialize)]
+pub(crate) struct To {
+    tag: Option<String>,
+    time_ms: i64,
+    /// As in [`GroupAt`].
+    exact_to: &'static str,
+}
+
+impl To {
+    pub(crate) fn tag(name: &str, at_ms: i64) -> To {
+        To {
+            tag: Some(name.to_owned()),
+            time_ms: at_ms,
+            exact_to: "move",
+        }
+    }
+
+    pub(crate) fn time(time_ms: i64, exact_to: &'static str) -> To {
+        To {
+            tag: None,
+            time_ms,
+            exact_to,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct TagList {
+    pub(crate) tags: Vec<TagView>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct TagView {
+    group: String,
+    tag: String,
+    pub(crate) at_ms: i64,
+    by: ByView,
+    /// How many committed offsets it holds.
+    offsets: usize,
+}
+
+impl TagView {
+    pub(crate) fn of(group: &str, name: &str, tag: &Tag) -> TagView {
+        TagView {
+            group: group.to_owned(),
+            tag: name.to_owned(),
+            at_ms: tag.at_ms,
+            by: ByView::of(&tag.who),
+            offsets: tag.count,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -204,7 +260,7 @@ pub(crate) struct StepView {
     pub(crate) then: Option<i64>,
     /// Whether it is written.
     pub(crate) moves: bool,
-    /// `moved-on`, `topic-recreated`, `no-topic`, `forgotten`, or null.
+    /// `moved-on`, `topic-recreated`, `no-topic`, `no-place-then`, `forgotten`, or null.
     pub(crate) obstacle: Option<&'static str>,
 }
 
@@ -223,6 +279,7 @@ impl Done {
                 Obstacle::Recreated => "topic-recreated",
                 Obstacle::NoTopic => "no-topic",
                 Obstacle::Forgotten => "forgotten",
+                Obstacle::NoPlace => "no-place-then",
             }),
         });
         Done {
@@ -230,7 +287,16 @@ impl Done {
             applied: false,
             change: None,
             undoes,
+            to: None,
             partitions: steps.collect(),
+        }
+    }
+
+    /// It goes back to this.
+    pub(crate) fn to(self, to: To) -> Done {
+        Done {
+            to: Some(to),
+            ..self
         }
     }
 
@@ -308,6 +374,13 @@ pub(crate) struct MemberView {
     pub(crate) instance_id: Option<String>,
     pub(crate) client_id: String,
     pub(crate) host: String,
+}
+
+impl MemberView {
+    /// Whether this is its member id or its group instance id.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.member_id == name || self.instance_id.as_deref() == Some(name)
+    }
 }
 
 #[derive(Debug, Serialize)]

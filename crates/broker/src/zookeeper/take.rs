@@ -88,6 +88,7 @@ pub(super) async fn take(
         group_id: group.clone(),
         cause: Cause::Zookeeper,
         of: None,
+        live: false,
         moves,
     });
     let asked = broker.groups.ask(broker, &client, 9, request);

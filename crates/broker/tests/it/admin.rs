@@ -144,6 +144,7 @@ fn what_is_set_on_a_group_holds_for_its_members() {
     let keys = [
         ("g", "consumer.heartbeat.interval.ms"),
         ("s", "share.heartbeat.interval.ms"),
+        ("app", "streams.heartbeat.interval.ms"),
     ];
     for (group, key) in keys {
         assert_eq!(set(&mut client, 32, group, key, "6000"), 0, "{key}");
@@ -166,6 +167,8 @@ fn what_is_set_on_a_group_holds_for_its_members() {
         ..Default::default()
     };
     assert_eq!(client.call(&share, 1).heartbeat_interval_ms, 6000);
+    let streams = crate::streams::joining("app", "t");
+    assert_eq!(client.call(&streams, 0).heartbeat_interval_ms, 6000);
 }
 
 #[test]
@@ -186,6 +189,7 @@ fn features_are_told_and_levels_that_are_not_supported_refused() {
         ("group.version", 1),
         ("transaction.version", 2),
         ("share.version", 1),
+        ("streams.version", 1),
     ];
     assert_eq!(finalized, all);
     assert!(told.finalized_features_epoch >= 0);

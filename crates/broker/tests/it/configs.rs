@@ -13,7 +13,7 @@ use catchword_wire::{ErrorCode, Str};
 
 use crate::harness::{Client, TestBroker};
 
-const TOPIC: i8 = 2;
+pub(crate) const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const GROUP: i8 = 32;
 const SET: i8 = 0;
@@ -21,7 +21,12 @@ const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
-fn describe(client: &mut Client, kind: i8, name: &str, key: &str) -> DescribeConfigsResourceResult {
+pub(crate) fn describe(
+    client: &mut Client,
+    kind: i8,
+    name: &str,
+    key: &str,
+) -> DescribeConfigsResourceResult {
     let request = DescribeConfigsRequest {
         resources: vec![DescribeConfigsResource {
             resource_type: kind,

@@ -201,6 +201,33 @@ fn a_group_with_members_is_left_alone_and_a_move_that_was_overtaken_is_not_made(
 }
 
 #[test]
+fn a_tag_outlives_what_is_done_to_the_group_there() {
+    let kafka = TestBroker::start();
+    kafka.topic("t", 1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    commit(&kafka, "g", 50);
+    guardian.tells("/v1/groups/g", &["\"committed\":50"]);
+    let (status, made) = post(
+        guardian.http,
+        "/v1/groups/g/tags",
+        "",
+        "{\"name\":\"before\"}",
+    );
+    assert_eq!(status, 200, "{made}");
+    client(&kafka).delete_group("g").unwrap();
+    guardian.tells("/v1/trash", &["\"group\":\"g\""]);
+    guardian.stop();
+    let guardian = Guardian::of(&kafka, dir.path());
+    guardian.tells("/v1/groups/g/tags", &["\"before\""]);
+    let restore = "{\"apply\":true,\"tag\":\"before\"}";
+    let (status, done) = post(guardian.http, "/v1/groups/g/restore", "", restore);
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(committed(&kafka, "g"), Some(50));
+    guardian.stop();
+}
+
+#[test]
 fn another_cluster_is_not_mixed_into_the_history() {
     let kafka = TestBroker::start();
     let dir = tempfile::tempdir().unwrap();

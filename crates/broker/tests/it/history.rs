@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use catchword_config::BrokerConfig;
-use catchword_coordinator::{Call, Client, Context, GroupConfig, GroupShard, Output, ReplyTo};
+use catchword_coordinator::ledger::Tags;
+use catchword_coordinator::{
+    Call, Client, Context, GroupConfig, GroupShard, Output, ReplyTo, TagCall,
+};
 use catchword_log::{
     Append, AppendOrigin, CleanupPolicy, DiskHook, DiskOperation, Engine, LocalEngine,
     LocalOptions, LogConfig, PartitionLog, ReadLimit, TopicPartition,
@@ -255,6 +258,41 @@ fn what_was_meant_and_what_it_took_away_stay_exactly() {
     assert_eq!(moves(&*log, "g"), [(at(11), Some(3))]);
     assert_eq!(moves(&*log, "other"), []);
     assert_eq!(state(&*log), before);
+}
+
+#[test]
+fn a_tag_outlives_all_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = LocalEngine::open(dir.path(), options(&[("offsets.history.max.bytes", "0")]));
+    let engine = engine.unwrap();
+    let log = open_log(&engine);
+    let mut groups = Groups::new(&log);
+    groups.commit(BEGIN, "reader", "g", 100);
+    let tag = |remove| {
+        Call::Tag(TagCall {
+            group_id: "g".into(),
+            name: "a".into(),
+            remove,
+        })
+    };
+    groups.call(BEGIN, "adminclient-1", tag(false));
+    groups.call(BEGIN, "adminclient-1", Call::DeleteGroup("g".into()));
+    groups.roll(BEGIN);
+    let places = || {
+        let mut tags = Tags::new("g".into(), Some("a".into()));
+        all(&*log).iter().for_each(|record| tags.note(record));
+        let tag = tags.finish().remove("a");
+        tag.map(|tag| tag.places.values().map(|p| p.offset).collect::<Vec<_>>())
+    };
+    for days in [1, 31, 400] {
+        engine.maintain(BEGIN + days * DAY);
+        assert_eq!(places(), Some(vec![100]), "after {days} days");
+    }
+    assert_eq!(moves(&*log, "g"), [], "of the moves nothing is left");
+    groups.call(BEGIN + 400 * DAY, "adminclient-1", tag(true));
+    groups.roll(BEGIN + 400 * DAY);
+    engine.maintain(BEGIN + 500 * DAY);
+    assert_eq!(places(), None);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod produce;
 mod quotas;
 mod share;
 mod snapshots;
+mod streams;
 mod telemetry;
 mod topics;
 mod transactional;

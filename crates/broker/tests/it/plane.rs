@@ -203,11 +203,14 @@ fn a_group_is_shown_as_the_kind_that_it_is_alone_and_in_the_list() {
         ..Default::default()
     };
     assert_eq!(client.call(&shares, 1).error_code, 0);
+    let app = crate::streams::joining("app", "t");
+    assert_eq!(client.call(&app, 0).error_code, 0);
     let (_, list) = get(http, "/v1/groups");
     let kinds = [
         ("assigns", "simple"),
         ("modern", "consumer"),
         ("shares", "share"),
+        ("app", "streams"),
     ];
     for (group, kind) in kinds {
         let said = format!("\"kind\":\"{kind}\"");
@@ -280,6 +283,7 @@ fn health_metrics_and_the_description_are_served() {
         "kafka_consumergroup_lag_sum{consumergroup=\"g\",topic=\"t\"} 2\n",
         "kminion_kafka_consumer_group_topic_lag{group_id=\"g\",topic_name=\"t\"} 2\n",
         "kafka_topic_partition_current_offset{partition=\"0\",topic=\"t\"} 3\n",
+        "catchword_commit_step_backs 0\n",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }

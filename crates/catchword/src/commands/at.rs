@@ -13,7 +13,7 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Times need their zone: 2026-11-23T13:30+01:00, 2026-11-23T12:30Z, \"2h ago\".
+Times need their zone: 2026-11-23T13:30+01:00, 2026-11-23T12:30Z, \"yesterday 14:00Z\", \"2h ago\".
 
 JSON: {group, time_ms, exact_to, known_since_ms, partitions: [{topic, partition, then, now}]};
 exact_to is move, minute or hour: how finely that time is remembered.

@@ -2,6 +2,8 @@
 
 pub(crate) mod adopt;
 pub(crate) mod at;
+pub(crate) mod audit;
+pub(crate) mod carry;
 pub(crate) mod completions;
 pub(crate) mod consume;
 pub(crate) mod copy;
@@ -11,6 +13,7 @@ pub(crate) mod groups;
 pub(crate) mod guard;
 pub(crate) mod import;
 pub(crate) mod keep;
+pub(crate) mod kick;
 mod lag;
 pub(crate) mod log;
 mod moves;
@@ -22,6 +25,7 @@ pub(crate) mod rewind;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod skip;
+pub(crate) mod tag;
 mod text;
 pub(crate) mod topics;
 pub(crate) mod tour;

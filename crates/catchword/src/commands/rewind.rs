@@ -20,7 +20,7 @@ log are brought to its start or end. Times are those of the records, and need th
 2026-11-23T13:30+01:00, 2026-11-23T12:30Z, \"2h ago\".
 
 JSON: {group, applied, partitions: [{topic, partition, now, then, effect, records,
-  first_record_timestamp}]}; effect is again, skipped, none or new; records are counted in offsets.
+  first_record_timestamp, remark}]}; effect is again, skipped, none or new; records are counted in offsets.
 
 Examples:
   catchword rewind billing --to earliest

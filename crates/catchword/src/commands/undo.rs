@@ -2,14 +2,18 @@
 //!
 //! Invariant: nothing is changed without `--yes`; the broker does all of it or nothing.
 
+use catchword_client::Client;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::args::Cluster;
+use crate::commands::moves::{How, Step, of_steps, show};
 use crate::failure::Failure;
 use crate::http::encoded;
-use crate::plane::{Api, Change, changes, place, read, when};
+use crate::place::At;
+use crate::plane::{Api, Change, changes, read, when};
 use crate::table::{Align, Table, count};
+use crate::time;
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -30,45 +34,40 @@ pub(crate) struct Args {
     /// The change, as the list and `catchword log` name it.
     #[arg(value_name = "ID")]
     id: Option<String>,
-    /// Do it.
-    #[arg(long, short)]
-    yes: bool,
     /// Also where somebody has committed since.
     #[arg(long)]
     force: bool,
-    /// JSON for scripts.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
     #[command(flatten)]
     cluster: Cluster,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Deleted and expired offsets can be put back for 30 days (offsets.trash.retention.ms). Without --yes
-nothing is changed.
+Deleted and expired offsets can be put back for 30 days (offsets.trash.retention.ms). With --at the
+whole group goes back to where it was at a tag (`catchword tags GROUP`) or at a time with its zone;
+partitions of which nothing was known then stay where they are, and a topic that was created anew
+never gets places of the old one. Without --yes nothing is changed.
 
-JSON: as of `catchword undo ID`.
+JSON: as of `catchword undo ID`; with --at also to: {tag, time_ms, exact_to}.
 
 Examples:
   catchword trash
-  catchword restore billing
-  catchword restore billing --yes")]
+  catchword restore billing --yes
+  catchword restore billing --at before-deploy
+  catchword restore billing --at \"yesterday 14:00+01:00\" --yes")]
 pub(crate) struct RestoreArgs {
     /// The group.
     group: String,
-    /// Do it.
-    #[arg(long, short)]
-    yes: bool,
-    /// JSON for scripts.
-    #[arg(long)]
-    json: bool,
+    /// Where it was then: the name of a tag, or a time.
+    #[arg(long, value_name = "TAG|TIME")]
+    at: Option<At>,
+    #[command(flatten)]
+    how: How,
     #[command(flatten)]
     cluster: Cluster,
 }
-
-/// Longer tables nobody reads.
-const MAX_ROWS: usize = 50;
 
 #[derive(Debug, Deserialize)]
 struct Done {
@@ -76,32 +75,39 @@ struct Done {
     applied: bool,
     change: Option<String>,
     undoes: Option<Change>,
+    to: Option<To>,
     partitions: Vec<Step>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Step {
-    topic: String,
-    partition: i32,
-    now: Option<i64>,
-    then: Option<i64>,
-    moves: bool,
-    obstacle: Option<String>,
+struct To {
+    tag: Option<String>,
+    time_ms: i64,
+    exact_to: String,
 }
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
-    let api = Api::find(&mut args.cluster.connect()?)?;
+    let mut client = args.cluster.connect()?;
+    let api = Api::find(&mut client)?;
     let Some(id) = &args.id else {
-        return list(&api.get("/v1/changes?limit=20")?, args.json, ui);
+        return list(&api.get("/v1/changes?limit=20")?, args.how.json, ui);
     };
     let path = format!("/v1/changes/{}/undo", encoded(id));
-    carry_out(&api, &path, args.yes, args.force, args.json, ui)
+    let body = json!({"force": args.force, "live": args.how.live});
+    carry_out(&mut client, &api, &path, body, args.how, ui)
 }
 
 pub(crate) fn restore(args: &RestoreArgs, ui: &mut Ui) -> Result<(), Failure> {
-    let api = Api::find(&mut args.cluster.connect()?)?;
+    let mut client = args.cluster.connect()?;
+    let api = Api::find(&mut client)?;
     let path = format!("/v1/groups/{}/restore", encoded(&args.group));
-    carry_out(&api, &path, args.yes, false, args.json, ui)
+    let mut body = json!({ "live": args.how.live });
+    match &args.at {
+        None => {}
+        Some(At::Tag(tag)) => body["tag"] = json!(tag),
+        Some(At::Time(time_ms)) => body["time_ms"] = json!(time_ms),
+    }
+    carry_out(&mut client, &api, &path, body, args.how, ui)
 }
 
 fn list(document: &Value, json: bool, ui: &mut Ui) -> Result<(), Failure> {
@@ -138,21 +144,19 @@ fn list(document: &Value, json: bool, ui: &mut Ui) -> Result<(), Failure> {
 }
 
 fn carry_out(
+    client: &mut Client,
     api: &Api,
     path: &str,
-    yes: bool,
-    force: bool,
-    json: bool,
+    mut body: Value,
+    how: How,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
     // Shown even if it is refused then: the table says where it cannot be done.
-    let preview = api.post(path, false, force)?;
-    let applied = if yes {
-        Some(api.post(path, true, force))
-    } else {
-        None
-    };
-    if json {
+    let preview = api.post(path, &body)?;
+    let force = body["force"] == true;
+    body["apply"] = true.into();
+    let applied = how.yes.then(|| api.post(path, &body));
+    if how.json {
         return match applied {
             Some(applied) => ui.json(&applied?),
             None => ui.json(&preview),
@@ -166,21 +170,13 @@ fn carry_out(
             "Change {} to group {:?}: {what}, {at}, by {by}.",
             change.id, done.group
         ))?;
+    } else if let Some(to) = &done.to {
+        ui.line(format_args!("Group {:?} {}:", done.group, to.words()))?;
     } else {
         ui.line(format_args!("What group {:?} has lost:", done.group))?;
     }
-    ui.table(&table(&done.partitions))?;
-    if let Some(more) = done
-        .partitions
-        .len()
-        .checked_sub(MAX_ROWS)
-        .filter(|n| *n > 0)
-    {
-        ui.line(format_args!(
-            "… and {} more (--json has all)",
-            count(more as i64)
-        ))?;
-    }
+    let moves = of_steps(client, &done.partitions)?;
+    show(&moves, ui)?;
     let written = done.partitions.iter().filter(|step| step.moves).count();
     match applied {
         Some(applied) => {
@@ -192,8 +188,10 @@ fn carry_out(
             };
             ui.line(ui.green(&format!("Done: {places} back.")))?;
             if let Some(change) = applied.change {
+                // Members that read commit on, over what they were given.
+                let live = if how.live { " --live --force" } else { "" };
                 ui.note(format_args!(
-                    "To take this back: catchword undo {change} --yes"
+                    "To take this back: catchword undo {change}{live} --yes"
                 ));
             }
         }
@@ -214,34 +212,13 @@ fn carry_out(
     Ok(())
 }
 
-fn table(steps: &[Step]) -> Table {
-    let mut table = Table::new(&[
-        ("PARTITION", Align::Left),
-        ("NOW", Align::Right),
-        ("THEN", Align::Right),
-        ("EFFECT", Align::Left),
-    ]);
-    for step in steps.iter().take(MAX_ROWS) {
-        let remark = match step.obstacle.as_deref() {
-            Some("moved-on") if step.moves => " (overwrites what was committed since)",
-            Some("moved-on") => "not moved: committed since",
-            Some("topic-recreated") => "not moved: the topic was deleted and created again",
-            Some("no-topic") => "not moved: the topic is gone",
-            Some("forgotten") => "not moved: nobody knows any more where it was",
-            _ => "",
-        };
-        let effect = match (step.moves, step.now, step.then) {
-            (false, ..) if remark.is_empty() => "there already".into(),
-            (false, ..) => remark.into(),
-            (true, Some(now), Some(then)) if then < now => {
-                format!("{} back{remark}", count(now - then))
-            }
-            (true, Some(now), Some(then)) => format!("{} on{remark}", count(then - now)),
-            (true, None, _) => format!("put back{remark}"),
-            (true, Some(_), None) => format!("removed, as before{remark}"),
-        };
-        let name = format!("{}:{}", step.topic, step.partition);
-        table.row(vec![name, place(step.now), place(step.then), effect]);
+impl To {
+    fn words(&self) -> String {
+        let time = time::format(self.time_ms);
+        match (&self.tag, self.exact_to.as_str()) {
+            (Some(tag), _) => format!("at tag {tag:?}, made {time}"),
+            (None, "move") => format!("at {time}"),
+            (None, by) => format!("at the last commit of each {by} before {time}"),
+        }
     }
-    table
 }

@@ -6,6 +6,8 @@
 #![allow(missing_docs, reason = "tests say what they check by their names")]
 
 mod adopt;
+mod audit;
+mod carry;
 mod consume;
 mod docs;
 mod doctor;
@@ -13,6 +15,7 @@ mod group;
 mod harness;
 mod keep;
 mod kill;
+mod live;
 mod places;
 mod plane;
 mod produce;
@@ -20,6 +23,7 @@ mod protect;
 mod rewind;
 mod serve;
 mod show;
+mod tags;
 mod topics;
 mod tour;
 mod trouble;

@@ -4,6 +4,7 @@
 //! sorted by id, so the same input gives the same output. No file here knows of epochs or records.
 
 mod range;
+pub(crate) mod sticky;
 mod uniform;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,9 +6,11 @@
 pub(crate) mod classic;
 pub(crate) mod consumer;
 mod describe;
+mod kept;
 mod member;
 pub(crate) mod share;
 mod state;
+pub(crate) mod streams;
 
 use bytes::Bytes;
 use catchword_wire::messages::OffsetCommitRequest;
@@ -16,16 +18,22 @@ use catchword_wire::messages::describe_groups_response::DescribedGroup;
 use catchword_wire::messages::list_groups_response::ListedGroup;
 use catchword_wire::{ErrorCode, Str, Uuid};
 
-use crate::config::GroupConfig;
+use crate::config::{GroupConfig, GroupSettings};
 use crate::effect::Output;
+use crate::metadata::MetadataImage;
 use crate::offsets::{Expiry, Offsets};
 use crate::timer::TimerKind;
 
 pub(crate) use classic::ClassicGroup;
 pub(crate) use consumer::ConsumerGroup;
 pub(crate) use describe::{describe_unknown, passes};
+pub(crate) use kept::Kept;
 pub(crate) use member::fits_record;
 pub(crate) use share::ShareGroup;
+pub(crate) use streams::StreamsGroup;
+
+/// First version of OffsetCommit whose generation may be a member epoch.
+const MEMBER_EPOCH_IN_COMMIT: i16 = 9;
 
 /// One group of the shard.
 #[derive(Debug, Clone)]
@@ -48,6 +56,8 @@ pub(crate) enum GroupKind {
     Consumer(Box<ConsumerGroup>),
     /// By ShareGroupHeartbeat (KIP-932). Its places are not offsets; see `crate::share`.
     Share(Box<ShareGroup>),
+    /// By StreamsGroupHeartbeat (KIP-1071).
+    Streams(Box<StreamsGroup>),
 }
 
 /// What a step needs besides the group itself.
@@ -57,11 +67,21 @@ pub(crate) struct Scope<'a> {
     pub(crate) out: &'a mut Output,
 }
 
+/// What a step of a group that shares something out needs to know from outside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Env<'a> {
+    pub(crate) image: &'a MetadataImage,
+    pub(crate) settings: GroupSettings,
+}
+
+/// Why a call is refused: Kafka's error and words for people.
+pub(crate) type Refused = (ErrorCode, &'static str);
+
 impl GroupKind {
     fn classic(&self) -> Option<&ClassicGroup> {
         match self {
             GroupKind::Classic(classic) => Some(classic),
-            GroupKind::Simple | GroupKind::Consumer(_) | GroupKind::Share(_) => None,
+            _ => None,
         }
     }
 
@@ -72,6 +92,7 @@ impl GroupKind {
             GroupKind::Classic(classic) => classic.is_subscribed_to(topic),
             GroupKind::Consumer(consumer) => consumer.is_subscribed_to(topic),
             GroupKind::Share(share) => share.is_subscribed_to(topic),
+            GroupKind::Streams(streams) => streams.is_subscribed_to(topic),
         }
     }
 }
@@ -98,24 +119,23 @@ impl Group {
     pub(crate) fn classic_mut(&mut self) -> Option<&mut ClassicGroup> {
         match &mut self.kind {
             GroupKind::Classic(classic) => Some(classic),
-            GroupKind::Simple | GroupKind::Consumer(_) | GroupKind::Share(_) => None,
+            _ => None,
         }
     }
 
     /// The consumer group that this is.
     pub(crate) fn consumer(&self) -> Option<&ConsumerGroup> {
-        match &self.kind {
-            GroupKind::Consumer(consumer) => Some(consumer),
-            GroupKind::Simple | GroupKind::Classic(_) | GroupKind::Share(_) => None,
-        }
+        ConsumerGroup::of(&self.kind)
     }
 
     /// The share group that this is.
     pub(crate) fn share(&self) -> Option<&ShareGroup> {
-        match &self.kind {
-            GroupKind::Share(share) => Some(share),
-            _ => None,
-        }
+        ShareGroup::of(&self.kind)
+    }
+
+    /// The streams group that this is.
+    pub(crate) fn streams(&self) -> Option<&StreamsGroup> {
+        StreamsGroup::of(&self.kind)
     }
 
     /// Somebody wants to join: a simple group becomes a classic one. A consumer group must have been ended before.
@@ -142,6 +162,7 @@ impl Group {
         match &mut self.kind {
             GroupKind::Classic(classic) => classic.accept_commit(request, scope),
             GroupKind::Consumer(consumer) => consumer.accept_commit(request, api_version),
+            GroupKind::Streams(streams) => streams.accept_commit(request, api_version),
             // It has no such offsets.
             GroupKind::Share(_) => Err(ErrorCode::GroupIdNotFound),
             GroupKind::Simple if request.generation_id_or_member_epoch < 0 => Ok(()),
@@ -150,12 +171,13 @@ impl Group {
     }
 
     /// T3: whether offsets may be committed as part of a transaction. A caller that names a member must be it.
-    pub(crate) fn accept_commit_in_transaction(
+    /// Partitions are told by their topic's name and id.
+    pub(crate) fn accept_commit_in_transaction<'a>(
         &self,
         member_id: &str,
         instance_id: Option<&Str>,
         generation: i32,
-        partitions: impl Iterator<Item = (Uuid, i32)>,
+        partitions: impl Iterator<Item = (&'a Str, Uuid, i32)>,
     ) -> Result<(), ErrorCode> {
         match &self.kind {
             GroupKind::Simple if generation < 0 => Ok(()),
@@ -165,7 +187,13 @@ impl Group {
             }
             GroupKind::Consumer(consumer) => {
                 let caller = (member_id, instance_id, generation);
+                let partitions = partitions.map(|(_, topic_id, index)| (topic_id, index));
                 consumer.accept_commit_in_transaction(caller, partitions)
+            }
+            GroupKind::Streams(streams) => {
+                let caller = (member_id, instance_id, generation);
+                let partitions = partitions.map(|(topic, _, index)| (topic, index));
+                streams.accept_commit_in_transaction(caller, partitions)
             }
             GroupKind::Share(_) => Err(ErrorCode::GroupIdNotFound),
         }
@@ -184,6 +212,7 @@ impl Group {
             GroupKind::Simple => true,
             GroupKind::Classic(classic) => classic.is_vacant(),
             GroupKind::Consumer(consumer) => consumer.is_empty(),
+            GroupKind::Streams(streams) => streams.is_empty(),
             // It goes when somebody deletes it, since its places do not expire.
             GroupKind::Share(_) => false,
         }
@@ -196,6 +225,7 @@ impl Group {
             GroupKind::Classic(classic) => classic.is_empty(),
             GroupKind::Consumer(consumer) => consumer.is_empty(),
             GroupKind::Share(share) => share.is_empty(),
+            GroupKind::Streams(streams) => streams.is_empty(),
         }
     }
 
@@ -204,6 +234,7 @@ impl Group {
         let expiry = match &self.kind {
             GroupKind::Classic(classic) => classic.expiry(),
             GroupKind::Consumer(consumer) => consumer.expiry(),
+            GroupKind::Streams(streams) => streams.expiry(),
             // Only commits tell.
             GroupKind::Simple | GroupKind::Share(_) => Expiry::UnreadSince(i64::MIN),
         };
@@ -213,13 +244,14 @@ impl Group {
         }
     }
 
-    /// A timer of this group fired. Returns the member of a consumer group that has to go for it.
+    /// A timer of this group fired. Returns the member that has to go for it, if the group is not a classic one.
     pub(crate) fn timer(&mut self, kind: &TimerKind, scope: &mut Scope<'_>) -> Option<Str> {
         match &mut self.kind {
             GroupKind::Simple => {}
             GroupKind::Classic(classic) => classic.timer(kind, scope),
             GroupKind::Consumer(consumer) => return consumer.timer(kind, scope),
             GroupKind::Share(share) => return share.timer(kind, scope),
+            GroupKind::Streams(streams) => return streams.timer(kind, scope),
         }
         None
     }
@@ -230,11 +262,13 @@ impl Group {
         match &self.kind {
             GroupKind::Simple => ClassicGroup::new(self.id.clone(), 0).describe(),
             GroupKind::Classic(classic) => classic.describe(),
-            GroupKind::Consumer(_) | GroupKind::Share(_) => DescribedGroup {
-                error_message: (api_version >= 6)
-                    .then(|| Str::from(format!("Group {} is not a classic group.", self.id))),
-                ..describe_unknown(self.id.clone(), api_version)
-            },
+            GroupKind::Consumer(_) | GroupKind::Share(_) | GroupKind::Streams(_) => {
+                DescribedGroup {
+                    error_message: (api_version >= 6)
+                        .then(|| Str::from(format!("Group {} is not a classic group.", self.id))),
+                    ..describe_unknown(self.id.clone(), api_version)
+                }
+            }
         }
     }
 
@@ -244,12 +278,13 @@ impl Group {
             GroupKind::Classic(classic) => classic.list(),
             GroupKind::Consumer(consumer) => consumer.list(),
             GroupKind::Share(share) => share.list(),
+            GroupKind::Streams(streams) => streams.list(),
         }
     }
 
     /// Whether the log says that there is such a group, by more than its offsets.
     pub(crate) fn is_recorded(&self) -> bool {
-        self.recorded().is_some() || self.consumer().is_some() || self.share().is_some()
+        !matches!(self.kind, GroupKind::Simple | GroupKind::Classic(_)) || self.recorded().is_some()
     }
 
     /// The last record that was written of a classic group, if any.

@@ -49,6 +49,8 @@ impl Kind {
             Kind::Undo
         } else if is(Cause::Restore) {
             Kind::Restore
+        } else if is(Cause::Reset) {
+            Kind::Reset
         } else if is_removal {
             Kind::Removed
         } else if !is_meant && is(Cause::Transaction) {

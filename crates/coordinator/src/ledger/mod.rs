@@ -11,6 +11,7 @@ mod change;
 mod kind;
 mod membership;
 mod plan;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +33,8 @@ use crate::record::{self, decode, quick};
 pub use change::{Change, ChangeId, Move, Who};
 pub use kind::Kind;
 pub use membership::Membership;
-pub use plan::{Obstacle, Plan, Step, plan_restore, plan_undo};
+pub use plan::{Obstacle, Plan, Step, plan_restore, plan_set, plan_undo};
+pub use tags::{Tag, Tags, tag_record};
 
 /// Where a bookmark is or was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +49,8 @@ pub struct Place {
     pub topic_id: Uuid,
 }
 
-impl From<Bookmark> for Place {
-    fn from(bookmark: Bookmark) -> Place {
+impl Place {
+    pub(crate) fn of(bookmark: &Bookmark) -> Place {
         Place {
             offset: bookmark.offset,
             leader_epoch: bookmark.leader_epoch,
@@ -218,7 +220,7 @@ impl Ledger {
         let said = header(record, FROM).and_then(|from| origin::read(&from));
         let knows_from = said.is_some() || before.is_some();
         let from = match said {
-            Some(Origin::At(bookmark)) => Some(Place::from(bookmark)),
+            Some(Origin::At(bookmark)) => Some(Place::of(&bookmark)),
             Some(Origin::Nowhere) => None,
             None => before.and_then(|slot| slot.place.clone()),
         };

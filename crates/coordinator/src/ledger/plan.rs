@@ -3,7 +3,7 @@
 //! Invariant: a bookmark is never put into another edition of its topic, whatever is asked. A plan names what it
 //! expects to find; whoever carries it out must check that in the same step (see [`crate::Call::MoveOffsets`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use catchword_wire::{Str, Uuid};
 
@@ -21,6 +21,8 @@ pub enum Obstacle {
     /// Nobody knows where the bookmark was: history did not reach so far, and the record does not say. Can't be forced,
     /// since the only thing to do would be to remove it.
     Forgotten,
+    /// It had no place then that is known, and stays where it is.
+    NoPlace,
 }
 
 /// What becomes of one bookmark.
@@ -52,7 +54,12 @@ impl Plan {
             let may = match step.obstacle {
                 None => true,
                 Some(Obstacle::MovedOn) => force,
-                Some(Obstacle::Recreated | Obstacle::NoTopic | Obstacle::Forgotten) => false,
+                Some(
+                    Obstacle::Recreated
+                    | Obstacle::NoTopic
+                    | Obstacle::NoPlace
+                    | Obstacle::Forgotten,
+                ) => false,
             };
             may && !same_place(&step.now, &step.then)
         })
@@ -117,6 +124,32 @@ pub fn plan_restore(
         steps: steps.collect(),
     }
     .sorted()
+}
+
+/// How to put a group where it was. Bookmarks that it had none of then stay: they may be of topics it has read since.
+pub fn plan_set(
+    then: &BTreeMap<Key, Place>,
+    now: &Finished,
+    topic_id: impl Fn(&str) -> Option<Uuid>,
+) -> Plan {
+    let keys: BTreeSet<&Key> = then.keys().chain(now.places.keys()).collect();
+    let step = |key: &Key| {
+        let place = then.get(key);
+        let obstacle = match place {
+            Some(place) => edition(Some(place), &key.0, &topic_id),
+            None => Some(Obstacle::NoPlace),
+        };
+        Step {
+            topic: key.0.clone(),
+            partition: key.1,
+            now: now.places.get(key).cloned(),
+            then: place.cloned(),
+            obstacle,
+        }
+    };
+    Plan {
+        steps: keys.into_iter().map(step).collect(),
+    }
 }
 
 /// Whether the topic is still the one that the place was in. A place that does not tell its topic's id is taken for one

@@ -15,18 +15,18 @@ use crate::{
     MoveOffsets, Moved, Output, Reply, ReplyTo,
 };
 
-const BOOK: Uuid = Uuid([1; 16]);
-const OTHER_EDITION: Uuid = Uuid([2; 16]);
+pub(super) const BOOK: Uuid = Uuid([1; 16]);
+pub(super) const OTHER_EDITION: Uuid = Uuid([2; 16]);
 
 /// A shard and the log that its records went to.
-struct World {
-    shard: GroupShard,
-    log: Vec<(i64, Record)>,
-    now_ms: i64,
+pub(super) struct World {
+    pub(super) shard: GroupShard,
+    pub(super) log: Vec<(i64, Record)>,
+    pub(super) now_ms: i64,
 }
 
 impl World {
-    fn new() -> World {
+    pub(super) fn new() -> World {
         World {
             shard: GroupShard::new(GroupConfig::default(), 1),
             log: Vec::new(),
@@ -34,7 +34,7 @@ impl World {
         }
     }
 
-    fn call(&mut self, client: &str, call: Call) -> Reply {
+    pub(super) fn call(&mut self, client: &str, call: Call) -> Reply {
         self.now_ms += 1;
         let client = Client {
             client_id: Str::copy(client),
@@ -72,7 +72,7 @@ impl World {
         }
     }
 
-    fn commit(&mut self, client: &str, group: &str, places: &[(i32, i64)]) {
+    pub(super) fn commit(&mut self, client: &str, group: &str, places: &[(i32, i64)]) {
         let partition = |(index, offset): &(i32, i64)| OffsetCommitRequestPartition {
             partition_index: *index,
             committed_offset: *offset,
@@ -102,11 +102,11 @@ impl World {
         }
     }
 
-    fn delete(&mut self, group: &str) {
+    pub(super) fn delete(&mut self, group: &str) {
         self.call("admin", Call::DeleteGroup(Str::copy(group)));
     }
 
-    fn ledger(&self, group: &str) -> Finished {
+    pub(super) fn ledger(&self, group: &str) -> Finished {
         self.ledger_at(group, i64::MAX)
     }
 
@@ -134,6 +134,7 @@ impl World {
             group_id: Str::copy(group),
             cause: Cause::Undo,
             of: Some(of.to_string()),
+            live: false,
             moves: moves.collect(),
         };
         match self.call("catchword", Call::MoveOffsets(call)) {

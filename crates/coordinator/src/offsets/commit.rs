@@ -10,7 +10,8 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::{Bookmark, Offsets, find, put};
 use crate::config::GroupConfig;
-use crate::effect::{Context, Output};
+use crate::effect::{Context, Effect, Output};
+use crate::notice::{Notice, Noticed};
 use crate::record::headers::{Cause, Reader, by};
 use crate::record::{offset_commit, origin};
 
@@ -77,6 +78,17 @@ pub(crate) fn commit(
                     expire_timestamp_ms,
                 );
                 let (group_id, index) = (&request.group_id, partition.partition_index);
+                if cause == Cause::Commit
+                    && let Some(from) = steps_back(find(bookmarks, index), &bookmark)
+                {
+                    let what = Noticed::StepBack {
+                        topic: topic.name.detached(),
+                        partition: index,
+                        from,
+                        to: bookmark.offset,
+                    };
+                    notice(ctx, group_id, &request.member_id, what, out);
+                }
                 let bookmark = bookmark.read_by(outsider.map_or(Reader::UNKNOWN, |(who, _)| who));
                 if cause == Cause::Standalone {
                     let headers = origin::from(&headers, find(bookmarks, index));
@@ -114,6 +126,42 @@ fn reads_on(offsets: &Offsets, reader: Reader, request: &OffsetCommitRequest) ->
         })
     });
     all && knows_one
+}
+
+/// Where the bookmark was, if it is set back now. A place in another edition of the topic is no step at all.
+fn steps_back(before: Option<&Bookmark>, now: &Bookmark) -> Option<i64> {
+    let before = before.filter(|before| before.topic_id == now.topic_id)?;
+    (now.offset < before.offset).then_some(before.offset)
+}
+
+/// What a member whom the group has given up would have committed: the partitions, and by how many offsets in all.
+pub(crate) fn given_up(offsets: &Offsets, request: &OffsetCommitRequest) -> (usize, i64) {
+    let topics = request.topics.iter();
+    let steps = topics.flat_map(|topic| {
+        let bookmarks = offsets.partitions(&topic.name);
+        topic.partitions.iter().filter_map(move |partition| {
+            let now = find(bookmarks, partition.partition_index)?;
+            Some(partition.committed_offset.saturating_sub(now.offset)).filter(|by| *by > 0)
+        })
+    });
+    steps.fold((0, 0), |(n, sum), by| (n + 1, by.saturating_add(sum)))
+}
+
+/// Tells what a member's commit did.
+pub(crate) fn notice(
+    ctx: &Context<'_>,
+    group_id: &Str,
+    member_id: &Str,
+    what: Noticed,
+    out: &mut Output,
+) {
+    out.effects.push(Effect::Notice(Box::new(Notice {
+        group_id: group_id.detached(),
+        member_id: member_id.detached(),
+        client_id: ctx.client.client_id.detached(),
+        client_host: ctx.client.client_host.detached(),
+        what,
+    })));
 }
 
 /// Kafka counts Java's characters, which are UTF-16 code units. A text has no more of them than bytes.

@@ -13,7 +13,7 @@ pub(crate) mod pending;
 use catchword_wire::records::OffsetCommitValue;
 use catchword_wire::{Str, Uuid};
 
-pub(crate) use commit::{Committer, commit, metadata_fits, refused_commit};
+pub(crate) use commit::{Committer, commit, given_up, metadata_fits, notice, refused_commit};
 pub(crate) use delete::{delete_all, delete_offsets, delete_topic};
 pub(crate) use expire::{Expiry, expire, expires_at};
 pub(crate) use fetch::{fetch, hide_unstable};

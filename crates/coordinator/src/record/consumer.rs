@@ -54,6 +54,22 @@ pub(crate) enum Change {
     Regex(Str, Option<ConsumerGroupRegularExpressionValue>),
 }
 
+impl Change {
+    /// Whether it is nothing that a group comes to be by.
+    pub(crate) fn is_tombstone(&self) -> bool {
+        matches!(
+            self,
+            Change::Group(None)
+                | Change::Partitions(_)
+                | Change::Member(_, None)
+                | Change::TargetEpoch(None)
+                | Change::Target(_, None)
+                | Change::Current(_, None)
+                | Change::Regex(_, None)
+        )
+    }
+}
+
 /// Reads the rest of a key of this type, and its value; `None` if the type is none of ours.
 pub(super) fn decode(
     key_type: i16,

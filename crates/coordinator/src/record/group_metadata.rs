@@ -134,7 +134,7 @@ mod tests {
                 value: None
             })
         );
-        for unknown in [9i16, 17, 18, 23, -1, 500] {
+        for unknown in [9i16, 18, 24, -1, 500] {
             let error = decode(&unknown.to_be_bytes(), None);
             assert_eq!(error, Err(ReplayError::UnknownKeyType(unknown)));
         }

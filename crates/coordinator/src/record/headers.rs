@@ -52,8 +52,12 @@ pub enum Cause {
     TopicDelete,
     /// A change was taken back.
     Undo,
-    /// What had been deleted or had expired was put back.
+    /// What had been deleted or had expired was put back, or all put where it was at some time or tag.
     Restore,
+    /// A tag was made or removed.
+    Tag,
+    /// Somebody put the bookmarks elsewhere through our own API, with the group's members reading or without.
+    Reset,
     /// Somebody wrote it into ZooKeeper, and it was taken over from there.
     Zookeeper,
     /// The group changed: its members, its generation, or that it is empty.
@@ -74,6 +78,8 @@ impl Cause {
             Cause::TopicDelete => "topic-delete",
             Cause::Undo => "undo",
             Cause::Restore => "restore",
+            Cause::Tag => "tag",
+            Cause::Reset => "reset",
             Cause::Zookeeper => "zookeeper",
             Cause::Rebalance => "rebalance",
         }

@@ -11,6 +11,9 @@ mod offset_commit;
 pub(crate) mod origin;
 pub(crate) mod quick;
 pub(crate) mod share;
+pub(crate) mod streams;
+pub(crate) mod tag;
+pub(crate) mod writer;
 
 use bytes::Bytes;
 use catchword_wire::records::{GroupMetadataValue, OffsetCommitValue};
@@ -30,6 +33,8 @@ mod key_type {
     pub(super) const OFFSET_COMMIT: i16 = 1;
     /// `(group)`, a classic group.
     pub(super) const GROUP_METADATA: i16 = 2;
+    /// Ours, far above all of Kafka's: `(group, name)`, a tag. Reads "cw".
+    pub(super) const TAG: i16 = 0x6377;
 }
 
 /// Why a record could not be replayed.
@@ -77,7 +82,10 @@ pub(crate) enum Record {
         value: Option<GroupMetadataValue>,
     },
     Consumer(consumer::ConsumerRecord),
+    /// A tag, which nobody replays; see `tag`.
+    Tag,
     Share(share::ShareGroupRecord),
+    Streams(streams::StreamsRecord),
 }
 
 /// Reads a key and its value.
@@ -101,13 +109,17 @@ pub(crate) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Record, ReplayE
                 value: value.map(|v| versioned(key_type, v)).transpose()?,
             })
         }
-        other => match consumer::decode(other, &mut fields, value) {
-            Some(record) => record.map(Record::Consumer),
-            None => match share::decode(other, &mut fields, value) {
-                Some(record) => record.map(Record::Share),
-                None => Err(ReplayError::UnknownKeyType(other)),
-            },
-        },
+        key_type::TAG => Ok(Record::Tag),
+        other => {
+            let fields = &mut fields;
+            let consumer = consumer::decode(other, fields, value);
+            let read = consumer.map(|read| read.map(Record::Consumer));
+            let share = |fields: &mut _| share::decode(other, fields, value);
+            let read = read.or_else(|| Some(share(fields)?.map(Record::Share)));
+            let streams = |fields: &mut _| streams::decode(other, fields, value);
+            let read = read.or_else(|| Some(streams(fields)?.map(Record::Streams)));
+            read.unwrap_or(Err(ReplayError::UnknownKeyType(other)))
+        }
     }
 }
 

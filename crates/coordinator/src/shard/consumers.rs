@@ -11,8 +11,8 @@ use catchword_wire::{ErrorCode, Str};
 use super::GroupShard;
 use crate::config::{GroupSettings, MigrationPolicy};
 use crate::effect::{Call, Context, Output, Reply};
-use crate::group::consumer::{ConsumerGroup, Env, Refused, compile_regex, validate};
-use crate::group::{Group, GroupKind, Scope, fits_record};
+use crate::group::consumer::{ConsumerGroup, compile_regex, validate};
+use crate::group::{Env, Group, GroupKind, Refused, Scope, fits_record};
 use crate::record::headers::{Cause, because};
 
 /// First version of JoinGroup whose newcomers are told their id before they may join (KIP-394).
@@ -108,7 +108,7 @@ impl GroupShard {
         };
         let consumer = match &mut group.kind {
             GroupKind::Consumer(_) => return Ok(()),
-            GroupKind::Share(_) => {
+            GroupKind::Share(_) | GroupKind::Streams(_) => {
                 return Err((ErrorCode::GroupIdNotFound, "the group is of another kind"));
             }
             GroupKind::Simple => ConsumerGroup::new(group.id.clone()),
@@ -320,24 +320,11 @@ impl GroupShard {
         now_ms: i64,
         out: &'a mut Output,
     ) -> Result<(Scope<'a>, Env<'a>, &'a mut ConsumerGroup), Refused> {
-        let settings = self.settings_of(group_id);
-        let group = self.groups.get_mut(group_id);
-        let Some(GroupKind::Consumer(consumer)) = group.map(|group| &mut group.kind) else {
-            return Err((
-                ErrorCode::GroupIdNotFound,
-                "there is no such consumer group",
-            ));
-        };
-        let scope = Scope {
-            now_ms,
-            config: &self.config,
-            out,
-        };
-        let env = Env {
-            image: &self.image,
-            settings,
-        };
-        Ok((scope, env, consumer))
+        let kept = self.kept(group_id, now_ms, out);
+        kept.ok_or((
+            ErrorCode::GroupIdNotFound,
+            "there is no such consumer group",
+        ))
     }
 
     pub(super) fn settings_of(&self, group_id: &str) -> GroupSettings {
@@ -354,30 +341,15 @@ impl GroupShard {
         })
     }
 
-    /// The members of all consumer groups are given their time, from now.
-    pub(super) fn consumers_loaded(&mut self, now_ms: i64, out: &mut Output) {
-        for group in self.groups.values_mut() {
-            let own = self.settings.get(&group.id).copied();
-            let settings = own.unwrap_or(self.config.consumer.defaults);
-            if let GroupKind::Consumer(consumer) = &mut group.kind {
-                let env = Env {
-                    image: &self.image,
-                    settings,
-                };
-                let mut scope = Scope {
-                    now_ms,
-                    config: &self.config,
-                    out,
-                };
-                consumer.loaded(&env, &mut scope);
-            }
-        }
-    }
-
     /// The error to an OffsetFetch of a member whose epoch is not right (F3).
     pub(super) fn refuse_fetch(&self, call: &crate::OffsetFetchCall) -> Option<Reply> {
         let group = self.groups.get(&call.group.group_id)?;
-        let error = group.consumer()?.accept_fetch(&call.group).err()?;
+        let accepted = match &group.kind {
+            GroupKind::Consumer(consumer) => consumer.accept_fetch(&call.group),
+            GroupKind::Streams(streams) => streams.accept_fetch(&call.group),
+            _ => Ok(()),
+        };
+        let error = accepted.err()?;
         Some(Call::OffsetFetch(call.clone()).refuse(error))
     }
 }

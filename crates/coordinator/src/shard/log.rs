@@ -6,9 +6,11 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
 use crate::effect::{CoordinatorRecord, Headers, Output, ProducerEpoch};
-use crate::group::{ClassicGroup, ConsumerGroup, Group, GroupKind, Scope};
+use crate::group::{
+    ClassicGroup, ConsumerGroup, Group, GroupKind, Scope, ShareGroup, StreamsGroup,
+};
 use crate::offsets::Bookmark;
-use crate::record::consumer::{Change, ConsumerRecord, Writer};
+use crate::record::consumer::Writer;
 use crate::record::headers::Reader;
 use crate::record::{self, Record, ReplayError, quick};
 
@@ -92,14 +94,21 @@ impl GroupShard {
                 value: None,
             } => {
                 // A group that has changed its kind is not meant any more.
-                let is_other =
-                    |group: &Group| group.consumer().is_some() || group.share().is_some();
-                if !self.groups.get(&group_id).is_some_and(is_other) {
+                let kind = self.groups.get(&group_id).map(|group| &group.kind);
+                if matches!(kind, Some(GroupKind::Simple | GroupKind::Classic(_))) {
                     self.unmake(&group_id);
                 }
             }
-            Record::Consumer(record) => self.replay_consumer(record),
-            Record::Share(record) => self.replay_share(record),
+            Record::Consumer(record) => {
+                self.replay_kept::<ConsumerGroup>(&record.group_id, record.change);
+            }
+            Record::Share(record) => {
+                self.replay_kept::<ShareGroup>(&record.group_id, record.change);
+            }
+            Record::Streams(record) => {
+                self.replay_kept::<StreamsGroup>(&record.group_id, record.change);
+            }
+            Record::Tag => {}
         }
         Ok(())
     }
@@ -128,36 +137,6 @@ impl GroupShard {
         Ok(())
     }
 
-    fn replay_consumer(&mut self, ConsumerRecord { group_id, change }: ConsumerRecord) {
-        let is_tombstone = matches!(
-            change,
-            Change::Group(None)
-                | Change::Partitions(_)
-                | Change::Member(_, None)
-                | Change::TargetEpoch(None)
-                | Change::Target(_, None)
-                | Change::Current(_, None)
-                | Change::Regex(_, None)
-        );
-        let exists = self
-            .groups
-            .get(&group_id)
-            .is_some_and(|group| group.consumer().is_some());
-        if is_tombstone && !exists {
-            return;
-        }
-        let group = self.group_or_new(&group_id);
-        if !exists {
-            group.kind = GroupKind::Consumer(Box::new(ConsumerGroup::new(group.id.clone())));
-        }
-        let GroupKind::Consumer(consumer) = &mut group.kind else {
-            return;
-        };
-        if !consumer.replay(change) {
-            self.unmake(&group_id);
-        }
-    }
-
     /// A group's own record is gone. Tombstones of its offsets, if it had any, stand before or after that one.
     pub(super) fn unmake(&mut self, group_id: &Str) {
         let waits = self.pending.has_group(group_id);
@@ -177,8 +156,9 @@ impl GroupShard {
                 out,
             });
         }
-        self.consumers_loaded(now_ms, out);
-        self.shares_loaded(now_ms, out);
+        self.kept_loaded::<ConsumerGroup>(now_ms, out);
+        self.kept_loaded::<ShareGroup>(now_ms, out);
+        self.kept_loaded::<StreamsGroup>(now_ms, out);
     }
 
     /// Answers everyone who waits with `error`, because this shard moves away, stops, or could not store its records.
@@ -211,6 +191,9 @@ impl GroupShard {
             }
             if let Some(share) = group.share() {
                 share.write(headers.clone(), &mut out);
+            }
+            if let Some(streams) = group.streams() {
+                streams.write(headers.clone(), &mut out);
             }
             for (topic, bookmarks) in group.offsets.topics() {
                 for (partition, bookmark) in bookmarks {

@@ -11,7 +11,7 @@ use catchword_wire::messages::{
 use super::GroupShard;
 use crate::config::GroupConfig;
 use crate::effect::{Call, Client, Context, Output, Reply, ReplyTo};
-use crate::group::{ClassicGroup, Group, Scope, fits_record};
+use crate::group::{ClassicGroup, Group, GroupKind, Scope, fits_record};
 
 impl GroupShard {
     pub(super) fn join_group(
@@ -27,22 +27,30 @@ impl GroupShard {
         if let Err(error) = self.validate_join(ctx.client, request) {
             return refuse(error, out);
         }
+        if self.holds_on(ctx.now_ms, request) {
+            return refuse(ErrorCode::IllegalGeneration, out);
+        }
         if let Some(reply) = self.join_consumer(ctx, request, out) {
             return out.reply(to, reply);
         }
         let known = self.groups.get(&request.group_id);
-        if known.is_some_and(|group| group.share().is_some()) {
-            return refuse(ErrorCode::InconsistentGroupProtocol, out);
-        }
-        let is_consumer = |group: &Group| group.consumer().is_some();
-        let group = self.groups.get(&request.group_id);
-        let is_new = group.is_none_or(is_consumer);
+        let is_new = match known.map(|group| &group.kind) {
+            Some(GroupKind::Simple | GroupKind::Classic(_)) => false,
+            // What has members was answered above.
+            None | Some(GroupKind::Consumer(_)) => true,
+            Some(GroupKind::Streams(streams)) if streams.is_empty() => true,
+            Some(GroupKind::Streams(_) | GroupKind::Share(_)) => {
+                return refuse(ErrorCode::InconsistentGroupProtocol, out);
+            }
+        };
         if is_new {
             // Whoever has a member id was in a group that is gone.
             if !request.member_id.is_empty() {
                 return refuse(ErrorCode::UnknownMemberId, out);
             }
-            if !self.end_empty_consumer(&request.group_id, out) {
+            let ended = self.end_empty_consumer(&request.group_id, out)
+                || self.end_empty_streams(&request.group_id, out);
+            if !ended {
                 let group = Group::new(&request.group_id);
                 self.groups.insert(group.id.clone(), group);
             }

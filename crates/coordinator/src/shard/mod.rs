@@ -4,13 +4,17 @@
 //! record is a snapshot of the group that has changed already.
 
 mod consumers;
+mod kept;
 mod log;
 mod members;
 mod moves;
 mod offsets;
 mod protection;
+mod reseat;
 mod retention;
 mod shares;
+mod streams;
+mod tags;
 mod transactions;
 
 use std::collections::BTreeMap;
@@ -21,7 +25,7 @@ use catchword_wire::{ErrorCode, Str};
 
 use crate::config::{GroupConfig, GroupSettings, Protection};
 use crate::effect::{Call, Context, Output, Reply, ReplyTo};
-use crate::group::{Group, Scope, describe_unknown, passes};
+use crate::group::{Group, GroupKind, Scope, describe_unknown, passes};
 use crate::ids::IdSource;
 use crate::metadata::MetadataImage;
 use crate::offsets::pending::Pending;
@@ -46,6 +50,9 @@ pub struct GroupShard {
     retention: Arc<RetentionRules>,
     /// Groups that outsiders may not move as they like.
     protected: BTreeMap<Str, Protection>,
+    /// Groups whose members were sent away to rejoin, and until when that may take, ms. Not in the log: after a restart
+    /// their member ids are unknown as well.
+    reseated: BTreeMap<Str, i64>,
 }
 
 impl GroupShard {
@@ -60,6 +67,7 @@ impl GroupShard {
             settings: BTreeMap::new(),
             retention: Arc::default(),
             protected: BTreeMap::new(),
+            reseated: BTreeMap::new(),
         }
     }
 
@@ -75,6 +83,9 @@ impl GroupShard {
         if let Some(error) = self.protects_from(&call) {
             return out.reply(to, call.refuse(error));
         }
+        if self.is_reseating(ctx.now_ms, &call) {
+            return out.reply(to, call.refuse(ErrorCode::RebalanceInProgress));
+        }
         let reply = match call {
             Call::JoinGroup(request) => return self.join_group(ctx, to, &request, out),
             Call::SyncGroup(request) => return self.sync_group(ctx, to, &request, out),
@@ -87,6 +98,8 @@ impl GroupShard {
             Call::ConsumerGroupDescribe(group_id) => self.describe_consumer(group_id),
             Call::ShareGroupHeartbeat(request) => self.share_heartbeat(ctx, &request, out),
             Call::ShareGroupDescribe(group_id) => self.describe_share(group_id),
+            Call::StreamsGroupHeartbeat(request) => self.streams_heartbeat(ctx, &request, out),
+            Call::StreamsGroupDescribe(group_id) => self.describe_streams(group_id),
             Call::OffsetFetch(call) => match self.refuse_fetch(&call) {
                 Some(refused) => refused,
                 None => {
@@ -124,6 +137,8 @@ impl GroupShard {
                     .filter(|group| passes(group, &states, &types))
                     .collect(),
             ),
+            Call::Kick { group_id, member } => Reply::Kick(self.kick(ctx, &group_id, &member, out)),
+            Call::Tag(call) => Reply::Tag(self.tag(ctx, &call, out)),
             Call::MoveOffsets(call) => Reply::MoveOffsets(self.move_offsets(ctx, call, out)),
             Call::DeleteGroup(group_id) => {
                 let error_code = self.delete_group(ctx, &group_id, out).code();
@@ -146,9 +161,13 @@ impl GroupShard {
             config: &self.config,
             out,
         };
-        if let Some(member_id) = group.timer(&key.kind, &mut scope) {
-            self.fence(&key.group_id, std::slice::from_ref(&member_id), now_ms, out);
-            self.fence_share(&key.group_id, &member_id, now_ms, out);
+        let Some(member_id) = group.timer(&key.kind, &mut scope) else {
+            return;
+        };
+        match &mut group.kind {
+            GroupKind::Streams(streams) => streams.remove(&member_id, &mut scope),
+            GroupKind::Share(_) => self.fence_share(&key.group_id, &member_id, now_ms, out),
+            _ => self.fence(&key.group_id, std::slice::from_ref(&member_id), now_ms, out),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::record::{offset_commit, offset_tombstone, origin};
 
 impl GroupShard {
     /// Refuses with [`ErrorCode::NonEmptyGroup`] while the group has members, as Kafka refuses a reset: they would go on
-    /// from where they are, and commit over it.
+    /// from where they are, and commit over it. Unless it is to be done live; then they are sent away before.
     pub(super) fn move_offsets(
         &mut self,
         ctx: &Context<'_>,
@@ -25,7 +25,8 @@ impl GroupShard {
             return Moved::Refused(ErrorCode::InvalidRequest);
         }
         let group = self.groups.get(&call.group_id);
-        if group.is_some_and(|group| !group.is_empty()) {
+        let is_live = group.is_some_and(|group| !group.is_empty());
+        if is_live && (!call.live || group.is_some_and(|group| group.share().is_some())) {
             return Moved::Refused(ErrorCode::NonEmptyGroup);
         }
         let is_at = |m: &BookmarkMove| {
@@ -35,18 +36,23 @@ impl GroupShard {
         let elsewhere: Vec<(Str, i32)> = call
             .moves
             .iter()
-            .filter(|m| is_at(m) != m.expected)
+            // Members commit while the caller makes its plan.
+            .filter(|m| !is_live && is_at(m) != m.expected)
             .map(|m| (m.topic.clone(), m.partition))
             .collect();
         if !elsewhere.is_empty() {
             return Moved::Elsewhere(elsewhere);
+        }
+        if is_live {
+            self.reseat(ctx, &call.group_id, out);
         }
         let headers = by(call.cause, ctx.client, &Str::EMPTY);
         let headers = match call.of {
             Some(of) => with(&headers, OF, of),
             None => headers,
         };
-        if group.is_none() && call.moves.iter().any(|m| m.then.is_some()) {
+        if !self.groups.contains_key(&call.group_id) && call.moves.iter().any(|m| m.then.is_some())
+        {
             let group = Group::new(&call.group_id);
             self.groups.insert(group.id.clone(), group);
         }
@@ -54,6 +60,7 @@ impl GroupShard {
             return Moved::Done;
         };
         for m in call.moves {
+            let key = (group.id.clone(), m.topic.clone(), m.partition);
             match m.then {
                 Some(place) => {
                     // The clock of expiry begins anew: somebody cares.
@@ -75,11 +82,13 @@ impl GroupShard {
                     };
                     offset_commit(&group.id, &m.topic, m.partition, &bookmark, &headers, out);
                     group.offsets.put(&m.topic, m.partition, bookmark);
+                    self.pending.overtake(&key);
                 }
                 None => {
                     if let Some(was) = group.offsets.remove(&m.topic, m.partition) {
                         let headers = origin::from(&headers, Some(&was));
                         offset_tombstone(&group.id, &m.topic, m.partition, &headers, out);
+                        self.pending.forget(&key);
                     }
                 }
             }

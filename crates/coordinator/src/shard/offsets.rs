@@ -8,6 +8,7 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 use super::GroupShard;
 use crate::effect::{Context, Headers, Output};
 use crate::group::{Group, GroupKind, Scope, fits_record};
+use crate::notice::Noticed;
 use crate::offsets::{self, Committer, refused_commit};
 use crate::record;
 use crate::record::headers::{Cause, because, by};
@@ -47,6 +48,15 @@ impl GroupShard {
                 out,
             };
             if let Err(error) = group.accept_commit(&request, ctx.api_version, &mut scope) {
+                if is_of_a_member_given_up(&request, error) {
+                    let (partitions, again) = offsets::given_up(&group.offsets, &request);
+                    let what = Noticed::Refused {
+                        error,
+                        partitions,
+                        again,
+                    };
+                    offsets::notice(ctx, &request.group_id, &request.member_id, what, out);
+                }
                 return refused_commit(&request, error);
             }
             let committer = match group.is_empty() {
@@ -147,6 +157,9 @@ impl GroupShard {
         if let Some(share) = group.share() {
             return share.end(headers, out);
         }
+        if let Some(streams) = group.streams() {
+            return streams.end(headers, out);
+        }
         if let Some(classic) = group.classic_mut() {
             classic.cancel_timers(out);
         }
@@ -201,4 +214,17 @@ impl GroupShard {
         let gone = gone.map(|(key, _)| key.clone()).collect();
         self.forget_pending(gone, &headers, out);
     }
+}
+
+/// Whether a commit was refused because its sender is a member no more, or is behind its group. A reset that is refused
+/// is not.
+fn is_of_a_member_given_up(request: &OffsetCommitRequest, error: ErrorCode) -> bool {
+    let by_now = matches!(
+        error,
+        ErrorCode::UnknownMemberId
+            | ErrorCode::IllegalGeneration
+            | ErrorCode::StaleMemberEpoch
+            | ErrorCode::FencedInstanceId
+    );
+    by_now && !request.member_id.is_empty()
 }

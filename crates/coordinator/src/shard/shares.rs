@@ -5,10 +5,8 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
 use crate::effect::{Context, Output, Reply};
-use crate::group::consumer::{Env, Refused};
 use crate::group::share::{self, LEFT, ShareGroup};
-use crate::group::{Group, GroupKind, Scope, fits_record};
-use crate::record::share::ShareGroupRecord;
+use crate::group::{Group, GroupKind, Refused, fits_record};
 
 impl GroupShard {
     pub(super) fn share_heartbeat(
@@ -42,47 +40,15 @@ impl GroupShard {
             group.kind = GroupKind::Share(Box::new(ShareGroup::new(group.id.clone())));
             self.groups.insert(group.id.clone(), group);
         }
-        let mut own = Output::default();
-        let answer = self.with_share(
-            &request.group_id,
-            ctx.now_ms,
-            &mut own,
-            |group, env, scope| match request.member_epoch {
-                LEFT => group.leave(&request.member_id, env, scope),
-                _ => group.heartbeat(ctx, request, env, scope),
-            },
-        );
-        out.records.append(&mut own.records);
-        out.effects.append(&mut own.effects);
-        answer.unwrap_or(Err((
-            ErrorCode::GroupIdNotFound,
-            "there is no such share group",
-        )))
-    }
-
-    /// Does something with the share group of this id; `None` if there is none.
-    fn with_share<T>(
-        &mut self,
-        group_id: &str,
-        now_ms: i64,
-        out: &mut Output,
-        f: impl FnOnce(&mut ShareGroup, &Env<'_>, &mut Scope<'_>) -> T,
-    ) -> Option<T> {
-        let settings = self.settings_of(group_id);
-        let env = Env {
-            image: &self.image,
-            settings,
+        let Some((mut scope, env, group)) =
+            self.kept::<ShareGroup>(&request.group_id, ctx.now_ms, out)
+        else {
+            return Err((ErrorCode::GroupIdNotFound, "there is no such share group"));
         };
-        let group = self.groups.get_mut(group_id)?;
-        let GroupKind::Share(share) = &mut group.kind else {
-            return None;
-        };
-        let mut scope = Scope {
-            now_ms,
-            config: &self.config,
-            out,
-        };
-        Some(f(share, &env, &mut scope))
+        match request.member_epoch {
+            LEFT => group.leave(&request.member_id, &env, &mut scope),
+            _ => group.heartbeat(ctx, request, &env, &mut scope),
+        }
     }
 
     /// Takes a member of a share group out, if it is one.
@@ -93,9 +59,9 @@ impl GroupShard {
         now_ms: i64,
         out: &mut Output,
     ) {
-        self.with_share(group_id, now_ms, out, |group, env, scope| {
-            group.remove(member_id, env, scope);
-        });
+        if let Some((mut scope, env, group)) = self.kept::<ShareGroup>(group_id, now_ms, out) {
+            group.remove(member_id, &env, &mut scope);
+        }
     }
 
     /// Asked of the coordinator, not of the group.
@@ -105,33 +71,5 @@ impl GroupShard {
             Some(group) => group.describe(&self.image),
             None => share::describe_unknown(group_id),
         })
-    }
-
-    /// The members of all share groups are given their time, from now.
-    pub(super) fn shares_loaded(&mut self, now_ms: i64, out: &mut Output) {
-        let is_share = |group: &&Group| group.share().is_some();
-        let ids = self.groups.values().filter(is_share);
-        for id in ids.map(|group| group.id.clone()).collect::<Vec<_>>() {
-            self.with_share(&id, now_ms, out, |group, env, scope| {
-                group.loaded(env, scope)
-            });
-        }
-    }
-
-    pub(super) fn replay_share(&mut self, ShareGroupRecord { group_id, change }: ShareGroupRecord) {
-        let group = self.groups.get(&group_id);
-        let exists = group.is_some_and(|group| group.share().is_some());
-        if change.is_tombstone() && !exists {
-            return;
-        }
-        let group = self.group_or_new(&group_id);
-        if !exists {
-            group.kind = GroupKind::Share(Box::new(ShareGroup::new(group.id.clone())));
-        }
-        if let GroupKind::Share(share) = &mut group.kind
-            && !share.replay(change)
-        {
-            self.unmake(&group_id);
-        }
     }
 }

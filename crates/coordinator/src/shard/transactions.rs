@@ -98,7 +98,7 @@ impl GroupShard {
         let partitions = request.topics.iter().flat_map(|topic| {
             let id = self.image.topic(&topic.name).map_or(Uuid::ZERO, |t| t.id);
             let all = topic.partitions.iter();
-            all.map(move |partition| (id, partition.partition_index))
+            all.map(move |partition| (&topic.name, id, partition.partition_index))
         });
         match self.groups.get(&request.group_id) {
             Some(group) => group.accept_commit_in_transaction(

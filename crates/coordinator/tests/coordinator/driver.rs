@@ -97,6 +97,23 @@ impl Driver {
         self.take(to)
     }
 
+    /// Asks for what changes nothing, so that the log need not be replayed.
+    pub(crate) fn look(&mut self, call: Call) -> Reply {
+        let mut out = Output::default();
+        let client = self.client.clone();
+        let ctx = Context {
+            now_ms: self.now_ms,
+            client: &client,
+            api_version: 0,
+        };
+        self.shard.step(&ctx, ReplyTo(0), call, &mut out);
+        assert_eq!(out.records, [], "a question has changed something");
+        match out.effects.pop() {
+            Some(Effect::Reply { reply, .. }) => reply,
+            other => panic!("no answer: {other:?}"),
+        }
+    }
+
     pub(crate) fn take(&mut self, to: ReplyTo) -> Reply {
         self.replies.remove(&to).expect("there is no reply yet")
     }
@@ -127,6 +144,7 @@ impl Driver {
                 Effect::CancelTimer { key } => {
                     self.timers.remove(&key);
                 }
+                Effect::Notice(_) => {}
             }
         }
         let replayed = replay(&self.config, &self.log);
@@ -305,10 +323,14 @@ pub(crate) fn error_of(reply: &Reply) -> ErrorCode {
         Reply::DeleteGroup(response) => response.error_code,
         Reply::ConsumerGroupHeartbeat(response) => response.error_code,
         Reply::ConsumerGroupDescribe(response) => response.error_code,
-        Reply::MoveOffsets(Moved::Refused(error)) => error.code(),
+        Reply::MoveOffsets(Moved::Refused(error)) | Reply::Tag(error) | Reply::Kick(error) => {
+            error.code()
+        }
         Reply::MoveOffsets(Moved::Done | Moved::Elsewhere(_)) => 0,
         Reply::ShareGroupHeartbeat(response) => response.error_code,
         Reply::ShareGroupDescribe(response) => response.error_code,
+        Reply::StreamsGroupHeartbeat { response, .. } => response.error_code,
+        Reply::StreamsGroupDescribe(response) => response.error_code,
     };
     ErrorCode::from_code(code)
 }

@@ -3,7 +3,7 @@
 //! `promises` has a test for each line of what we promise, `transcript` plays the stories in `tests/transcripts`,
 //! `history` holds what stays in the log against a plain model, `bytes` our records
 //! against Apache Kafka's own, `share` lets members loose on one partition of a share group, `mixed` groups of both
-//! protocols under faults, `sim` lets members, crashes and bad luck loose on it all.
+//! protocols under faults, `streams` the tasks of streams groups, `sim` lets members, crashes and bad luck loose on it all.
 
 // A test that can't go on should panic.
 #![allow(clippy::unwrap_used)]
@@ -17,5 +17,6 @@ mod nonsense;
 mod promises;
 mod share;
 mod sim;
+mod streams;
 mod transactions;
 mod transcript;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use catchword_coordinator::{
-    Call, Client, Context, Effect, GroupConfig, GroupShard, Output, Reply, ReplyTo, TimerKey,
+    Call, Client, Context, Effect, GroupConfig, GroupShard, Output, Reply, ReplyTo, TagCall,
+    TimerKey,
 };
 use catchword_wire::messages::leave_group_request::MemberIdentity;
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestTopics;
@@ -150,14 +151,22 @@ impl Nonsense {
                 fetch(&group, self.pick(&[None, Some(vec![topic])]))
             }
             9 => offset_delete(&group, "t", self.number()),
-            _ => self.pick(&[
-                Call::DescribeGroup(group.clone()),
-                Call::DeleteGroup(group),
-                Call::ListGroups {
-                    states: vec!["Stable".into()],
-                    types: vec![],
-                },
-            ]),
+            _ => {
+                let name = self.text();
+                self.pick(&[
+                    Call::DescribeGroup(group.clone()),
+                    Call::DeleteGroup(group.clone()),
+                    Call::Tag(TagCall {
+                        name,
+                        group_id: group,
+                        remove: false,
+                    }),
+                    Call::ListGroups {
+                        states: vec!["Stable".into()],
+                        types: vec![],
+                    },
+                ])
+            }
         }
     }
 }
@@ -210,7 +219,7 @@ fn run(seed: u64) {
         for effect in out.effects {
             match effect {
                 Effect::SetTimer { key, .. } => keys.push(key),
-                Effect::CancelTimer { .. } => {}
+                Effect::CancelTimer { .. } | Effect::Notice(_) => {}
                 Effect::Reply { to, reply } => {
                     assert!(waiting.remove(&to), "{to:?} was answered twice");
                     if let Reply::JoinGroup(response) = reply {

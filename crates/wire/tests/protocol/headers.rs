@@ -13,25 +13,35 @@ use crate::dice::Dice;
 use crate::encode;
 use crate::random::Random;
 
+/// APIs that the other crate does not know.
+const MISSING_THERE: [ApiKey; 2] = [ApiKey::StreamsGroupHeartbeat, ApiKey::StreamsGroupDescribe];
+
 fn their_key(api: ApiKey) -> theirs::ApiKey {
     theirs::ApiKey::try_from(api.code()).unwrap()
 }
 
+/// The APIs of both.
+fn both() -> impl Iterator<Item = (ApiKey, theirs::ApiKey)> {
+    let known = ApiKey::ALL.iter().copied();
+    let known = known.filter(|api| !MISSING_THERE.contains(api));
+    known.map(|api| (api, their_key(api)))
+}
+
 #[test]
 fn header_versions_are_kafkas() {
-    for &api in ApiKey::ALL {
+    for (api, their_key) in both() {
         let info = api.info();
         for version in info.versions.0..=info.versions.1 {
             let flexible = version >= info.flexible_from;
             let request = if flexible { 2 } else { 1 };
             assert_eq!(
-                their_key(api).request_header_version(version),
+                their_key.request_header_version(version),
                 request,
                 "{api:?} v{version}"
             );
             let response = i16::from(flexible_header(api, version));
             assert_eq!(
-                their_key(api).response_header_version(version),
+                their_key.response_header_version(version),
                 response,
                 "{api:?} v{version}"
             );
@@ -41,7 +51,7 @@ fn header_versions_are_kafkas() {
 
 #[test]
 fn request_headers_of_others_are_read() {
-    for &api in ApiKey::ALL {
+    for (api, their_key) in both() {
         let info = api.info();
         for version in info.versions.0..=info.versions.1 {
             for client_id in [None, Some("ß-client"), Some("")] {
@@ -50,7 +60,7 @@ fn request_headers_of_others_are_read() {
                 header.request_api_version = version;
                 header.correlation_id = -7;
                 header.client_id = client_id.map(StrBytes::from_static_str);
-                let header_version = their_key(api).request_header_version(version);
+                let header_version = their_key.request_header_version(version);
                 if header_version >= 2 {
                     // Fields of clients newer than we know.
                     header

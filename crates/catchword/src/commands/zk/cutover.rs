@@ -74,6 +74,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         let plan = Plan::new(&mut client, group, &targets)?;
         let how = How {
             yes: args.yes,
+            live: false,
             json: false,
         };
         carry_out(&mut client, &[plan], how, ui)?;

@@ -47,6 +47,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     }
     let how = How {
         yes: args.yes,
+        live: false,
         json: args.json,
     };
     carry_out(&mut client, &plans, how, ui)

@@ -6,6 +6,7 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::ClassicGroup;
 use crate::group::Scope;
+use crate::group::member::Member;
 use crate::group::state::ClassicState;
 
 impl ClassicGroup {
@@ -30,6 +31,43 @@ impl ClassicGroup {
             self.rebalance_or_complete(scope);
         }
         responses
+    }
+
+    /// Sends a member away, known by its member id or its group instance id. False if there is no such member.
+    pub(crate) fn send_away(&mut self, member: &Str, scope: &mut Scope<'_>) -> bool {
+        let id = self.static_members.get(member).unwrap_or(member).clone();
+        if !self.members.contains_key(&id) {
+            return false;
+        }
+        self.remove(&id, ErrorCode::UnknownMemberId, scope.out);
+        self.rebalance_or_complete(scope);
+        true
+    }
+
+    /// Sends everybody away, those who have not joined yet as well. The group is empty then.
+    pub(crate) fn send_all_away(&mut self, scope: &mut Scope<'_>) {
+        let ids: Vec<Str> = self
+            .members
+            .keys()
+            .chain(self.pending_join.keys())
+            .cloned()
+            .collect();
+        for id in ids {
+            self.remove(&id, ErrorCode::UnknownMemberId, scope.out);
+        }
+        match self.state {
+            ClassicState::Empty => {}
+            ClassicState::PreparingRebalance => self.complete_join(scope),
+            ClassicState::CompletingRebalance | ClassicState::Stable => {
+                self.prepare_rebalance(scope)
+            }
+        }
+    }
+
+    /// How long the slowest member may take to notice that it was sent away and to come back, ms.
+    pub(crate) fn patience_ms(&self) -> i32 {
+        let of = |m: &Member| m.rebalance_timeout_ms.max(m.session_timeout_ms);
+        self.members.values().map(of).max().unwrap_or(0)
     }
 
     fn leave_one(

@@ -6,9 +6,7 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::ConsumerGroup;
 use super::member::Member;
-
-/// First version of OffsetCommit whose generation may be a member epoch.
-const MEMBER_EPOCH: i16 = 9;
+use crate::group::MEMBER_EPOCH_IN_COMMIT;
 
 impl ConsumerGroup {
     /// C9: a member at its epoch, or at an older one that is not older than when it was given the partition; anybody
@@ -24,7 +22,7 @@ impl ConsumerGroup {
         }
         let member = self.members.get(&request.member_id);
         let member = member.ok_or(ErrorCode::UnknownMemberId)?;
-        if !member.is_classic() && api_version < MEMBER_EPOCH {
+        if !member.is_classic() && api_version < MEMBER_EPOCH_IN_COMMIT {
             return Err(ErrorCode::UnsupportedVersion);
         }
         let partitions = request.topics.iter().flat_map(|topic| {

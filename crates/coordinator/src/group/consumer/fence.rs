@@ -57,6 +57,27 @@ impl ConsumerGroup {
         }
     }
 
+    /// The members' ids.
+    pub(crate) fn member_ids(&self) -> Vec<Str> {
+        self.members.keys().cloned().collect()
+    }
+
+    /// The member with this member id or group instance id.
+    pub(crate) fn member_named(&self, name: &Str) -> Option<Str> {
+        let id = self.static_members.get(name).unwrap_or(name);
+        self.members.get(id).map(|member| member.id.clone())
+    }
+
+    /// How long the slowest member may take to notice that it was sent away and to come back, ms.
+    pub(crate) fn patience_ms(&self, session_timeout_ms: i32) -> i32 {
+        let of = |m: &Member| {
+            let classic = m.said.classic.as_ref();
+            let session_ms = classic.map_or(session_timeout_ms, |c| c.session_timeout_ms);
+            m.rebalance_timeout_ms().max(session_ms)
+        };
+        self.members.values().map(of).max().unwrap_or(0)
+    }
+
     /// Takes members out; what they had is free. Only where the group stays a consumer group.
     pub(crate) fn remove_members(&mut self, ids: &[Str], env: &Env<'_>, scope: &mut Scope<'_>) {
         for id in ids {

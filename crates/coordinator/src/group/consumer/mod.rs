@@ -30,11 +30,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use catchword_wire::records::{
     ConsumerGroupMetadataValue, ConsumerGroupTargetAssignmentMetadataValue,
 };
-use catchword_wire::{ErrorCode, Str, Uuid};
+use catchword_wire::{Str, Uuid};
 
-use super::Scope;
+use super::{Env, Refused, Scope};
 use crate::assignor::Partitions;
-use crate::config::GroupSettings;
 use crate::effect::{Headers, Output};
 use crate::metadata::MetadataImage;
 use crate::offsets::Expiry;
@@ -44,18 +43,9 @@ use crate::timer::{TimerKey, TimerKind};
 pub(crate) use describe::describe_unknown;
 pub(crate) use heartbeat::validate;
 use member::{Current, Member, Said};
+pub(crate) use protocol::claims_partitions;
 use regex::Resolved;
 pub(crate) use regex::compile as compile_regex;
-
-/// What a step of a consumer group needs to know from outside.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Env<'a> {
-    pub(crate) image: &'a MetadataImage,
-    pub(crate) settings: GroupSettings,
-}
-
-/// Why a call is refused: Kafka's error and words for people.
-pub(crate) type Refused = (ErrorCode, &'static str);
 
 /// The state of a consumer group.
 #[derive(Debug, Clone)]

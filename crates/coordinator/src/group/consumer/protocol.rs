@@ -4,15 +4,28 @@ use bytes::Bytes;
 use catchword_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 use catchword_wire::messages::consumer_protocol_assignment::TopicPartition;
 use catchword_wire::messages::consumer_protocol_subscription;
-use catchword_wire::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
+use catchword_wire::messages::join_group_request::JoinGroupRequestProtocol;
+use catchword_wire::messages::{
+    ConsumerProtocolAssignment, ConsumerProtocolSubscription, JoinGroupRequest,
+};
 use catchword_wire::{Decoder, Encoder, Message, Uuid};
 
 use crate::assignor::Partitions;
+use crate::group::classic::CONSUMER_PROTOCOL_TYPE;
 use crate::metadata::MetadataImage;
 
 /// Reads a subscription; of a newer version the fields that are known. `None` if it is none.
 pub(super) fn subscription(metadata: &Bytes) -> Option<ConsumerProtocolSubscription> {
     read(metadata)
+}
+
+/// Whether somebody who joins says that it has partitions already, under any of its protocols.
+pub(crate) fn claims_partitions(request: &JoinGroupRequest) -> bool {
+    let owns = |protocol: &JoinGroupRequestProtocol| {
+        let said = subscription(&protocol.metadata);
+        said.is_some_and(|said| !said.owned_partitions.is_empty())
+    };
+    request.protocol_type == CONSUMER_PROTOCOL_TYPE && request.protocols.iter().any(owns)
 }
 
 /// Reads what a leader assigned to a member. Nothing is nothing assigned. `None` if it cannot be read, or if a custom

@@ -18,8 +18,7 @@ use catchword_wire::messages::share_group_heartbeat_response::{Assignment, Topic
 use catchword_wire::messages::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse};
 use catchword_wire::{ErrorCode, Str};
 
-use super::consumer::{Env, Refused};
-use super::{Scope, fits_record};
+use super::{Env, Refused, Scope, fits_record};
 use crate::assignor::Partitions;
 use crate::effect::{Context, Output};
 use crate::metadata::MetadataImage;
@@ -103,6 +102,10 @@ impl ShareGroup {
             targets: BTreeMap::new(),
             seen_version: None,
         }
+    }
+
+    pub(crate) fn has_member(&self, member_id: &str) -> bool {
+        self.members.contains_key(member_id)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

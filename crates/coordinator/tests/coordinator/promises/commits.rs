@@ -1,6 +1,6 @@
 //! OffsetCommit.
 
-use catchword_coordinator::{Call, Reply, TimerKey, TimerKind};
+use catchword_coordinator::{Call, Effect, Noticed, Reply, TimerKey, TimerKind};
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use crate::driver::*;
@@ -378,4 +378,55 @@ fn headers_say_who_moved_the_bookmark_and_why() {
     let (from, said) = said.split_last().unwrap();
     assert_eq!(said, expected);
     assert!(from.starts_with("cw.from=6 "), "{from}");
+}
+
+/// What the last step told beside its answer.
+fn noticed(driver: &Driver) -> Vec<Noticed> {
+    let effects = driver.last_effects.iter();
+    let notices = effects.filter_map(|effect| match effect {
+        Effect::Notice(notice) => Some(notice.what.clone()),
+        _ => None,
+    });
+    notices.collect()
+}
+
+#[test]
+fn a_members_step_back_is_noticed_and_reading_on_is_not() {
+    let mut driver = Driver::new();
+    let members = driver.stable("g", 1);
+    for (offset, is_back) in [(5, false), (9, false), (9, false), (2, true), (3, false)] {
+        driver.commit(commit("g", &members[0], 1, offset));
+        let back = Noticed::StepBack {
+            topic: "t".into(),
+            partition: 0,
+            from: 9,
+            to: 2,
+        };
+        let expected = if is_back { vec![back] } else { vec![] };
+        assert_eq!(noticed(&driver), expected, "{offset}");
+    }
+}
+
+#[test]
+fn a_commit_that_comes_too_late_is_noticed_with_what_is_read_twice() {
+    let mut driver = Driver::new();
+    let members = driver.stable("g", 1);
+    driver.commit(commit("g", &members[0], 1, 520));
+    driver.commit(commit("g", "evicted", 1, 1000));
+    let refused = |error, again| {
+        let partitions = usize::from(again > 0);
+        vec![Noticed::Refused {
+            error,
+            partitions,
+            again,
+        }]
+    };
+    let unknown = ErrorCode::UnknownMemberId;
+    assert_eq!(noticed(&driver), refused(unknown, 480));
+    driver.commit(commit("g", &members[0], 0, 500));
+    let stale = ErrorCode::IllegalGeneration;
+    assert_eq!(noticed(&driver), refused(stale, 0));
+    // A reset that is refused is nobody's reading.
+    driver.commit(commit("g", "", -1, 0));
+    assert_eq!(noticed(&driver), []);
 }

@@ -8,6 +8,7 @@ mod deletion;
 mod expiry;
 mod fetches;
 mod groups;
+mod live;
 mod protection;
 mod rebalances;
 mod static_members;

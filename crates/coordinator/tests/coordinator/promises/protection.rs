@@ -17,6 +17,7 @@ fn remove(driver: &mut Driver, expected: i64) -> Moved {
         group_id: "g".into(),
         cause: Cause::Undo,
         of: None,
+        live: false,
         moves: vec![BookmarkMove {
             topic: "t".into(),
             partition: 0,

@@ -1,8 +1,10 @@
 //! Offsets committed within transactions: T1 to T5. T6 is the broker's to keep, and tested there.
 
+use catchword_coordinator::record::headers::Cause;
 use catchword_coordinator::{
-    Call, Client, Context, CoordinatorRecord, GroupConfig, GroupShard, Marker, Output,
-    ProducerEpoch, Reply, ReplyTo, Transactional, TxnOffsetCommitCall,
+    BookmarkMove, Call, Client, Context, CoordinatorRecord, GroupConfig, GroupShard, Marker,
+    MoveOffsets, Moved, Output, ProducerEpoch, Reply, ReplyTo, Transactional, TxnOffsetCommitCall,
+    ledger,
 };
 use catchword_wire::messages::TxnOffsetCommitRequest;
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestTopics;
@@ -240,6 +242,37 @@ fn t1_the_record_says_that_a_transaction_moved_the_bookmark() {
     let (name, value) = &record.headers[0];
     assert_eq!(&name[..], b"cw.cause");
     assert_eq!(value.as_deref(), Some(&b"transaction"[..]));
+}
+
+#[test]
+fn t2_what_waits_does_not_overwrite_a_bookmark_that_was_put_back_meanwhile() {
+    for then in [Some(3), None] {
+        let mut place = Place::new();
+        place.commit(5);
+        place.txn_commit(7, 10);
+        let there = |offset| ledger::Place {
+            offset,
+            leader_epoch: -1,
+            metadata: Str::EMPTY,
+            topic_id: Uuid::ZERO,
+        };
+        let call = MoveOffsets {
+            group_id: "g".into(),
+            cause: Cause::Undo,
+            of: None,
+            live: false,
+            moves: vec![BookmarkMove {
+                topic: "t".into(),
+                partition: 0,
+                expected: Some(5),
+                then: then.map(there),
+            }],
+        };
+        let moved = place.ask(0, Call::MoveOffsets(call));
+        assert_eq!(moved, Reply::MoveOffsets(Moved::Done));
+        place.end(7, true);
+        assert_eq!(place.committed(), then.unwrap_or(-1));
+    }
 }
 
 #[test]

@@ -315,6 +315,7 @@ impl Broker {
                 Effect::CancelTimer { key } => {
                     self.timers.remove(&key);
                 }
+                Effect::Notice(_) => {}
             }
         }
         Ok(answers)

@@ -122,6 +122,7 @@ pub(super) fn show_effect(
         Effect::CancelTimer { key } => {
             format!("no timer {} {}", key.group_id, show_kind(&key.kind, shown))
         }
+        Effect::Notice(notice) => format!("notice {}", notice.what.name()),
     }
 }
 
@@ -140,6 +141,7 @@ fn show_reply(reply: &Reply, shown: &Shown) -> String {
     let failed = error_of(reply) != ErrorCode::None;
     match reply {
         Reply::MoveOffsets(moved) => format!("{moved:?}"),
+        Reply::Tag(error) | Reply::Kick(error) => format!("{error:?}"),
         Reply::DescribeExpiry(expiry) => format!("{expiry:?}"),
         Reply::JoinGroup(r) if failed => {
             format!("{} as {}", error(r.error_code), member(&r.member_id, shown))
@@ -213,6 +215,8 @@ fn show_reply(reply: &Reply, shown: &Shown) -> String {
         Reply::ConsumerGroupDescribe(r) => format!("{r:?}"),
         Reply::ShareGroupHeartbeat(r) => format!("{r:?}"),
         Reply::ShareGroupDescribe(r) => format!("{r:?}"),
+        Reply::StreamsGroupHeartbeat { response, .. } => format!("{response:?}"),
+        Reply::StreamsGroupDescribe(r) => format!("{r:?}"),
     }
 }
 

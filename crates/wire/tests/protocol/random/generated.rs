@@ -3584,6 +3584,304 @@ mod delete_share_group_offsets_response {
         }
     }
 }
+mod streams_group_heartbeat_request {
+    use super::*;
+    use catchword_wire::messages::streams_group_heartbeat_request::*;
+    impl Random for CopartitionGroup {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.source_topics = g.array(|g| g.i16());
+            m.source_topic_regex = g.array(|g| g.i16());
+            m.repartition_source_topics = g.array(|g| g.i16());
+            m
+        }
+    }
+    impl Random for Endpoint {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.host = g.string();
+            m.port = g.u16();
+            m
+        }
+    }
+    impl Random for KeyValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.key = g.string();
+            m.value = g.string();
+            m
+        }
+    }
+    impl Random for StreamsGroupHeartbeatRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m.member_epoch = g.i32();
+            m.endpoint_information_epoch = g.i32();
+            m.instance_id = g.nullable(true, |g| g.string());
+            m.rack_id = g.nullable(true, |g| g.string());
+            m.rebalance_timeout_ms = g.i32();
+            m.topology = g.nullable(true, |g| Topology::random(g, version));
+            m.active_tasks = g.nullable(true, |g| g.array(|g| TaskIds::random(g, version)));
+            m.standby_tasks = g.nullable(true, |g| g.array(|g| TaskIds::random(g, version)));
+            m.warmup_tasks = g.nullable(true, |g| g.array(|g| TaskIds::random(g, version)));
+            m.process_id = g.nullable(true, |g| g.string());
+            m.user_endpoint = g.nullable(true, |g| Endpoint::random(g, version));
+            m.client_tags = g.nullable(true, |g| g.array(|g| KeyValue::random(g, version)));
+            m.task_offsets = g.nullable(true, |g| g.array(|g| TaskOffset::random(g, version)));
+            m.task_end_offsets = g.nullable(true, |g| g.array(|g| TaskOffset::random(g, version)));
+            m.shutdown_application = g.bool();
+            m
+        }
+    }
+    impl Random for Subtopology {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.subtopology_id = g.string();
+            m.source_topics = g.array(|g| g.string());
+            m.source_topic_regex = g.array(|g| g.string());
+            m.state_changelog_topics = g.array(|g| TopicInfo::random(g, version));
+            m.repartition_sink_topics = g.array(|g| g.string());
+            m.repartition_source_topics = g.array(|g| TopicInfo::random(g, version));
+            m.copartition_groups = g.array(|g| CopartitionGroup::random(g, version));
+            m
+        }
+    }
+    impl Random for TaskIds {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.subtopology_id = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+    impl Random for TaskOffset {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.subtopology_id = g.string();
+            m.partition = g.i32();
+            m.offset = g.i64();
+            m
+        }
+    }
+    impl Random for TopicInfo {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partitions = g.i32();
+            m.replication_factor = g.i16();
+            m.topic_configs = g.array(|g| KeyValue::random(g, version));
+            m
+        }
+    }
+    impl Random for Topology {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.epoch = g.i32();
+            m.subtopologies = g.array(|g| Subtopology::random(g, version));
+            m
+        }
+    }
+}
+mod streams_group_heartbeat_response {
+    use super::*;
+    use catchword_wire::messages::streams_group_heartbeat_response::*;
+    impl Random for Endpoint {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.host = g.string();
+            m.port = g.u16();
+            m
+        }
+    }
+    impl Random for EndpointToPartitions {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.user_endpoint = Endpoint::random(g, version);
+            m.active_partitions = g.array(|g| TopicPartition::random(g, version));
+            m.standby_partitions = g.array(|g| TopicPartition::random(g, version));
+            m
+        }
+    }
+    impl Random for Status {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.status_code = g.i8();
+            m.status_detail = g.string();
+            m
+        }
+    }
+    impl Random for StreamsGroupHeartbeatResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.member_id = g.string();
+            m.member_epoch = g.i32();
+            m.heartbeat_interval_ms = g.i32();
+            m.acceptable_recovery_lag = g.i32();
+            m.task_offset_interval_ms = g.i32();
+            m.status = g.nullable(true, |g| g.array(|g| Status::random(g, version)));
+            m.active_tasks = g.nullable(true, |g| g.array(|g| TaskIds::random(g, version)));
+            m.standby_tasks = g.nullable(true, |g| g.array(|g| TaskIds::random(g, version)));
+            m.warmup_tasks = g.nullable(true, |g| g.array(|g| TaskIds::random(g, version)));
+            m.endpoint_information_epoch = g.i32();
+            m.partitions_by_user_endpoint = g.nullable(true, |g| {
+                g.array(|g| EndpointToPartitions::random(g, version))
+            });
+            m
+        }
+    }
+    impl Random for TaskIds {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.subtopology_id = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+    impl Random for TopicPartition {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod streams_group_describe_request {
+    use super::*;
+    use catchword_wire::messages::streams_group_describe_request::*;
+    impl Random for StreamsGroupDescribeRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_ids = g.array(|g| g.string());
+            m.include_authorized_operations = g.bool();
+            m
+        }
+    }
+}
+mod streams_group_describe_response {
+    use super::*;
+    use catchword_wire::messages::streams_group_describe_response::*;
+    impl Random for Assignment {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.active_tasks = g.array(|g| TaskIds::random(g, version));
+            m.standby_tasks = g.array(|g| TaskIds::random(g, version));
+            m.warmup_tasks = g.array(|g| TaskIds::random(g, version));
+            m
+        }
+    }
+    impl Random for DescribedGroup {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.group_id = g.string();
+            m.group_state = g.string();
+            m.group_epoch = g.i32();
+            m.assignment_epoch = g.i32();
+            m.topology = g.nullable(true, |g| Topology::random(g, version));
+            m.members = g.array(|g| Member::random(g, version));
+            m.authorized_operations = g.i32();
+            m
+        }
+    }
+    impl Random for Endpoint {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.host = g.string();
+            m.port = g.u16();
+            m
+        }
+    }
+    impl Random for KeyValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.key = g.string();
+            m.value = g.string();
+            m
+        }
+    }
+    impl Random for Member {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.member_id = g.string();
+            m.member_epoch = g.i32();
+            m.instance_id = g.nullable(true, |g| g.string());
+            m.rack_id = g.nullable(true, |g| g.string());
+            m.client_id = g.string();
+            m.client_host = g.string();
+            m.topology_epoch = g.i32();
+            m.process_id = g.string();
+            m.user_endpoint = g.nullable(true, |g| Endpoint::random(g, version));
+            m.client_tags = g.array(|g| KeyValue::random(g, version));
+            m.task_offsets = g.array(|g| TaskOffset::random(g, version));
+            m.task_end_offsets = g.array(|g| TaskOffset::random(g, version));
+            m.assignment = Assignment::random(g, version);
+            m.target_assignment = Assignment::random(g, version);
+            m.is_classic = g.bool();
+            m
+        }
+    }
+    impl Random for StreamsGroupDescribeResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.throttle_time_ms = g.i32();
+            m.groups = g.array(|g| DescribedGroup::random(g, version));
+            m
+        }
+    }
+    impl Random for Subtopology {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.subtopology_id = g.string();
+            m.source_topics = g.array(|g| g.string());
+            m.repartition_sink_topics = g.array(|g| g.string());
+            m.state_changelog_topics = g.array(|g| TopicInfo::random(g, version));
+            m.repartition_source_topics = g.array(|g| TopicInfo::random(g, version));
+            m
+        }
+    }
+    impl Random for TaskIds {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.subtopology_id = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+    impl Random for TaskOffset {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.subtopology_id = g.string();
+            m.partition = g.i32();
+            m.offset = g.i64();
+            m
+        }
+    }
+    impl Random for TopicInfo {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partitions = g.i32();
+            m.replication_factor = g.i16();
+            m.topic_configs = g.array(|g| KeyValue::random(g, version));
+            m
+        }
+    }
+    impl Random for Topology {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.epoch = g.i32();
+            m.subtopologies = g.nullable(true, |g| g.array(|g| Subtopology::random(g, version)));
+            m
+        }
+    }
+}
 mod get_telemetry_subscriptions_request {
     use super::*;
     use catchword_wire::messages::get_telemetry_subscriptions_request::*;
@@ -4668,6 +4966,247 @@ mod share_group_state_partition_metadata_value {
             m.topic_id = g.uuid();
             m.topic_name = g.string();
             m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod streams_group_metadata_key {
+    use super::*;
+    use catchword_wire::records::streams_group_metadata_key::*;
+    impl Random for StreamsGroupMetadataKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m
+        }
+    }
+}
+mod streams_group_metadata_value {
+    use super::*;
+    use catchword_wire::records::streams_group_metadata_value::*;
+    impl Random for LastAssignmentConfig {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.key = g.string();
+            m.value = g.string();
+            m
+        }
+    }
+    impl Random for StreamsGroupMetadataValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.epoch = g.i32();
+            m.metadata_hash = g.i64();
+            m.validated_topology_epoch = g.i32();
+            m.last_assignment_configs = g.nullable(true, |g| {
+                g.array(|g| LastAssignmentConfig::random(g, version))
+            });
+            m
+        }
+    }
+}
+mod streams_group_member_metadata_key {
+    use super::*;
+    use catchword_wire::records::streams_group_member_metadata_key::*;
+    impl Random for StreamsGroupMemberMetadataKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m
+        }
+    }
+}
+mod streams_group_member_metadata_value {
+    use super::*;
+    use catchword_wire::records::streams_group_member_metadata_value::*;
+    impl Random for Endpoint {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.host = g.string();
+            m.port = g.u16();
+            m
+        }
+    }
+    impl Random for KeyValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.key = g.string();
+            m.value = g.string();
+            m
+        }
+    }
+    impl Random for StreamsGroupMemberMetadataValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.instance_id = g.nullable(true, |g| g.string());
+            m.rack_id = g.nullable(true, |g| g.string());
+            m.client_id = g.string();
+            m.client_host = g.string();
+            m.rebalance_timeout_ms = g.i32();
+            m.topology_epoch = g.i32();
+            m.process_id = g.string();
+            m.user_endpoint = g.nullable(true, |g| Endpoint::random(g, version));
+            m.client_tags = g.array(|g| KeyValue::random(g, version));
+            m
+        }
+    }
+}
+mod streams_group_target_assignment_metadata_key {
+    use super::*;
+    use catchword_wire::records::streams_group_target_assignment_metadata_key::*;
+    impl Random for StreamsGroupTargetAssignmentMetadataKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m
+        }
+    }
+}
+mod streams_group_target_assignment_metadata_value {
+    use super::*;
+    use catchword_wire::records::streams_group_target_assignment_metadata_value::*;
+    impl Random for StreamsGroupTargetAssignmentMetadataValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.assignment_epoch = g.i32();
+            m.assignment_timestamp = g.i64();
+            m
+        }
+    }
+}
+mod streams_group_target_assignment_member_key {
+    use super::*;
+    use catchword_wire::records::streams_group_target_assignment_member_key::*;
+    impl Random for StreamsGroupTargetAssignmentMemberKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m
+        }
+    }
+}
+mod streams_group_target_assignment_member_value {
+    use super::*;
+    use catchword_wire::records::streams_group_target_assignment_member_value::*;
+    impl Random for StreamsGroupTargetAssignmentMemberValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.active_tasks = g.array(|g| TaskIds::random(g, version));
+            m.standby_tasks = g.array(|g| TaskIds::random(g, version));
+            m.warmup_tasks = g.array(|g| TaskIds::random(g, version));
+            m
+        }
+    }
+    impl Random for TaskIds {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.subtopology_id = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m
+        }
+    }
+}
+mod streams_group_current_member_assignment_key {
+    use super::*;
+    use catchword_wire::records::streams_group_current_member_assignment_key::*;
+    impl Random for StreamsGroupCurrentMemberAssignmentKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m.member_id = g.string();
+            m
+        }
+    }
+}
+mod streams_group_current_member_assignment_value {
+    use super::*;
+    use catchword_wire::records::streams_group_current_member_assignment_value::*;
+    impl Random for StreamsGroupCurrentMemberAssignmentValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.member_epoch = g.i32();
+            m.previous_member_epoch = g.i32();
+            m.state = g.i8();
+            m.active_tasks = g.array(|g| TaskIds::random(g, version));
+            m.standby_tasks = g.array(|g| TaskIds::random(g, version));
+            m.warmup_tasks = g.array(|g| TaskIds::random(g, version));
+            m.active_tasks_pending_revocation = g.array(|g| TaskIds::random(g, version));
+            m.standby_tasks_pending_revocation = g.array(|g| TaskIds::random(g, version));
+            m.warmup_tasks_pending_revocation = g.array(|g| TaskIds::random(g, version));
+            m
+        }
+    }
+    impl Random for TaskIds {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.subtopology_id = g.string();
+            m.partitions = g.array(|g| g.i32());
+            m.assignment_epochs = g.nullable(true, |g| g.array(|g| g.i32()));
+            m
+        }
+    }
+}
+mod streams_group_topology_key {
+    use super::*;
+    use catchword_wire::records::streams_group_topology_key::*;
+    impl Random for StreamsGroupTopologyKey {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.group_id = g.string();
+            m
+        }
+    }
+}
+mod streams_group_topology_value {
+    use super::*;
+    use catchword_wire::records::streams_group_topology_value::*;
+    impl Random for CopartitionGroup {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.source_topics = g.array(|g| g.i16());
+            m.source_topic_regex = g.array(|g| g.i16());
+            m.repartition_source_topics = g.array(|g| g.i16());
+            m
+        }
+    }
+    impl Random for StreamsGroupTopologyValue {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.epoch = g.i32();
+            m.subtopologies = g.array(|g| Subtopology::random(g, version));
+            m
+        }
+    }
+    impl Random for Subtopology {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.subtopology_id = g.string();
+            m.source_topics = g.array(|g| g.string());
+            m.source_topic_regex = g.array(|g| g.string());
+            m.state_changelog_topics = g.array(|g| TopicInfo::random(g, version));
+            m.repartition_sink_topics = g.array(|g| g.string());
+            m.repartition_source_topics = g.array(|g| TopicInfo::random(g, version));
+            m.copartition_groups = g.array(|g| CopartitionGroup::random(g, version));
+            m
+        }
+    }
+    impl Random for TopicConfig {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.key = g.string();
+            m.value = g.string();
+            m
+        }
+    }
+    impl Random for TopicInfo {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.name = g.string();
+            m.partitions = g.i32();
+            m.replication_factor = g.i16();
+            m.topic_configs = g.array(|g| TopicConfig::random(g, version));
             m
         }
     }

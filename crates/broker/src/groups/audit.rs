@@ -1,0 +1,184 @@
+//! The last things that were noticed about members' commits, and how many there were since the start.
+//!
+//! Memory, and bounded: what became of the bookmarks is in the history; this is for the moment when somebody asks.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use catchword_coordinator::{Notice, Noticed};
+use tracing::info;
+
+use crate::clock;
+
+/// The most that are kept.
+const MAX_KEPT: usize = 1000;
+/// A log line at most so often, ms: a consumer in trouble may do it again with every commit.
+const LOG_EVERY_MS: i64 = 1000;
+
+/// A notice and its time, ms since 1970.
+pub(crate) type Kept = (i64, Notice);
+
+#[derive(Debug, Default)]
+pub(crate) struct Audit {
+    kept: Mutex<Ring>,
+    step_back: AtomicU64,
+    refused: AtomicU64,
+    refused_records: AtomicU64,
+    beyond_end: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    notices: VecDeque<Kept>,
+    logged_ms: i64,
+    /// How many have had no log line since.
+    unlogged: u64,
+}
+
+/// How many there were since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) step_back: u64,
+    pub(crate) refused: u64,
+    /// The offsets by which bookmarks would have moved on.
+    pub(crate) refused_records: u64,
+    pub(crate) beyond_end: u64,
+}
+
+impl Audit {
+    /// Takes a notice.
+    pub(crate) fn note(&self, notice: Notice) {
+        self.note_at(clock::now_ms(), notice);
+    }
+
+    fn note_at(&self, now_ms: i64, notice: Notice) {
+        let counter = match &notice.what {
+            Noticed::StepBack { .. } => &self.step_back,
+            Noticed::BeyondEnd { .. } => &self.beyond_end,
+            Noticed::Refused { again, .. } => {
+                let again = u64::try_from(*again).unwrap_or(0);
+                self.refused_records.fetch_add(again, Ordering::Relaxed);
+                &self.refused
+            }
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let mut ring = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if now_ms.saturating_sub(ring.logged_ms) >= LOG_EVERY_MS {
+            let more = match std::mem::take(&mut ring.unlogged) {
+                0 => String::new(),
+                n => format!(" ({n} more like it since the last line; `catchword audit` has them)"),
+            };
+            info!("{}{more}", words(&notice));
+            ring.logged_ms = now_ms;
+        } else {
+            ring.unlogged += 1;
+        }
+        if ring.notices.len() == MAX_KEPT {
+            ring.notices.pop_front();
+        }
+        ring.notices.push_back((now_ms, notice));
+    }
+
+    /// The newest first; of one group, if it is named.
+    pub(crate) fn newest(&self, group: Option<&str>, limit: usize) -> Vec<Kept> {
+        let ring = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_asked = |kept: &&Kept| group.is_none_or(|group| *kept.1.group_id == *group);
+        let newest = ring.notices.iter().rev().filter(is_asked);
+        newest.take(limit).cloned().collect()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            step_back: of(&self.step_back),
+            refused: of(&self.refused),
+            refused_records: of(&self.refused_records),
+            beyond_end: of(&self.beyond_end),
+        }
+    }
+}
+
+fn words(notice: &Notice) -> String {
+    let Notice {
+        group_id,
+        client_id,
+        client_host,
+        what,
+        ..
+    } = notice;
+    let who = format!("group {group_id:?}: {client_id} on {client_host}");
+    match what {
+        Noticed::StepBack {
+            topic,
+            partition,
+            from,
+            to,
+        } => format!("{who} set {topic}:{partition} back from {from} to {to}"),
+        Noticed::Refused {
+            error,
+            partitions,
+            again,
+        } => format!(
+            "{who} is no member any more ({error:?}); its commit of {partitions} partitions was refused, and up to {again} records are read twice"
+        ),
+        Noticed::BeyondEnd {
+            topic,
+            partition,
+            to,
+            end,
+        } => format!("{who} set {topic}:{partition} to {to}, beyond the log's end {end}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catchword_wire::Str;
+
+    use super::*;
+
+    fn notice(group: &str, to: i64) -> Notice {
+        Notice {
+            group_id: Str::copy(group),
+            member_id: "m".into(),
+            client_id: "c".into(),
+            client_host: "/10.0.0.7".into(),
+            what: Noticed::StepBack {
+                topic: "t".into(),
+                partition: 0,
+                from: 1_000_000,
+                to,
+            },
+        }
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_all_are_counted() {
+        let audit = Audit::default();
+        for to in 0..MAX_KEPT as i64 + 5 {
+            audit.note_at(to, notice(if to % 2 == 0 { "even" } else { "odd" }, to));
+        }
+        let all = audit.newest(None, usize::MAX);
+        assert_eq!((all.len(), all[0].0), (MAX_KEPT, MAX_KEPT as i64 + 4));
+        let odd = audit.newest(Some("odd"), 2);
+        assert_eq!(
+            odd.iter().map(|kept| kept.0).collect::<Vec<_>>(),
+            [1003, 1001]
+        );
+        assert_eq!(audit.counts().step_back, MAX_KEPT as u64 + 5);
+    }
+
+    #[test]
+    fn a_refused_commit_says_what_it_costs() {
+        let mut refused = notice("g", 0);
+        refused.what = Noticed::Refused {
+            error: catchword_wire::ErrorCode::IllegalGeneration,
+            partitions: 2,
+            again: 480,
+        };
+        assert!(words(&refused).ends_with("up to 480 records are read twice"));
+        let audit = Audit::default();
+        audit.note_at(0, refused);
+        assert_eq!(audit.counts().refused_records, 480);
+    }
+}

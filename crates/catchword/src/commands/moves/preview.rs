@@ -1,0 +1,427 @@
+//! What moving a group's bookmarks would do, for people: now, then, how many records again or skipped, the first there.
+//!
+//! Every command that moves bookmarks previews them by this, whoever carries the change out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use catchword_client::{Client, Committed, FetchFrom, FetchOptions, TopicPartition};
+use catchword_wire::batch::Record;
+use serde::{Deserialize, Serialize};
+
+use super::{Target, Targets};
+use crate::commands::lag::{self, Bounds};
+use crate::commands::text::excerpt;
+use crate::failure::Failure;
+use crate::table::{Align, Table, count, records};
+use crate::time;
+use crate::ui::Ui;
+
+/// Longer tables nobody reads.
+const MAX_ROWS: usize = 50;
+
+/// One partition's move. The field names are for scripts and stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::commands) struct Move {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    /// The committed offset; `None` if there is none.
+    pub(super) now: Option<i64>,
+    /// Where it will be; `None` if it will be removed.
+    pub(super) then: Option<i64>,
+    effect: Effect,
+    /// How many offsets are read again or skipped.
+    records: i64,
+    first_record_timestamp: Option<i64>,
+    #[serde(skip)]
+    first_record: Option<String>,
+    remark: Option<String>,
+    #[serde(skip)]
+    pub(super) metadata: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Effect {
+    Again,
+    Skipped,
+    None,
+    New,
+    /// What was gone comes back.
+    Back,
+    Removed,
+}
+
+/// What the targets mean for a group that has committed these offsets.
+pub(super) fn moves(
+    committed: &BTreeMap<TopicPartition, Committed>,
+    bounds: &Bounds,
+    targets: &Targets,
+) -> Vec<Move> {
+    let one = |(partition, target): (&TopicPartition, &Target)| {
+        let (start, end) = *bounds.get(partition)?;
+        let now = committed.get(partition).map(|committed| committed.offset);
+        let mut remark = target.remark.clone();
+        let then = target.offset.clamp(start, end);
+        if then != target.offset {
+            let edge = if then > target.offset {
+                "starts"
+            } else {
+                "ends"
+            };
+            remark = Some(format!("the log {edge} there"));
+        }
+        let (effect, records) = effect(now, Some(then), Some((start, end)));
+        Some(Move {
+            topic: partition.topic.clone(),
+            partition: partition.partition,
+            now,
+            then: Some(then),
+            effect,
+            records,
+            first_record_timestamp: None,
+            first_record: None,
+            remark,
+            metadata: target.metadata.clone(),
+        })
+    };
+    targets.iter().filter_map(one).collect()
+}
+
+/// What going from one place to another does. What is gone from the log is neither read again nor skipped.
+fn effect(now: Option<i64>, then: Option<i64>, bounds: Option<(i64, i64)>) -> (Effect, i64) {
+    let within = |offset: i64| bounds.map_or(offset, |(start, end)| offset.clamp(start, end));
+    match (now.map(within), then.map(within)) {
+        (None, None) => (Effect::None, 0),
+        (None, Some(_)) => (Effect::New, 0),
+        (Some(_), None) => (Effect::Removed, 0),
+        (Some(from), Some(to)) if to < from => (Effect::Again, from - to),
+        (Some(from), Some(to)) if to > from => (Effect::Skipped, to - from),
+        (Some(_), Some(_)) => (Effect::None, 0),
+    }
+}
+
+/// A bookmark's move as the broker plans it: put exactly there, wherever the log begins and ends.
+#[derive(Debug, Deserialize)]
+pub(in crate::commands) struct Step {
+    topic: String,
+    partition: i32,
+    now: Option<i64>,
+    then: Option<i64>,
+    pub(in crate::commands) moves: bool,
+    pub(in crate::commands) obstacle: Option<String>,
+}
+
+impl Step {
+    fn place(&self) -> TopicPartition {
+        TopicPartition::new(&self.topic, self.partition)
+    }
+
+    fn preview(&self, bounds: Option<(i64, i64)>) -> Move {
+        let (mut effect, records) = match self.moves {
+            true => effect(self.now, self.then, bounds),
+            false => (Effect::None, 0),
+        };
+        if effect == Effect::New {
+            effect = Effect::Back;
+        }
+        let remark = match self.obstacle.as_deref() {
+            Some("moved-on") if self.moves => Some("overwrites what was committed since"),
+            Some("moved-on") => Some("not moved: committed since"),
+            Some("topic-recreated") => Some("not moved: the topic was deleted and created again"),
+            Some("no-topic") => Some("not moved: the topic is gone"),
+            Some("forgotten") => Some("not moved: nobody knows any more where it was"),
+            Some("no-place-then") => Some("not moved: no place of then is known"),
+            Some(_) => Some("not moved"),
+            None if self.moves && effect == Effect::None => Some("no record lies between"),
+            None if bounds
+                .zip(self.then)
+                .is_some_and(|((start, _), then)| then < start) =>
+            {
+                Some("the log starts later")
+            }
+            None => None,
+        };
+        Move {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            now: self.now,
+            then: self.then,
+            effect,
+            records,
+            first_record_timestamp: None,
+            first_record: None,
+            remark: remark.map(str::to_owned),
+            metadata: String::new(),
+        }
+    }
+}
+
+/// The preview of what the broker plans.
+///
+/// # Errors
+/// If the cluster cannot be asked for the logs' bounds or for the first records.
+pub(in crate::commands) fn of_steps(
+    client: &mut Client,
+    steps: &[Step],
+) -> Result<Vec<Move>, Failure> {
+    let partitions: Vec<TopicPartition> = steps.iter().map(Step::place).collect();
+    let bounds = lag::bounds(client, &partitions)?;
+    let one = |step: &Step| step.preview(bounds.get(&step.place()).copied());
+    let mut moves: Vec<Move> = steps.iter().map(one).collect();
+    look_at_first_records(client, &bounds, &mut moves)?;
+    Ok(moves)
+}
+
+/// Fetches one record of each partition that is shown, at the place it would be read from.
+pub(super) fn look_at_first_records(
+    client: &mut Client,
+    bounds: &Bounds,
+    moves: &mut [Move],
+) -> Result<(), Failure> {
+    let place = |m: &Move| TopicPartition::new(&m.topic, m.partition);
+    let options = FetchOptions {
+        max_wait: Duration::ZERO,
+        min_bytes: 0,
+        max_bytes: 64 << 10,
+        read_committed: false,
+    };
+    for m in moves.iter_mut().take(MAX_ROWS) {
+        let partition = place(m);
+        let is_in_log = |offset: &i64| {
+            let bounds = bounds.get(&partition);
+            bounds.is_some_and(|(start, end)| (start..end).contains(&offset))
+        };
+        let Some(offset) = m.then.filter(is_in_log) else {
+            continue;
+        };
+        let from = FetchFrom { partition, offset };
+        let fetched = client.fetch(&[from], options)?;
+        if let Some(record) = fetched.iter().flat_map(|fetched| &fetched.records).next() {
+            m.first_record_timestamp = (record.timestamp >= 0).then_some(record.timestamp);
+            m.first_record = Some(words(record));
+        }
+    }
+    Ok(())
+}
+
+/// A record in a few words.
+pub(in crate::commands) fn words(record: &Record) -> String {
+    let mut parts = Vec::new();
+    if record.timestamp >= 0 {
+        parts.push(time::format(record.timestamp));
+    }
+    if let Some(key) = &record.key {
+        parts.push(format!("key {}", excerpt(key, 20)));
+    }
+    match &record.value {
+        Some(value) => parts.push(excerpt(value, 32)),
+        None => parts.push("(null)".into()),
+    }
+    parts.join("  ")
+}
+
+/// The table of so many moves as somebody reads.
+fn table(moves: &[Move]) -> Table {
+    let mut table = Table::new(&[
+        ("PARTITION", Align::Left),
+        ("NOW", Align::Right),
+        ("THEN", Align::Right),
+        ("EFFECT", Align::Left),
+        ("FIRST RECORD THERE", Align::Left),
+    ]);
+    for m in moves.iter().take(MAX_ROWS) {
+        let effect = match m.effect {
+            Effect::Again => format!("reads {} again", records(m.records)),
+            Effect::Skipped => format!("skips {}", records(m.records)),
+            Effect::None => "nothing".into(),
+            Effect::New => "a first place".into(),
+            Effect::Back => "put back".into(),
+            Effect::Removed => "removed, as before".into(),
+        };
+        let effect = match &m.remark {
+            Some(remark) => format!("{effect} ({remark})"),
+            None => effect,
+        };
+        table.row(vec![
+            format!("{}:{}", m.topic, m.partition),
+            m.now.map_or("-".into(), count),
+            m.then.map_or("-".into(), count),
+            effect,
+            first_record(m),
+        ]);
+    }
+    table
+}
+
+/// What would be read first from there.
+fn first_record(m: &Move) -> String {
+    match (&m.first_record, m.then) {
+        (Some(words), _) => words.clone(),
+        (None, Some(_)) => "(the end)".into(),
+        (None, None) => "-".into(),
+    }
+}
+
+/// Shows the moves and what they come to.
+pub(in crate::commands) fn show(moves: &[Move], ui: &mut Ui) -> Result<(), Failure> {
+    ui.table(&table(moves))?;
+    let more = moves.len().saturating_sub(MAX_ROWS);
+    if more > 0 {
+        let more = count(i64::try_from(more).unwrap_or(i64::MAX));
+        ui.line(format_args!("… and {more} more (--json has all)"))?;
+    }
+    ui.line(total(moves))
+}
+
+fn total(moves: &[Move]) -> String {
+    let sum = |effect| {
+        moves
+            .iter()
+            .filter(|m| m.effect == effect)
+            .map(|m| m.records)
+            .sum()
+    };
+    format!(
+        "In all: {} again, {} skipped.",
+        records(sum(Effect::Again)),
+        records(sum(Effect::Skipped))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(n: i32) -> TopicPartition {
+        TopicPartition::new("orders", n)
+    }
+
+    fn moves_of(
+        targets: &[(i32, Target)],
+        committed: &[(i32, i64)],
+        bounds: &[(i32, i64, i64)],
+    ) -> Vec<Move> {
+        let offset = |offset| Committed {
+            offset,
+            leader_epoch: -1,
+            metadata: String::new(),
+        };
+        let committed = committed
+            .iter()
+            .map(|(p, o)| (partition(*p), offset(*o)))
+            .collect();
+        let bounds = bounds
+            .iter()
+            .map(|(p, start, end)| (partition(*p), (*start, *end)))
+            .collect();
+        let targets = targets
+            .iter()
+            .map(|(p, target)| (partition(*p), target.clone()))
+            .collect();
+        moves(&committed, &bounds, &targets)
+    }
+
+    #[test]
+    fn the_preview_reads_like_this() {
+        let committed = [(0, 1_204_551), (1, 980_100)];
+        let bounds = [(0, 0, 1_245_755), (1, 0, 980_100), (2, 0, 5)];
+        let none = |offset| Target {
+            remark: Some("no record at or after then".into()),
+            ..Target::at(offset)
+        };
+        let targets = [(0, Target::at(1_180_020)), (1, none(980_100)), (2, none(5))];
+        let mut moves = moves_of(&targets, &committed, &bounds);
+        moves[0].first_record = Some("2026-11-23T12:30:00.412Z  key 4711".into());
+        let expected = [
+            "PARTITION NOW THEN EFFECT FIRST RECORD THERE",
+            "orders:0 1,204,551 1,180,020 reads 24,531 records again 2026-11-23T12:30:00.412Z key 4711",
+            "orders:1 980,100 980,100 nothing (no record at or after then) (the end)",
+            "orders:2 - 5 a first place (no record at or after then) (the end)",
+        ];
+        let lines = table(&moves).lines();
+        let squeeze = |text: &String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(lines.iter().map(squeeze).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            total(&moves),
+            "In all: 24,531 records again, 0 records skipped."
+        );
+    }
+
+    #[test]
+    fn a_place_outside_of_the_log_is_brought_into_it() {
+        let targets = [(0, Target::at(-400)), (1, Target::at(400))];
+        let moves = moves_of(
+            &targets,
+            &[(0, 100), (1, 900)],
+            &[(0, 0, 1000), (1, 600, 1000)],
+        );
+        assert_eq!((moves[0].then, moves[0].records), (Some(0), 100));
+        assert_eq!((moves[1].then, moves[1].records), (Some(600), 300));
+        assert_eq!(moves[1].remark.as_deref(), Some("the log starts there"));
+    }
+
+    #[test]
+    fn what_retention_took_is_not_read_again() {
+        let moves = moves_of(&[(0, Target::at(8))], &[(0, 2)], &[(0, 8, 10)]);
+        assert_eq!(
+            (moves[0].then, moves[0].effect, moves[0].records),
+            (Some(8), Effect::None, 0)
+        );
+    }
+
+    #[test]
+    fn moving_on_skips() {
+        let moves = moves_of(&[(0, Target::at(10))], &[(0, 4)], &[(0, 0, 10)]);
+        assert_eq!(
+            (moves[0].then, moves[0].effect, moves[0].records),
+            (Some(10), Effect::Skipped, 6)
+        );
+    }
+
+    fn step(now: Option<i64>, then: Option<i64>, moves: bool, obstacle: Option<&str>) -> Step {
+        Step {
+            topic: "orders".into(),
+            partition: 0,
+            now,
+            then,
+            moves,
+            obstacle: obstacle.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_the_broker_plans_reads_like_what_we_plan() {
+        let moves = [
+            step(Some(0), Some(500), true, None),
+            step(Some(700), Some(500), true, Some("moved-on")),
+            step(Some(30), Some(500), false, Some("moved-on")),
+            step(None, Some(500), true, None),
+            step(Some(30), None, true, None),
+            step(Some(5000), Some(2000), true, None),
+            step(Some(9), None, false, Some("no-place-then")),
+        ]
+        .map(|step| step.preview(Some((0, 1000))));
+        let effects: Vec<String> = table(&moves)
+            .lines()
+            .iter()
+            .skip(1)
+            .map(|line| {
+                line.split_whitespace()
+                    .skip(3)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+            .collect();
+        let expected = [
+            "skips 500 records (the end)",
+            "reads 200 records again (overwrites what was committed since) (the end)",
+            "nothing (not moved: committed since) (the end)",
+            "put back (the end)",
+            "removed, as before -",
+            "nothing (no record lies between) (the end)",
+            "nothing (not moved: no place of then is known) -",
+        ];
+        assert_eq!(effects, expected);
+    }
+}
