@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    fn notice(group: &str, to: i64) -> Notice {
+    fn notice(group: &'static str, to: i64) -> Notice {
         Notice {
             group_id: Str::copy(group),
             member_id: "m".into(),

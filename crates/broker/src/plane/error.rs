@@ -95,6 +95,16 @@ impl PlaneError {
         )
     }
 
+    /// What a guardian cannot do, since members are the business of the Kafka that it guards.
+    pub(super) fn members_are_elsewhere() -> PlaneError {
+        PlaneError::new(
+            409,
+            "guarded",
+            "the members are with the Kafka that is guarded, which sends nobody away to have a group moved; nothing was changed",
+            "stop the consumers, wait until `catchword show GROUP` says Empty, then do it without --live",
+        )
+    }
+
     /// A plan of which nothing can or needs to be written.
     pub(super) fn nothing_to_do(group: &str, plan: &Plan) -> PlaneError {
         let recreated = plan.count(Obstacle::Recreated);

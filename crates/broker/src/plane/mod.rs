@@ -381,6 +381,9 @@ async fn move_offsets(
     request: MoveOffsets,
 ) -> Result<Moved, PlaneError> {
     if let Some(guardian) = broker.guardian.clone() {
+        if request.live {
+            return Err(PlaneError::members_are_elsewhere());
+        }
         let asker = asker.clone();
         let work = move || guardian.move_offsets(&asker, &request);
         let moved = outcome::blocking(work).await;
