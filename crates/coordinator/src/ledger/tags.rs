@@ -181,7 +181,7 @@ mod tests {
         let mut replayed = crate::GroupShard::new(crate::GroupConfig::default(), 2);
         for (_, record) in &w.log {
             let (key, value) = (record.key.as_deref().unwrap(), record.value.as_deref());
-            replayed.replay(0, key, value, &[]).unwrap();
+            replayed.replay(0, key, value, &record.headers).unwrap();
         }
         assert_eq!(replayed.dump_records(), w.shard.dump_records());
     }
