@@ -1,6 +1,9 @@
 //! What a streams group promises its members, and those who look at it.
 
-use catchword_coordinator::{GroupSettings, StreamsSettings};
+use catchword_coordinator::ledger::Place;
+use catchword_coordinator::record::headers::Cause;
+use catchword_coordinator::{BookmarkMove, GroupSettings, MoveOffsets, Moved, StreamsSettings};
+use catchword_wire::Uuid;
 use catchword_wire::messages::streams_group_heartbeat_request::Endpoint;
 use catchword_wire::messages::{OffsetCommitRequest, offset_fetch_request};
 
@@ -55,6 +58,54 @@ fn an_answer_that_was_lost_is_given_again_to_who_does_not_have_what_it_said() {
     }
     let settled = given(&driver.hears(alive("a1", current)));
     assert_eq!(settled, None);
+}
+
+/// What an administrator may do to members: see `promises/live.rs` for the other kinds of groups.
+#[test]
+fn members_are_sent_away_one_by_one_or_all_while_their_offsets_move() {
+    let mut driver = driver();
+    let (epoch, _) = joined(&mut driver, "a1");
+    let kick = |driver: &mut Driver, member: &str| {
+        let (group_id, member) = ("app".into(), Str::copy(member));
+        match driver.ask(0, Call::Kick { group_id, member }) {
+            Reply::Kick(error) => error,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(kick(&mut driver, "z1"), ErrorCode::UnknownMemberId);
+    assert_eq!(kick(&mut driver, "a1"), ErrorCode::None);
+    assert_eq!(
+        driver.refused(alive("a1", epoch)),
+        ErrorCode::UnknownMemberId
+    );
+    let (epoch, all) = joined(&mut driver, "a1");
+    assert_eq!(all.active.len(), 6, "it may come back at once");
+    let place = Place {
+        offset: 5,
+        leader_epoch: -1,
+        metadata: Str::EMPTY,
+        topic_id: Uuid::ZERO,
+    };
+    let call = MoveOffsets {
+        group_id: "app".into(),
+        cause: Cause::Restore,
+        of: None,
+        live: true,
+        moves: vec![BookmarkMove {
+            topic: "in".into(),
+            partition: 0,
+            expected: None,
+            then: Some(place),
+        }],
+    };
+    let moved = driver.ask(0, Call::MoveOffsets(call));
+    assert_eq!(moved, Reply::MoveOffsets(Moved::Done));
+    assert_eq!(
+        driver.refused(alive("a1", epoch)),
+        ErrorCode::UnknownMemberId
+    );
+    assert_eq!(driver.committed("app", "in", 0), 5);
+    assert_eq!(driver.described_app().group_state, "Empty");
 }
 
 fn settings(streams: StreamsSettings) -> Option<GroupSettings> {
