@@ -125,7 +125,7 @@ impl Writer {
                 timestamp: self.now_ms,
                 key: Some(&record.key),
                 value: record.value.as_deref(),
-                headers: &[],
+                headers: &record.headers,
             };
             builder.push(new).unwrap();
         }
