@@ -307,6 +307,17 @@ class Tools:
     def test_log_dirs_are_described(self):
         expect_in(self.call(f"{TOOLS}.LogDirsCommand", "--describe", "--topic-list", TOPIC), f'"partition":"{TOPIC}-0"')
 
+    def test_dump_log_reads_the_committed_offsets_from_the_files(self):
+        files = self.broker.directory.joinpath("data").rglob("__consumer_offsets-*/*.log")
+        names = ",".join(sorted(str(file) for file in files if file.stat().st_size > 0))
+        done = subprocess.run(kafka_tool(f"{TOOLS}.DumpLogSegments", "--deep-iteration", "--offsets-decoder", "--files", names),
+                              capture_output=True, text=True, timeout=120)
+        if done.returncode != 0:
+            raise Failure(f"dump-log ended with {done.returncode}:\n{done.stderr[-1500:]}")
+        expect_in(done.stdout, rf'"group":"{GROUP}","topic":"{TOPIC}"')
+        for bad in ("isvalid: false", "Found invalid", "Non-consecutive", "mismatch"):
+            expect(bad in done.stdout, False, f"dump-log says {bad}")
+
     def test_producer_perf_runs(self):
         told = self.call(f"{TOOLS}.ProducerPerformance", "--topic", TOPIC, "--num-records", "20000",
                          "--record-size", "100", "--throughput", "-1")

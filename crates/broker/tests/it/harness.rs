@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use catchword_broker::{Identity, Running};
@@ -17,7 +17,8 @@ use catchword_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use catchword_wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use catchword_wire::messages::produce_response::PartitionProduceResponse;
 use catchword_wire::messages::{
-    CreateTopicsRequest, FetchRequest, FetchResponse, FindCoordinatorRequest, ProduceRequest,
+    CreateTopicsRequest, FetchRequest, FetchResponse, FindCoordinatorRequest, ListGroupsRequest,
+    ProduceRequest,
 };
 use catchword_wire::{Segment, Str, frame};
 use tokio::runtime::Runtime;
@@ -215,12 +216,19 @@ impl Client {
     }
 
     /// Waits until groups can be used.
+    /// Has the groups' topic made, and waits until all of its coordinators serve: on a busy machine that may take longer than
+    /// a request waits for it.
     pub(crate) fn find_coordinator(&mut self) {
         let request = FindCoordinatorRequest {
             coordinator_keys: vec!["g".into()],
             ..Default::default()
         };
         assert_eq!(self.call(&request, 4).coordinators[0].error_code, 0);
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.call(&ListGroupsRequest::default(), 4).error_code != 0 {
+            assert!(Instant::now() < until, "the coordinators do not serve");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub(crate) fn produce(&mut self, topic: &str, values: &[&str]) -> PartitionProduceResponse {

@@ -145,13 +145,22 @@ fn read(client: &mut Client, committed: bool) -> Vec<String> {
     }
 }
 
+/// The transaction's state, once its coordinator has read its log.
 fn state(client: &mut Client) -> String {
     let request = DescribeTransactionsRequest {
         transactional_ids: vec!["x".into()],
     };
-    let found = client.call(&request, 0).transaction_states[0].clone();
-    assert_eq!(found.error_code, 0);
-    found.transaction_state.to_string()
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let found = client.call(&request, 0).transaction_states[0].clone();
+        match ErrorCode::from_code(found.error_code) {
+            ErrorCode::None => return found.transaction_state.to_string(),
+            ErrorCode::CoordinatorLoadInProgress if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 fn wait_for_state(client: &mut Client, wanted: &str) {
