@@ -56,6 +56,7 @@ impl TestBroker {
             .unwrap();
         let running = runtime.block_on(run(dir.path(), &settings));
         let address = running.addresses()[0].1;
+        Client::connect(address).wait_for_groups();
         TestBroker {
             address,
             http: running.http_address(),
@@ -224,6 +225,11 @@ impl Client {
             ..Default::default()
         };
         assert_eq!(self.call(&request, 4).coordinators[0].error_code, 0);
+        self.wait_for_groups();
+    }
+
+    /// Waits until all coordinators of groups that there are have read their logs.
+    fn wait_for_groups(&mut self) {
         let until = Instant::now() + Duration::from_secs(60);
         while self.call(&ListGroupsRequest::default(), 4).error_code != 0 {
             assert!(Instant::now() < until, "the coordinators do not serve");
