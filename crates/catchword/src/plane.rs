@@ -286,12 +286,17 @@ pub(crate) fn when(ms: i64) -> String {
 }
 
 fn ago(ms: i64) -> String {
+    format!("{} ago", span(ms))
+}
+
+/// A time span, roughly.
+pub(crate) fn span(ms: i64) -> String {
     let seconds = (ms / 1000).max(0);
     match seconds {
-        0..60 => format!("{seconds} s ago"),
-        60..3600 => format!("{} min ago", seconds / 60),
-        3600..172_800 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} d ago", seconds / 86_400),
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
     }
 }
 

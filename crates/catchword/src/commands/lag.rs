@@ -6,7 +6,10 @@
 use std::collections::BTreeMap;
 
 use catchword_client::{Client, ClientError, Committed, ListAt, TopicPartition};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::http;
+use crate::plane::{self, Api};
 
 /// Start and end of partitions' logs.
 pub(super) type Bounds = BTreeMap<TopicPartition, (i64, i64)>;
@@ -24,8 +27,11 @@ pub(super) struct PartitionLag {
     pub(super) log_start: Option<i64>,
     /// The offset after the last record.
     pub(super) end: Option<i64>,
-    /// Offsets from the committed one, or the log's start if that is later, to the end.
+    /// What can still be read: records where the broker counts them, which only Catchword does, or else the offsets from the
+    /// committed one, or the log's start if that is later, to the end.
     pub(super) lag: Option<i64>,
+    /// How long the oldest record that was not read has waited, ms; `None` if there is none, or the broker does not tell.
+    pub(super) age_ms: Option<i64>,
     /// Offsets before the log's start that the group had not read.
     pub(super) lost: i64,
     /// What the client keeps beside the committed offset.
@@ -56,6 +62,7 @@ impl PartitionLag {
             log_start,
             end,
             lag,
+            age_ms: None,
             lost,
             metadata: committed
                 .map(|committed| committed.metadata.clone())
@@ -69,6 +76,37 @@ impl PartitionLag {
         self.committed
             .zip(self.end)
             .is_some_and(|(committed, end)| committed > end)
+    }
+}
+
+/// What the broker's JSON API tells of a partition.
+#[derive(Debug, Deserialize)]
+struct Counted {
+    topic: String,
+    partition: i32,
+    committed: i64,
+    lag: Option<i64>,
+    age_ms: Option<i64>,
+}
+
+/// Puts records in place of offsets, and tells how old they are, where the broker has counted them: markers of transactions,
+/// aborted records and what was compacted away are nothing to read. What cannot be asked stays as it is.
+pub(super) fn count_records(client: &mut Client, group: &str, partitions: &mut [PartitionLag]) {
+    let path = format!("/v1/groups/{}", http::encoded(group));
+    let told = Api::find(client).and_then(|api| api.get(&path));
+    let counted = told.and_then(|told| plane::read::<Vec<Counted>>(&told["partitions"]));
+    for counted in counted.unwrap_or_default() {
+        let place = (
+            counted.topic.as_str(),
+            counted.partition,
+            Some(counted.committed),
+        );
+        let same =
+            |lag: &&mut PartitionLag| (lag.topic.as_str(), lag.partition, lag.committed) == place;
+        if let Some(lag) = partitions.iter_mut().find(same) {
+            lag.lag = counted.lag;
+            lag.age_ms = counted.age_ms;
+        }
     }
 }
 

@@ -8,17 +8,20 @@ use serde::Serialize;
 use crate::args::Cluster;
 use crate::commands::lag::{self, PartitionLag};
 use crate::failure::Failure;
+use crate::plane::span;
 use crate::table::{Align, Table, count, records};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 COMMITTED is the offset of the next record the group will read. BEHIND counts what it can still
-read; LOST what retention took before it did.
+read (records, where the broker counts them as Catchword does: no markers of transactions, nothing
+that was aborted or compacted away; offsets elsewhere); LOST what retention took before it did.
 
 JSON: {group, state, kind, protocol_type, protocol, lag, lost,
   members: [{member_id, instance_id, client_id, host, partitions: [{topic, partition}]}],
-  partitions: [{topic, partition, committed, log_start, end, lag, lost, metadata, member_id}]}.
+  partitions: [{topic, partition, committed, log_start, end, lag, age_ms, lost, metadata,
+    member_id}]}.
 
 Examples:
   catchword show billing
@@ -123,7 +126,8 @@ pub(super) fn look(client: &mut Client, group: &str) -> Result<Shown, Failure> {
         lag.member_id = owners.get(p).map(|id| (*id).to_owned());
         lag
     });
-    let partitions: Vec<PartitionLag> = partitions.collect();
+    let mut partitions: Vec<PartitionLag> = partitions.collect();
+    lag::count_records(client, group, &mut partitions);
     let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let state = described.as_ref().map(|group| group.state.clone());
     Ok(Shown {
@@ -155,7 +159,9 @@ fn print(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
         1 => "1 member".into(),
         n => format!("{n} members"),
     });
-    facts.push(format!("{} behind", records(shown.lag)));
+    let oldest_ms = shown.partitions.iter().filter_map(|lag| lag.age_ms).max();
+    let oldest = oldest_ms.map_or_else(String::new, |ms| format!(", the oldest for {}", span(ms)));
+    facts.push(format!("{} behind{oldest}", records(shown.lag)));
     let title = ui.bold(&format!("Group {}", shown.group));
     ui.line(format_args!("{title}  {}", facts.join(" · ")))?;
     if !shown.members.is_empty() {

@@ -104,6 +104,11 @@ impl Cluster {
         self.broker.as_mut()
     }
 
+    /// Whether it is a broker of our own, which tells more than Kafka's protocol does.
+    pub(crate) fn is_own(&self) -> bool {
+        self.broker.is_some()
+    }
+
     /// A name of a topic or group that no other test has.
     pub(crate) fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)

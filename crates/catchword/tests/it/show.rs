@@ -13,6 +13,9 @@ fn a_group_shows_where_it_is_and_how_far_behind() {
     let text = cluster.run(&["show", &group]).ok();
     assert!(text.starts_with(&format!("Group {group}  Empty")), "{text}");
     assert!(text.contains("6 records behind"), "{text}");
+    if cluster.is_own() {
+        assert!(text.contains("6 records behind, the oldest for "), "{text}");
+    }
     let last: Vec<&str> = text
         .lines()
         .last()
