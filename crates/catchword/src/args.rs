@@ -32,9 +32,9 @@ First steps:
 
 If a group was reset, deleted or expired: catchword undo, catchword trash.
 
-All commands but serve, tour, adopt and doctor work with Apache Kafka as well: --bootstrap HOST:PORT;
-log, at, tag, undo, trash and restore need what only Catchword remembers: as a broker, or beside a Kafka
-(catchword guard).
+All commands but serve, tour, adopt and doctor work with Apache Kafka as well (--bootstrap
+HOST:PORT); log, at, tag, undo, trash and restore need what only Catchword remembers: as a broker,
+or beside a Kafka (catchword guard).
 Exit codes: 0 done, 1 failed, 2 asked wrongly."
 )]
 pub(crate) struct Args {

@@ -12,10 +12,10 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Follows the Kafka's __consumer_offsets as a consumer would, and keeps every move of a committed offset
-in its own directory: what log, at, undo, trash and restore need. They find it by themselves when they
-are given the Kafka's address, as long as it listens on 127.0.0.1:9644; elsewhere name it by
-CATCHWORD_GUARDIAN=HOST:PORT.
+Follows the Kafka's __consumer_offsets as a consumer would, and keeps every move of a committed
+offset in its own directory: what log, at, undo, trash and restore need. They find it by themselves
+when they are given the Kafka's address, as long as it listens on 127.0.0.1:9644; elsewhere name it
+by CATCHWORD_GUARDIAN=HOST:PORT.
 
 The Kafka is only read, until somebody undoes or restores something: that is an offset commit there
 (or a deletion, where there was no offset before), refused while the group has members, as Kafka
