@@ -1,47 +1,38 @@
 //! ConsumerGroupDescribe (69): state, members and assignments of KIP-848 groups.
 
 use catchword_coordinator::{Call as GroupCall, Reply};
-use catchword_wire::ErrorCode;
 use catchword_wire::messages::consumer_group_describe_response::DescribedGroup;
 use catchword_wire::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse};
 
-use super::describe_groups::GROUP_OPERATIONS;
-use super::distinct::distinct;
+use super::describe_groups::{each, operations};
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
-/// "Not asked for".
-const NO_OPERATIONS: i32 = i32::MIN;
-
 pub(crate) fn handle(
     call: &Call,
-    mut request: ConsumerGroupDescribeRequest,
+    request: ConsumerGroupDescribeRequest,
 ) -> Outcome<ConsumerGroupDescribeResponse> {
-    let operations = if request.include_authorized_operations {
-        GROUP_OPERATIONS
-    } else {
-        NO_OPERATIONS
+    let authorized_operations = operations(request.include_authorized_operations);
+    let take = |reply| match reply {
+        Reply::ConsumerGroupDescribe(group) => Some(group),
+        _ => None,
     };
-    distinct(&mut request.group_ids, Clone::clone);
-    let ask = |id: &catchword_wire::Str| {
-        call.broker
-            .groups
-            .call(call, GroupCall::ConsumerGroupDescribe(id.clone()))
+    let unavailable = |group_id, error_code| DescribedGroup {
+        group_id,
+        error_code,
+        ..DescribedGroup::default()
     };
-    let replies: Vec<_> = request.group_ids.iter().map(ask).collect();
+    let groups = each(
+        call,
+        request.group_ids,
+        GroupCall::ConsumerGroupDescribe,
+        take,
+        unavailable,
+    );
     Outcome::later(async move {
-        let mut groups = Vec::with_capacity(replies.len());
-        for (reply, group_id) in replies.into_iter().zip(request.group_ids) {
-            let mut group = match reply.get().await {
-                Some(Some(Reply::ConsumerGroupDescribe(group))) => group,
-                _ => DescribedGroup {
-                    group_id,
-                    error_code: ErrorCode::CoordinatorNotAvailable.code(),
-                    ..DescribedGroup::default()
-                },
-            };
-            group.authorized_operations = operations;
-            groups.push(group);
+        let mut groups = groups.await;
+        for group in &mut groups {
+            group.authorized_operations = authorized_operations;
         }
         ConsumerGroupDescribeResponse {
             groups,
