@@ -98,6 +98,24 @@ class Hands:
             raise KafkaException(found.error)
         return [found.offset, found.metadata] if found.offset >= 0 else None
 
+    def raw(self, topic):
+        """Keys and values of all that partition 0 has now, in hexadecimal digits; nothing for a tombstone."""
+        reader = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "raw", "enable.auto.commit": False,
+                           "enable.partition.eof": True})
+        reader.assign([TopicPartition(topic, 0, 0)])
+        found = []
+        while True:
+            message = reader.poll(30)
+            if message is None:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+            if message.error():
+                reader.close()
+                if message.error().code() != KafkaError._PARTITION_EOF:
+                    raise KafkaException(message.error())
+                return found
+            value = message.value()
+            found.append([message.key().hex(), None if value is None else value.hex()])
+
     def state(self, group):
         """The group's state and the client ids of its members."""
         told = self.admin.describe_consumer_groups([group])[group].result()
