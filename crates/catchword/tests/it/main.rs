@@ -25,5 +25,6 @@ mod serve;
 mod show;
 mod tags;
 mod topics;
+mod torn;
 mod tour;
 mod trouble;
