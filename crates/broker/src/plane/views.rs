@@ -227,6 +227,16 @@ impl To {
 #[derive(Debug, Serialize)]
 pub(crate) struct TagList {
     pub(crate) tags: Vec<TagView>,
+    /// Hours in which the group moved, and where it was at their ends is known.
+    pub(crate) hours: Vec<HourView>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct HourView {
+    /// The hour's end, to be gone back to as to any time.
+    pub(crate) time_ms: i64,
+    /// How many committed offsets there were.
+    pub(crate) offsets: usize,
 }
 
 #[derive(Debug, Serialize)]
