@@ -339,6 +339,19 @@ pub(crate) struct GroupView {
     /// The sum of what the partitions lost, in offsets.
     pub(crate) lost: i64,
     pub(crate) partitions: Vec<PartitionLag>,
+    #[serde(flatten)]
+    pub(crate) kept: KeptView,
+}
+
+/// How long a group's committed offsets are there. Nothing is known of it where they are another Kafka's.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct KeptView {
+    /// When the first of them expires if nobody reads, ms since 1970; null: not as things are.
+    pub(crate) expires_at_ms: Option<i64>,
+    /// Whether that is so soon that the log has a warning.
+    pub(crate) expires_soon: bool,
+    /// What is pinned: `*`, topics, or `TOPIC:PARTITION`.
+    pub(crate) pins: Vec<String>,
 }
 
 impl MemberView {
@@ -374,7 +387,13 @@ impl GroupView {
             age_ms: partitions.iter().filter_map(|p| p.age_ms).max(),
             lost: partitions.iter().map(|p| p.lost).sum(),
             partitions,
+            kept: KeptView::default(),
         }
+    }
+
+    /// With how long its offsets are there.
+    pub(crate) fn kept(self, kept: KeptView) -> GroupView {
+        GroupView { kept, ..self }
     }
 }
 

@@ -16,6 +16,7 @@ mod harness;
 mod keep;
 mod kill;
 mod live;
+mod pin;
 mod places;
 mod plane;
 mod produce;
