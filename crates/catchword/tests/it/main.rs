@@ -17,6 +17,7 @@ mod keep;
 mod kill;
 mod linear;
 mod live;
+mod pin;
 mod places;
 mod plane;
 mod produce;
