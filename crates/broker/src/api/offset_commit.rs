@@ -82,15 +82,15 @@ fn notice_beyond_end(
     topic: &OffsetCommitRequestTopic,
     found: &Topic,
 ) {
+    let told = call.broker.groups.audit().beyond_end(group_id, &topic.name);
     for partition in &topic.partitions {
         let index = partition.partition_index;
-        let Some(known) = found.partition(index) else {
+        let Some(known) = found.partition(index).filter(|_| !told.is_told(index)) else {
             continue;
         };
         let (to, end) = (partition.committed_offset, known.log.offsets().log_end);
-        let audit = call.broker.groups.audit();
-        if to > end && audit.is_news_beyond_end(group_id, &topic.name, index) {
-            audit.note(Notice {
+        if to > end {
+            let notice = Notice {
                 group_id: group_id.detached(),
                 member_id: member_id.detached(),
                 client_id: call.client_id.detached(),
@@ -101,7 +101,8 @@ fn notice_beyond_end(
                     to,
                     end,
                 },
-            });
+            };
+            told.tell(index, notice);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::clock;
 const MAX_KEPT: usize = 1000;
 /// A log line at most so often, ms: a consumer in trouble may do it again with every commit.
 const LOG_EVERY_MS: i64 = 1000;
-/// A bookmark beyond its log's end is told again only after so long, ms: it stands there from one commit to the next.
+/// A bookmark beyond its log's end is told once in so long, ms: it stands there from one commit to the next.
 const AGAIN_AFTER_MS: i64 = 60_000;
 /// How many bookmarks beyond the end are told apart; when two share a slot, they are told more often.
 const SLOTS: usize = 4096;
@@ -69,24 +69,13 @@ impl Default for Audit {
 }
 
 impl Audit {
-    /// Counts a bookmark that was set beyond its log's end, and says whether that is worth a notice: a consumer whose
-    /// bookmark is there does it with every commit. Must be cheap, for the same reason.
-    pub(crate) fn is_news_beyond_end(&self, group: &str, topic: &str, partition: i32) -> bool {
-        self.is_news_at(clock::now_ms(), group, topic, partition)
-    }
-
-    fn is_news_at(&self, now_ms: i64, group: &str, topic: &str, partition: i32) -> bool {
-        let hash = self.hasher.hash_one((group, topic, partition));
-        let slot = &self.told[hash as usize % SLOTS];
-        let (who, told) = (hash & 0xffff_ffff_0000_0000, slot.load(Ordering::Relaxed));
-        let now = (now_ms / AGAIN_AFTER_MS) as u64 & 0xffff_ffff;
-        let is_news = told != who | now;
-        if is_news {
-            slot.store(who | now, Ordering::Relaxed);
-        } else {
-            self.beyond_end.fetch_add(1, Ordering::Relaxed);
+    /// The group's bookmarks in the topic, for telling which of them are beyond their log's end.
+    pub(crate) fn beyond_end(&self, group: &str, topic: &str) -> BeyondEnd<'_> {
+        BeyondEnd {
+            audit: self,
+            hash: self.hasher.hash_one((group, topic)),
+            minute: (clock::now_ms() / AGAIN_AFTER_MS) as u64,
         }
-        is_news
     }
 
     /// Takes a notice.
@@ -138,6 +127,36 @@ impl Audit {
             refused_records: of(&self.refused_records),
             beyond_end: of(&self.beyond_end),
         }
+    }
+}
+
+/// Which bookmarks of a group in a topic were told to be beyond the end. A consumer whose bookmark is there says so with
+/// every commit, so it must be cheap to know that it was told.
+pub(crate) struct BeyondEnd<'a> {
+    audit: &'a Audit,
+    hash: u64,
+    minute: u64,
+}
+
+impl BeyondEnd<'_> {
+    /// The partition's slot, and what it holds when the partition was told in this minute.
+    fn slot(&self, partition: i32) -> (&AtomicU64, u64) {
+        let own = (self.hash ^ u64::from(partition.cast_unsigned())).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let slot = &self.audit.told[(own >> 32) as usize % SLOTS];
+        (slot, own << 32 | self.minute & 0xffff_ffff)
+    }
+
+    /// Whether it was told in this minute.
+    pub(crate) fn is_told(&self, partition: i32) -> bool {
+        let (slot, told) = self.slot(partition);
+        slot.load(Ordering::Relaxed) == told
+    }
+
+    /// Tells it.
+    pub(crate) fn tell(&self, partition: i32, notice: Notice) {
+        let (slot, told) = self.slot(partition);
+        slot.store(told, Ordering::Relaxed);
+        self.audit.note(notice);
     }
 }
 
@@ -211,18 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn a_bookmark_that_stays_beyond_the_end_is_counted_every_time_and_told_now_and_then() {
+    fn a_bookmark_that_stays_beyond_the_end_is_told_once_a_minute() {
         let audit = Audit::default();
-        let told = |at_ms, group, partition| audit.is_news_at(at_ms, group, "t", partition);
-        assert!(told(0, "g", 0));
-        assert!(
-            (1..AGAIN_AFTER_MS)
-                .step_by(999)
-                .all(|at_ms| !told(at_ms, "g", 0))
-        );
-        assert!(told(AGAIN_AFTER_MS, "g", 0));
-        assert!(told(AGAIN_AFTER_MS, "g", 1) && told(AGAIN_AFTER_MS, "h", 0));
-        assert_eq!(audit.counts().beyond_end, 61);
+        let at = |minute, group| BeyondEnd {
+            minute,
+            ..audit.beyond_end(group, "t")
+        };
+        assert!(!at(1, "g").is_told(0));
+        at(1, "g").tell(0, notice("g", 1_000_001));
+        assert!(at(1, "g").is_told(0));
+        assert!(!at(1, "g").is_told(1) && !at(1, "h").is_told(0) && !at(2, "g").is_told(0));
     }
 
     #[test]

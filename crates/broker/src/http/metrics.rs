@@ -93,7 +93,7 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
         ),
         (
             "catchword_commit_beyond_end",
-            "Bookmarks that were set beyond the end of their log since the start.",
+            "Bookmarks that were set beyond the end of their log since the start; one that stays there counts once a minute.",
             count(noticed.beyond_end),
         ),
     ] {
