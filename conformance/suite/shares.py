@@ -57,14 +57,7 @@ class Story:
                 raise Failure(f"only {len(self.done)} of {len(self.keys)} were acknowledged")
 
     def produce(self):
-        producer = Producer(self.client, self.broker, self.topic, self.logs, "none")
-        try:
-            for _ in range(BATCH):
-                self.keys.append(f"k{len(self.keys):05}")
-                producer.send(self.keys[-1])
-            producer.finish()
-        finally:
-            producer.stop()
+        Producer.extend(self.keys, BATCH, self.client, self.broker, self.topic, self.logs)
 
     def join(self):
         name = f"sharer-{len(self.members)}"

@@ -74,14 +74,7 @@ class Story:
         self.all_is_counted()
 
     def produce(self):
-        producer = Producer(self.producer, self.broker, self.source, self.logs, "none")
-        try:
-            for _ in range(BATCH):
-                self.keys.append(f"k{len(self.keys):05}")
-                producer.send(self.keys[-1])
-            producer.finish()
-        finally:
-            producer.stop()
+        Producer.extend(self.keys, BATCH, self.producer, self.broker, self.source, self.logs)
 
     def state_of(self, name):
         return self.logs / f"state-{name}"

@@ -56,14 +56,7 @@ class Story:
         self.arrives()
 
     def produce(self):
-        producer = Producer(self.client, self.broker, self.source, self.logs, "none")
-        try:
-            for _ in range(BATCH):
-                self.keys.append(f"k{len(self.keys):05}")
-                producer.send(self.keys[-1])
-            producer.finish()
-        finally:
-            producer.stop()
+        Producer.extend(self.keys, BATCH, self.client, self.broker, self.source, self.logs)
 
     def move(self):
         name = f"mover-{len(self.movers)}"

@@ -95,6 +95,18 @@ class Producer(Process):
     def send(self, key):
         self.write(f"{key} value-of-{key}")
 
+    @classmethod
+    def extend(cls, keys, count, client, broker, topic, logs):
+        """Produces so many records of new keys, which are added to `keys`."""
+        producer = cls(client, broker, topic, logs)
+        try:
+            for _ in range(count):
+                keys.append(f"k{len(keys):05}")
+                producer.send(keys[-1])
+            producer.finish()
+        finally:
+            producer.stop()
+
     def finish(self, seconds=90):
         code = super().finish(seconds)
         if code != 0 or self.refused:

@@ -11,6 +11,7 @@ mod carry;
 mod consume;
 mod docs;
 mod doctor;
+mod errors;
 mod group;
 mod harness;
 mod keep;

@@ -14,16 +14,14 @@
 use catchword_wire::records::{
     ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue,
     ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue, ConsumerGroupMetadataKey,
-    ConsumerGroupMetadataValue, ConsumerGroupPartitionMetadataKey,
-    ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue,
-    ConsumerGroupTargetAssignmentMemberKey, ConsumerGroupTargetAssignmentMemberValue,
-    ConsumerGroupTargetAssignmentMetadataKey, ConsumerGroupTargetAssignmentMetadataValue,
+    ConsumerGroupMetadataValue, ConsumerGroupRegularExpressionKey,
+    ConsumerGroupRegularExpressionValue, ConsumerGroupTargetAssignmentMemberKey,
+    ConsumerGroupTargetAssignmentMemberValue, ConsumerGroupTargetAssignmentMetadataValue,
 };
 use catchword_wire::{Decoder, Message, Str};
 
-use super::group_metadata::encode;
+use super::writer::RecordWriter;
 use super::{ReplayError, versioned};
-use crate::effect::{CoordinatorRecord, Headers, Output};
 
 /// Key types. Persisted, and Kafka's: never reuse a number.
 const GROUP: i16 = 3;
@@ -135,49 +133,28 @@ fn key<M: Message>(fields: &mut Decoder) -> Result<M, ReplayError> {
 }
 
 /// Writes the records of one group.
-pub(crate) struct Writer<'a> {
-    pub(crate) group_id: &'a Str,
-    pub(crate) headers: Headers,
-    pub(crate) out: &'a mut Output,
-}
+pub(crate) struct Writer<'a>(pub(crate) RecordWriter<'a>);
 
 impl Writer<'_> {
-    fn put<V: Message>(&mut self, key_type: i16, key: &impl Message, value: Option<&V>) {
-        self.out.records.push(CoordinatorRecord {
-            key: encode(key_type, 0, key),
-            value: value.map(|value| encode(0, 0, value)),
-            headers: self.headers.clone(),
-        });
-    }
-
     pub(crate) fn group(&mut self, value: Option<&ConsumerGroupMetadataValue>) {
-        let group_id = self.group_id.clone();
-        self.put(GROUP, &ConsumerGroupMetadataKey { group_id }, value);
+        self.0.of_group(GROUP, value);
     }
 
     /// Takes away the record of brokers before 4.1.
     pub(crate) fn no_partitions(&mut self) {
-        let group_id = self.group_id.clone();
-        let key = ConsumerGroupPartitionMetadataKey { group_id };
-        self.put::<ConsumerGroupMetadataValue>(PARTITIONS, &key, None);
+        self.0
+            .of_group::<ConsumerGroupMetadataValue>(PARTITIONS, None);
     }
 
     pub(crate) fn member(&mut self, id: &Str, value: Option<&ConsumerGroupMemberMetadataValue>) {
-        let (group_id, member_id) = (self.group_id.clone(), id.clone());
-        let key = ConsumerGroupMemberMetadataKey {
-            group_id,
-            member_id,
-        };
-        self.put(MEMBER, &key, value);
+        self.0.of_member(MEMBER, id, value);
     }
 
     pub(crate) fn target_epoch(
         &mut self,
         value: Option<&ConsumerGroupTargetAssignmentMetadataValue>,
     ) {
-        let group_id = self.group_id.clone();
-        let key = ConsumerGroupTargetAssignmentMetadataKey { group_id };
-        self.put(TARGET_EPOCH, &key, value);
+        self.0.of_group(TARGET_EPOCH, value);
     }
 
     pub(crate) fn target(
@@ -185,12 +162,7 @@ impl Writer<'_> {
         id: &Str,
         value: Option<&ConsumerGroupTargetAssignmentMemberValue>,
     ) {
-        let (group_id, member_id) = (self.group_id.clone(), id.clone());
-        let key = ConsumerGroupTargetAssignmentMemberKey {
-            group_id,
-            member_id,
-        };
-        self.put(TARGET, &key, value);
+        self.0.of_member(TARGET, id, value);
     }
 
     pub(crate) fn current(
@@ -198,23 +170,15 @@ impl Writer<'_> {
         id: &Str,
         value: Option<&ConsumerGroupCurrentMemberAssignmentValue>,
     ) {
-        let (group_id, member_id) = (self.group_id.clone(), id.clone());
-        let key = ConsumerGroupCurrentMemberAssignmentKey {
-            group_id,
-            member_id,
-        };
-        self.put(CURRENT, &key, value);
+        self.0.of_member(CURRENT, id, value);
     }
 
+    /// Its key has the expression where others have a member's id.
     pub(crate) fn regex(
         &mut self,
         regex: &Str,
         value: Option<&ConsumerGroupRegularExpressionValue>,
     ) {
-        let key = ConsumerGroupRegularExpressionKey {
-            group_id: self.group_id.clone(),
-            regular_expression: regex.clone(),
-        };
-        self.put(REGEX, &key, value);
+        self.0.of_member(REGEX, regex, value);
     }
 }

@@ -14,13 +14,12 @@ use catchword_wire::records::{
     ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue,
     ShareGroupMemberMetadataKey, ShareGroupMemberMetadataValue, ShareGroupMetadataKey,
     ShareGroupMetadataValue, ShareGroupTargetAssignmentMemberKey,
-    ShareGroupTargetAssignmentMemberValue, ShareGroupTargetAssignmentMetadataKey,
-    ShareGroupTargetAssignmentMetadataValue,
+    ShareGroupTargetAssignmentMemberValue, ShareGroupTargetAssignmentMetadataValue,
 };
 use catchword_wire::{Decoder, Message, Str};
 
-use super::{ReplayError, encode, versioned};
-use crate::effect::{CoordinatorRecord, Headers, Output};
+use super::writer::RecordWriter;
+use super::{ReplayError, versioned};
 
 /// Key types. Persisted, and Kafka's: never reuse a number.
 const MEMBER: i16 = 10;
@@ -114,39 +113,19 @@ fn read(
 }
 
 /// Writes the records of one group.
-pub(crate) struct Writer<'a> {
-    pub(crate) group_id: &'a Str,
-    pub(crate) headers: Headers,
-    pub(crate) out: &'a mut Output,
-}
+pub(crate) struct Writer<'a>(pub(crate) RecordWriter<'a>);
 
 impl Writer<'_> {
-    fn put<V: Message>(&mut self, key_type: i16, key: &impl Message, value: Option<&V>) {
-        self.out.records.push(CoordinatorRecord {
-            key: encode(key_type, 0, key),
-            value: value.map(|value| encode(0, 0, value)),
-            headers: self.headers.clone(),
-        });
-    }
-
     pub(crate) fn group(&mut self, value: Option<&ShareGroupMetadataValue>) {
-        let group_id = self.group_id.clone();
-        self.put(GROUP, &ShareGroupMetadataKey { group_id }, value);
+        self.0.of_group(GROUP, value);
     }
 
     pub(crate) fn member(&mut self, id: &Str, value: Option<&ShareGroupMemberMetadataValue>) {
-        let (group_id, member_id) = (self.group_id.clone(), id.clone());
-        let key = ShareGroupMemberMetadataKey {
-            group_id,
-            member_id,
-        };
-        self.put(MEMBER, &key, value);
+        self.0.of_member(MEMBER, id, value);
     }
 
     pub(crate) fn target_epoch(&mut self, value: Option<&ShareGroupTargetAssignmentMetadataValue>) {
-        let group_id = self.group_id.clone();
-        let key = ShareGroupTargetAssignmentMetadataKey { group_id };
-        self.put(TARGET_EPOCH, &key, value);
+        self.0.of_group(TARGET_EPOCH, value);
     }
 
     pub(crate) fn target(
@@ -154,12 +133,7 @@ impl Writer<'_> {
         id: &Str,
         value: Option<&ShareGroupTargetAssignmentMemberValue>,
     ) {
-        let (group_id, member_id) = (self.group_id.clone(), id.clone());
-        let key = ShareGroupTargetAssignmentMemberKey {
-            group_id,
-            member_id,
-        };
-        self.put(TARGET, &key, value);
+        self.0.of_member(TARGET, id, value);
     }
 
     pub(crate) fn current(
@@ -167,11 +141,6 @@ impl Writer<'_> {
         id: &Str,
         value: Option<&ShareGroupCurrentMemberAssignmentValue>,
     ) {
-        let (group_id, member_id) = (self.group_id.clone(), id.clone());
-        let key = ShareGroupCurrentMemberAssignmentKey {
-            group_id,
-            member_id,
-        };
-        self.put(CURRENT, &key, value);
+        self.0.of_member(CURRENT, id, value);
     }
 }

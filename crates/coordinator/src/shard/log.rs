@@ -12,6 +12,7 @@ use crate::group::{
 use crate::offsets::Bookmark;
 use crate::record::consumer::Writer;
 use crate::record::headers::Reader;
+use crate::record::writer::RecordWriter;
 use crate::record::{self, Record, ReplayError, quick};
 
 impl GroupShard {
@@ -183,11 +184,11 @@ impl GroupShard {
                 });
             }
             if let Some(consumer) = group.consumer() {
-                consumer.write(&mut Writer {
+                consumer.write(&mut Writer(RecordWriter {
                     group_id: &group.id,
                     headers: headers.clone(),
                     out: &mut out,
-                });
+                }));
             }
             if let Some(share) = group.share() {
                 share.write(headers.clone(), &mut out);

@@ -14,6 +14,7 @@ use crate::group::Scope;
 use crate::group::classic::ClassicGroup;
 use crate::group::member::Member as ClassicMember;
 use crate::record::headers::{Cause, because};
+use crate::record::writer::RecordWriter;
 use crate::record::{consumer::Writer, group_metadata_tombstone};
 use crate::timer::Deadline;
 
@@ -146,11 +147,11 @@ impl ConsumerGroup {
         for member in self.members.values_mut() {
             cancel_timers(&self.id, member, out);
         }
-        let mut writer = Writer {
+        let mut writer = Writer(RecordWriter {
             group_id: &self.id,
             headers: headers.clone(),
             out,
-        };
+        });
         self.write_tombstones(&mut writer);
     }
 }

@@ -39,6 +39,7 @@ use crate::metadata::MetadataImage;
 use crate::offsets::Expiry;
 use crate::record::consumer::Writer;
 use crate::record::headers::{Cause, because};
+use crate::record::writer::RecordWriter;
 use crate::timer::{TimerKey, TimerKind};
 pub(crate) use describe::describe_unknown;
 pub(crate) use heartbeat::validate;
@@ -118,11 +119,11 @@ impl ConsumerGroup {
 
     fn writer<'a>(&'a self, out: &'a mut Output) -> Writer<'a> {
         let headers: Headers = because(Cause::Rebalance);
-        Writer {
+        Writer(RecordWriter {
             group_id: &self.id,
             headers,
             out,
-        }
+        })
     }
 
     fn key(&self, kind: TimerKind) -> TimerKey {

@@ -15,6 +15,7 @@ use crate::assignor::Partitions;
 use crate::effect::{Headers, Output};
 use crate::record::headers::{Cause, because};
 use crate::record::share::{Change, Writer};
+use crate::record::writer::RecordWriter;
 
 impl ShareGroup {
     /// Applies a record. False if the group is gone by it.
@@ -75,11 +76,11 @@ impl ShareGroup {
     }
 
     fn writer_with<'a>(&'a self, headers: Headers, out: &'a mut Output) -> Writer<'a> {
-        Writer {
+        Writer(RecordWriter {
             group_id: &self.id,
             headers,
             out,
-        }
+        })
     }
 
     pub(super) fn write_group(&self, out: &mut Output) {
