@@ -31,6 +31,12 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
         loading,
     );
     let history = plane::history(broker);
+    add(
+        "catchword_groups_expiring",
+        "Groups of which committed offsets expire within offsets.expiry.warning.ms, as of the last look.",
+        &[],
+        i64::try_from(broker.groups.warned().count()).unwrap_or(i64::MAX),
+    );
     let noticed = broker.groups.audit().counts();
     let pushed = broker.telemetry.counts(clock::now_ms());
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);

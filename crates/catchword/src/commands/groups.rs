@@ -6,6 +6,7 @@ use catchword_client::TopicPartition;
 use serde::Serialize;
 
 use crate::args::Cluster;
+use crate::commands::kept::{self, Kept};
 use crate::commands::lag::{self, PartitionLag};
 use crate::failure::Failure;
 use crate::table::{Align, Table, count};
@@ -13,8 +14,11 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-JSON: a list of {group, state, kind, protocol_type, topics: [NAME], partitions, lag, lost}; lag is
-in offsets; state and kind are null where the broker does not tell them.
+KEPT says what is pinned (catchword pin), and what expires soon (catchword keep).
+
+JSON: a list of {group, state, kind, protocol_type, topics: [NAME], partitions, lag, lost,
+expires_at_ms, expires_soon, pins: [*|TOPIC|TOPIC:PARTITION]}; lag is in offsets; state and kind are
+null where the broker does not tell them.
 
 Examples:
   catchword groups
@@ -37,6 +41,8 @@ struct Row {
     partitions: usize,
     lag: i64,
     lost: i64,
+    #[serde(flatten)]
+    kept: Kept,
 }
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
@@ -53,6 +59,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         .collect();
     let partitions: Vec<TopicPartition> = partitions.into_iter().cloned().collect();
     let bounds = lag::bounds(&mut client, &partitions)?;
+    let mut kept = kept::of_all(&mut client);
     ui.progress_done();
     let said = |text: String| Some(text).filter(|text| !text.is_empty());
     let rows = listed.into_iter().zip(committed).map(|(group, offsets)| {
@@ -61,6 +68,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
             .map(|(p, offset)| PartitionLag::new(p, Some(offset), bounds.get(p).copied()));
         let lags: Vec<PartitionLag> = lags.collect();
         Row {
+            kept: kept.remove(&group.group).unwrap_or_default(),
             group: group.group,
             state: said(group.state),
             kind: said(group.kind),
@@ -79,21 +87,27 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         ui.note("There is no group yet; `catchword consume TOPIC --group NAME` makes one.");
         return Ok(());
     }
-    let mut table = Table::new(&[
+    let any_kept = rows.iter().any(|row| !row.kept.words().is_empty());
+    let mut head = vec![
         ("GROUP", Align::Left),
         ("STATE", Align::Left),
         ("KIND", Align::Left),
         ("BEHIND", Align::Right),
         ("LOST", Align::Right),
         ("TOPICS", Align::Left),
-    ]);
+    ];
+    if any_kept {
+        head.push(("KEPT", Align::Left));
+    }
+    let mut table = Table::new(&head);
     for row in rows {
+        let words = row.kept.words();
         let behind = if row.partitions == 0 {
             "-".into()
         } else {
             count(row.lag)
         };
-        table.row(vec![
+        let mut cells = vec![
             row.group,
             row.state.unwrap_or_default(),
             row.kind.unwrap_or_default(),
@@ -104,7 +118,11 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
                 count(row.lost)
             },
             row.topics.into_iter().collect::<Vec<_>>().join(", "),
-        ]);
+        ];
+        if any_kept {
+            cells.push(words);
+        }
+        table.row(cells);
     }
     ui.table(&table)
 }

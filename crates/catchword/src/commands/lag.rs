@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use catchword_client::{Client, ClientError, Committed, ListAt, TopicPartition};
 use serde::{Deserialize, Serialize};
 
+use super::kept::Kept;
 use crate::http;
 use crate::plane::{self, Api};
 
@@ -90,11 +91,18 @@ struct Counted {
 }
 
 /// Puts records in place of offsets, and tells how old they are, where the broker has counted them: markers of transactions,
-/// aborted records and what was compacted away are nothing to read. What cannot be asked stays as it is.
-pub(super) fn count_records(client: &mut Client, group: &str, partitions: &mut [PartitionLag]) {
+/// aborted records and what was compacted away are nothing to read. What cannot be asked stays as it is. Returns what else is
+/// told of the group.
+pub(super) fn count_records(
+    client: &mut Client,
+    group: &str,
+    partitions: &mut [PartitionLag],
+) -> Kept {
     let path = format!("/v1/groups/{}", http::encoded(group));
-    let told = Api::find(client).and_then(|api| api.get(&path));
-    let counted = told.and_then(|told| plane::read::<Vec<Counted>>(&told["partitions"]));
+    let Ok(told) = Api::find(client).and_then(|api| api.get(&path)) else {
+        return Kept::default();
+    };
+    let counted = plane::read::<Vec<Counted>>(&told["partitions"]);
     for counted in counted.unwrap_or_default() {
         let place = (
             counted.topic.as_str(),
@@ -108,6 +116,7 @@ pub(super) fn count_records(client: &mut Client, group: &str, partitions: &mut [
             lag.age_ms = counted.age_ms;
         }
     }
+    plane::read(&told).unwrap_or_default()
 }
 
 /// Start and end of the partitions; those that no longer exist are left out.
