@@ -292,7 +292,7 @@ fn a_group_is_told_of_before_it_expires_and_not_while_it_is_kept() {
     };
     assert_eq!(told(&driver, DAY / 2 - 1), []);
     let brief = ("brief".to_owned(), DAY, 1);
-    assert_eq!(told(&driver, DAY / 2), [brief.clone()]);
-    assert_eq!(told(&driver, 6 * DAY - 1), [brief.clone()]);
+    assert_eq!(told(&driver, DAY / 2), std::slice::from_ref(&brief));
+    assert_eq!(told(&driver, 6 * DAY - 1), std::slice::from_ref(&brief));
     assert_eq!(told(&driver, 6 * DAY), [brief, ("g".to_owned(), WEEK, 1)]);
 }
