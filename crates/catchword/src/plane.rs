@@ -161,15 +161,17 @@ impl Api {
             let read = serde_json::from_slice(&body);
             return read.map_err(|e| Failure::failed(format!("the answer is not understood: {e}")));
         }
-        Err(Failure::failed(
-            match serde_json::from_slice::<Refusal>(&body) {
-                Ok(refusal) => format!(
-                    "{}.\n  What to do: {}.",
-                    refusal.message, refusal.what_to_do
-                ),
-                Err(_) => format!("the broker's JSON API answered with status {status}"),
-            },
-        ))
+        let words = match serde_json::from_slice::<Refusal>(&body) {
+            Ok(refusal) => format!(
+                "{}.\n  What to do: {}.",
+                refusal.message, refusal.what_to_do
+            ),
+            Err(_) => format!("the broker's JSON API answered with status {status}"),
+        };
+        Err(match status {
+            400 => Failure::Usage(words),
+            _ => Failure::Failed(words),
+        })
     }
 }
 

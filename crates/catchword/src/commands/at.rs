@@ -25,8 +25,8 @@ pub(crate) struct Args {
     /// The group.
     group: String,
     /// The time.
-    #[arg(value_name = "TIME")]
-    time: Place,
+    #[arg(value_name = "TIME", value_parser = moment)]
+    time_ms: i64,
     /// JSON for scripts.
     #[arg(long)]
     json: bool,
@@ -50,15 +50,22 @@ struct PartitionAt {
     now: Option<i64>,
 }
 
+/// A place in a log that is a time.
+fn moment(text: &str) -> Result<i64, String> {
+    match text.parse::<Place>() {
+        Ok(Place::Time(ms)) => Ok(ms),
+        // What is nearly a time is told what it lacks.
+        Err(why) if time::is_meant(text) => Err(why),
+        _ => Err(format!(
+            "{text:?} is no time; write 2026-11-23T13:30+01:00, 2026-11-23T12:30Z, \"yesterday 14:00Z\" or \"2h ago\""
+        )),
+    }
+}
+
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
-    let Place::Time(time_ms) = args.time else {
-        return Err(Failure::Usage(
-            "a time is wanted: 2026-11-23T13:30+01:00, 2026-11-23T12:30Z or \"2h ago\"".into(),
-        ));
-    };
     let api = Api::find(&mut args.cluster.connect()?)?;
     let group = encoded(&args.group);
-    let document = api.get(&format!("/v1/groups/{group}/at?time_ms={time_ms}"))?;
+    let document = api.get(&format!("/v1/groups/{group}/at?time_ms={}", args.time_ms))?;
     if args.json {
         return ui.json(&document);
     }

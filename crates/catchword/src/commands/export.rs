@@ -15,6 +15,8 @@ The forms: csv is that of kafka-consumer-groups --export and --from-file: topic,
 one group, group,topic,partition,offset for several. zookeeper is that of Kafka's old
 ExportZkOffsets: /consumers/GROUP/offsets/TOPIC/PARTITION:OFFSET.
 
+JSON: [{group, topic, partition, offset}]; import reads the other forms.
+
 Examples:
   catchword export billing > billing.csv
   catchword export --all --output offsets.csv
@@ -32,6 +34,9 @@ pub(crate) struct Args {
     /// The file; standard output without it.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// JSON for scripts.
+    #[arg(long, conflicts_with_all = ["form", "output"])]
+    json: bool,
     #[command(flatten)]
     cluster: Cluster,
 }
@@ -60,6 +65,10 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
                 }),
         );
     }
+    if args.json {
+        let document: Vec<_> = bookmarks.iter().map(document).collect();
+        return ui.json(&document);
+    }
     let text = write(&bookmarks, args.form)?;
     match &args.output {
         None => ui.bytes(text.as_bytes()),
@@ -73,4 +82,13 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+fn document(bookmark: &Bookmark) -> serde_json::Value {
+    serde_json::json!({
+        "group": bookmark.group,
+        "topic": bookmark.partition.topic,
+        "partition": bookmark.partition.partition,
+        "offset": bookmark.offset,
+    })
 }

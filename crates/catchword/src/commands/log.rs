@@ -6,7 +6,7 @@ use crate::args::Cluster;
 use crate::failure::Failure;
 use crate::http::encoded;
 use crate::plane::{Api, changes, read, when};
-use crate::table::{Align, Table, size};
+use crate::table::{Align, Table, bytes};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -52,11 +52,16 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         return ui.json(&document);
     }
     let changes = changes(&document)?;
+    let history = api
+        .get("/v1/history")
+        .and_then(|told| read::<History>(&told));
+    let history = history.ok().map(|history| history.words());
     if changes.is_empty() {
         ui.note(format_args!(
             "Nobody has meddled with group {:?}: it has only read on. --commits shows its commits.",
             args.group
         ));
+        history.iter().for_each(|words| ui.note(words));
         return Ok(());
     }
     let mut table = Table::new(&[
@@ -107,26 +112,21 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     if changes.iter().any(|change| change.kind != "commit") {
         ui.note("\n`catchword undo CHANGE` shows what taking a change back would do.");
     }
-    let history = api
-        .get("/v1/history")
-        .and_then(|told| read::<History>(&told));
-    if let Ok(history) = history {
-        ui.note(history.words());
-    }
+    history.iter().for_each(|words| ui.note(words));
     Ok(())
 }
 
 /// What the history of all groups takes, as the broker tells it.
 #[derive(Debug, Deserialize)]
 struct History {
-    bytes: u64,
-    max_partition_bytes: u64,
+    bytes: i64,
+    max_partition_bytes: i64,
     partitions: Vec<PartitionBytes>,
 }
 
 #[derive(Debug, Deserialize)]
 struct PartitionBytes {
-    bytes: u64,
+    bytes: i64,
 }
 
 impl History {
@@ -138,9 +138,9 @@ impl History {
             .max();
         format!(
             "The past of all groups takes {}; {} in the fullest partition, of at most {} (offsets.history.max.bytes).",
-            size(self.bytes),
-            size(largest.unwrap_or(0)),
-            size(self.max_partition_bytes)
+            bytes(self.bytes),
+            bytes(largest.unwrap_or(0)),
+            bytes(self.max_partition_bytes)
         )
     }
 }

@@ -75,5 +75,10 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         "frozen" => "are moved by members only",
         _ => "are not protected",
     };
-    ui.line(format_args!("Offsets of group {} {words}.", args.group))
+    ui.line(format_args!("Offsets of group {} {words}.", args.group))?;
+    let groups = client.list_groups()?;
+    if !groups.iter().any(|listed| listed.group == args.group) {
+        ui.note("There is no such group yet; `catchword groups` lists the groups there are.");
+    }
+    Ok(())
 }

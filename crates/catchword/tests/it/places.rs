@@ -54,6 +54,10 @@ fn what_is_exported_is_imported_again() {
         fs::read_to_string(file).unwrap(),
         format!("{},0,6\n", g.topic)
     );
+    let told = g.cluster.json(&["export", &g.group, "--json"]);
+    let place =
+        serde_json::json!([{"group": g.group, "topic": g.topic, "partition": 0, "offset": 6}]);
+    assert_eq!(told, place);
     g.cluster
         .run(&["rewind", &g.group, "--to", "end", "--yes"])
         .ok();

@@ -245,6 +245,9 @@ fn names_that_nobody_knows_are_refused_with_what_to_do() {
     assert!(err.contains("What to do: `catchword groups`"), "{err}");
     let err = p.cluster.run(&["undo", "17-4811"]).failed(1);
     assert!(err.contains("17-4811"), "{err}");
-    let err = p.cluster.run(&["undo", "yesterday"]).failed(1);
+    let said = p.cluster.run(&["protect", "nobody", "frozen"]);
+    assert!(said.err.contains("There is no such group yet"), "{said:?}");
+    // What could be no name at all was asked wrongly.
+    let err = p.cluster.run(&["undo", "yesterday"]).failed(2);
     assert!(err.contains("looks like 17-4811"), "{err}");
 }

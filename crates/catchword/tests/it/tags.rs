@@ -108,7 +108,7 @@ fn a_tag_is_not_lost_to_another_of_its_name() {
     g.cluster.run(&["tag", "g", "a", "--force"]).ok();
     assert_eq!(to()["then"], 8);
     for name in ["2h", "a b", "now", ""] {
-        let err = g.cluster.run(&["tag", "g", name]).failed(1);
+        let err = g.cluster.run(&["tag", "g", name]).failed(2);
         assert!(err.contains("begin with a letter"), "{name}: {err}");
     }
     let err = g.cluster.run(&["tag", "nobody", "a"]).failed(1);

@@ -91,6 +91,10 @@ fn asked_wrongly() {
     run(binary().arg("frobnicate"), "").failed(2);
     run(binary().args(["consume", "t", "--from", "yesterday"]), "").failed(2);
     run(binary().args(["rewind", "g"]), "").failed(2);
+    let err = run(binary().args(["at", "g", "25:00"]), "").failed(2);
+    assert!(err.contains("\"25:00\" is no time; write"), "{err}");
+    let err = run(binary().args(["at", "g", "yesterday 14:00"]), "").failed(2);
+    assert!(err.contains("lacks its time zone"), "{err}");
 }
 
 #[test]
