@@ -89,6 +89,20 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
     for (name, help, value) in broker.guardian.iter().flat_map(|g| g.metrics()) {
         add(name, help, &[], value);
     }
+    for (tp, group, bytes) in broker.holds.all() {
+        let index = tp.partition.to_string();
+        let labels = [
+            ("consumergroup", &*group),
+            ("partition", &*index),
+            ("topic", &*tp.topic),
+        ];
+        add(
+            "catchword_retention_held_bytes",
+            "Bytes that a log keeps past their time for a group that has still to read them.",
+            &labels,
+            i64::try_from(bytes).unwrap_or(i64::MAX),
+        );
+    }
     for topic in broker.catalog.topics() {
         let count = i64::try_from(topic.partitions.len()).unwrap_or(i64::MAX);
         let label = [("topic", &*topic.name)];

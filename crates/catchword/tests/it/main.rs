@@ -13,6 +13,7 @@ mod docs;
 mod doctor;
 mod group;
 mod harness;
+mod hold;
 mod keep;
 mod kill;
 mod live;
