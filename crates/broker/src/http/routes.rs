@@ -208,6 +208,7 @@ async fn route(
             let group = value(&query, "group");
             json(&plane::audit(broker, group.as_deref(), limit))
         }
+        ("GET", ["v1", "history"]) => json(&plane::history(broker)),
         ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
         ("GET", ["v1", "guardian"]) => match &broker.guardian {
             Some(guardian) => json(&guardian.view(broker)),

@@ -37,7 +37,7 @@ pub(super) struct PartitionLag {
     pub(super) lost: i64,
     /// Bytes that the log keeps past their time for this group; 0 where the broker does not tell.
     pub(super) held_bytes: u64,
-    /// What the client keeps beside the committed offset.
+    /// What the client keeps beside the committed offset, without the NUL that librdkafka puts behind it.
     pub(super) metadata: Option<String>,
     /// The member that reads the partition.
     pub(super) member_id: Option<String>,
@@ -69,7 +69,7 @@ impl PartitionLag {
             lost,
             held_bytes: 0,
             metadata: committed
-                .map(|committed| committed.metadata.clone())
+                .map(|committed| committed.metadata.trim_end_matches('\0').to_owned())
                 .filter(|text| !text.is_empty()),
             member_id: None,
         }
@@ -168,12 +168,23 @@ mod tests {
     use super::*;
 
     fn lag(committed: i64, bounds: (i64, i64)) -> PartitionLag {
+        with_metadata(committed, bounds, "")
+    }
+
+    fn with_metadata(committed: i64, bounds: (i64, i64), metadata: &str) -> PartitionLag {
         let committed = Committed {
             offset: committed,
             leader_epoch: -1,
-            metadata: String::new(),
+            metadata: metadata.into(),
         };
         PartitionLag::new(&TopicPartition::new("t", 0), Some(&committed), Some(bounds))
+    }
+
+    #[test]
+    fn metadata_is_shown_as_it_was_meant() {
+        let shown = |text| with_metadata(2, (0, 10), text).metadata;
+        assert_eq!(shown("host-3\0"), Some("host-3".into()));
+        assert_eq!(shown("\0"), None);
     }
 
     #[test]
