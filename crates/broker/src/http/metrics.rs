@@ -92,6 +92,11 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
             count(noticed.refused_records),
         ),
         (
+            "catchword_commit_jumps",
+            "Bookmarks since the start that somebody who is no member set forward without reading on.",
+            count(noticed.jump),
+        ),
+        (
             "catchword_commit_beyond_end",
             "Bookmarks that were set beyond the end of their log since the start.",
             count(noticed.beyond_end),
