@@ -15,6 +15,7 @@ use crate::catalog::{
 use crate::connection::memory::RequestMemory;
 use crate::dispatch::Client;
 use crate::fetch::Sessions;
+use crate::groups::holds::Holds;
 use crate::groups::{Groups, Timers};
 use crate::guardian::Guardian;
 use crate::quota::Quotas;
@@ -42,6 +43,8 @@ pub(crate) struct Broker {
     pub(crate) quotas: Quotas,
     pub(crate) telemetry: Telemetry,
     pub(crate) zookeeper: crate::zookeeper::Gauges,
+    /// Whom retention waits for.
+    pub(crate) holds: Holds,
     /// The newest changes of bookmarks, for whoever asks.
     pub(crate) marks: Arc<crate::plane::Marks>,
     /// Set where this is the guardian of an Apache Kafka: then there are no groups of its own.
@@ -82,6 +85,7 @@ impl Broker {
             quotas: Quotas::new(&config),
             telemetry: Telemetry::new(config.telemetry_max_bytes),
             zookeeper: crate::zookeeper::Gauges::default(),
+            holds: Holds::default(),
             marks: Arc::default(),
             guardian,
             endpoints: Mutex::default(),

@@ -332,12 +332,13 @@ async fn every(broker: Arc<Broker>, every_ms: u64, chore: fn(&Broker)) {
 /// The log's housekeeping and its compactions have a thread each, which ends when the sender is dropped.
 fn background(broker: &Arc<Broker>, engine: Arc<dyn Engine>) -> [mpsc::Sender<()>; 2] {
     let cleaner = engine.clone();
-    let broker = broker.clone();
+    let (broker, keeper) = (broker.clone(), broker.clone());
     let background = [
         every_moment(
             "log-maintenance",
             "old records are not deleted",
             move || {
+                keeper.holds.look(&keeper);
                 engine.keep_house(clock::now_ms());
             },
         ),

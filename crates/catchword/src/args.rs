@@ -6,9 +6,9 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    adopt, at, audit, carry, completions, consume, copy, doctor, export, groups, guard, import,
-    keep, kick, log, pin, produce, protect, rewind, serve, show, skip, tag, topics, tour, trash,
-    undo, zk,
+    adopt, at, audit, carry, completions, consume, copy, doctor, export, groups, guard, hold,
+    import, keep, kick, log, pin, produce, protect, rewind, serve, show, skip, tag, topics, tour,
+    trash, undo, zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -101,6 +101,8 @@ enum Command {
     Restore(undo::RestoreArgs),
     /// How long a group's committed offsets are kept, and when each expires.
     Keep(keep::Args),
+    /// Have retention wait until a group has read, within bounds.
+    Hold(hold::Args),
     /// Have a group's committed offsets neither expire nor be deleted.
     Pin(pin::Args),
     /// Send a member of a group away.
@@ -221,6 +223,7 @@ impl Args {
             Command::Trash(args) => trash::run(&args, ui),
             Command::Restore(args) => undo::restore(&args, ui),
             Command::Keep(args) => keep::run(&args, ui),
+            Command::Hold(args) => hold::run(&args, ui),
             Command::Pin(args) => pin::run(&args, ui),
             Command::Protect(args) => protect::run(&args, ui),
             Command::Adopt(args) => adopt::run(&args, ui),

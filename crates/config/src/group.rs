@@ -29,6 +29,8 @@ key_table! {
         .doc("What is refused (POLICY_VIOLATION) to whoever is no member of the group, with whatever tool: `forward-only`, to move its committed offsets back or delete them; `frozen`, to touch them at all. Members commit as ever; consumers that assign themselves their partitions are no members.");
     offsets_retention_minutes: i32 = Key::int("offsets.retention.minutes", "10080").at_least(-1).ours().stands(&[same("offsets.retention.minutes")])
         .doc("How long a committed offset of the group outlives its last commit and the group's last member, whichever was later, in minutes. -1: for ever.");
+    retention_hold: bool = Key::bool("retention.hold", "false").ours()
+        .doc("Whether retention waits for the group: records that it has still to read, in partitions where it has a committed offset, are kept past their time, within retention.hold.max.ms and retention.hold.max.bytes of the topic. Share groups have no committed offsets.");
     share_assignment_interval_ms: i32 = Key::int("share.assignment.interval.ms", "1000").between(0, 15_000)
         .doc("How long at least between two assignments of a share group, in milliseconds.").accepted(LATER);
     share_auto_offset_reset: String = Key::string("share.auto.offset.reset", "latest").not_empty()

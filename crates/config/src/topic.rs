@@ -80,6 +80,10 @@ key_table! {
         .doc("Whether the topic is kept in tiered storage too. Only `false` is taken.").accepted(TIERED);
     retention_bytes: i64 = Key::long("retention.bytes", "-1").stands(&[same("log.retention.bytes")])
         .doc("How many bytes of each partition are kept; -1 without bound.");
+    retention_hold_max_bytes: i64 = Key::long("retention.hold.max.bytes", "10737418240").at_least(0).ours()
+        .doc("How many bytes of each partition are kept at most past their time because groups with retention.hold have still to read them; retention works by whole segments.");
+    retention_hold_max_ms: i64 = Key::long("retention.hold.max.ms", "604800000").at_least(0).ours()
+        .doc("How much longer than retention.ms records are kept at most because groups with retention.hold have still to read them, in milliseconds. Where retention.ms is -1, retention.hold.max.bytes alone bounds that.");
     retention_ms: i64 = Key::long("retention.ms", "604800000").at_least(-1).stands(&[same("log.retention.ms")])
         .doc("How long records are kept, in milliseconds; -1 for ever.");
     segment_bytes: i32 = Key::int("segment.bytes", "1073741824").at_least(1_048_576).stands(&[same("log.segment.bytes")])

@@ -43,6 +43,19 @@ pub enum Noticed {
         /// By how many offsets in all.
         again: i64,
     },
+    /// Somebody who is no member, and did not read on from where he was, set a bookmark forward: what lies between was
+    /// given to nobody, as far as can be known. Of members it is not told: a Fetch does not say for which group it reads,
+    /// so that a member which skipped records looks like one which has read them.
+    Jump {
+        /// The topic.
+        topic: Str,
+        /// The partition.
+        partition: i32,
+        /// Where the bookmark was.
+        from: i64,
+        /// Where it is now.
+        to: i64,
+    },
     /// A bookmark was set beyond the end of its log: whoever reads on from it starts where `auto.offset.reset` says.
     BeyondEnd {
         /// The topic.
@@ -62,6 +75,7 @@ impl Noticed {
         match self {
             Noticed::StepBack { .. } => "step-back",
             Noticed::Refused { .. } => "refused",
+            Noticed::Jump { .. } => "jump",
             Noticed::BeyondEnd { .. } => "beyond-end",
         }
     }

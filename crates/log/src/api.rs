@@ -14,7 +14,7 @@ use catchword_wire::batch::{Batch, end_transaction_marker};
 use catchword_wire::{Records, Uuid};
 
 use crate::{
-    AppendError, FlushError, LogConfig, LogError, ReadError, Verification, VerificationGuard,
+    AppendError, FlushError, Hold, LogConfig, LogError, ReadError, Verification, VerificationGuard,
 };
 
 /// A partition of a topic.
@@ -283,6 +283,17 @@ pub trait PartitionLog: Send + Sync {
 
     /// A number that changes when compaction has taken records out of the log since it was opened.
     fn rewrites(&self) -> u64 {
+        0
+    }
+
+    /// What retention is to leave here from now on because somebody has still to read it. Forgotten when the engine is
+    /// closed. DeleteRecords and compaction do not heed it.
+    fn hold(&self, hold: Option<Hold>) {
+        let _ = hold;
+    }
+
+    /// Bytes that retention has left for a [`hold`](PartitionLog::hold) when it last looked.
+    fn held_bytes(&self) -> u64 {
         0
     }
 

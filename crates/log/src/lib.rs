@@ -11,6 +11,7 @@ mod config;
 pub mod contract;
 mod epochs;
 mod error;
+mod hold;
 mod local;
 mod memory;
 mod producer_snapshot;
@@ -27,6 +28,7 @@ pub use api::{
 pub use compaction::{CompactionPass, CompactionPolicy, LatestValue};
 pub use config::{CleanupPolicy, LogConfig, TimestampType};
 pub use error::{AppendError, FlushError, LogError, ReadError};
+pub use hold::Hold;
 pub use local::{
     CheckSummary, Checkpoint, DiskHook, DiskOperation, Finding, LocalEngine, LocalOptions, Mend,
     PolicyOfTopic, RepairOptions, Severity, StoppedDir, StoppedPartition, bytes_of_records,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: it is read from the image, so that nobody who serves clients waits for a change that is being synced.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use catchword_config::{BrokerConfig, GroupSettings};
@@ -28,6 +28,8 @@ pub(super) struct AdminImage {
     /// How long committed offsets are kept, where it is not as everywhere.
     retention: Arc<RetentionRules>,
     protected: HashMap<Str, Protection>,
+    /// Groups that retention waits for.
+    holders: Arc<BTreeSet<Str>>,
     quotas: Arc<QuotaTable>,
     features: Arc<Finalized>,
     subscriptions: Arc<Subscriptions>,
@@ -65,6 +67,7 @@ impl AdminImage {
             group_defaults: group(&Default::default()),
             retention: Arc::new(retention_rules(state, config)),
             protected: protections(state),
+            holders: Arc::new(holders(state)),
             quotas: Arc::new(state.quotas().clone()),
             features: Arc::new(Finalized {
                 epoch: state.applied(),
@@ -107,6 +110,13 @@ fn pins(state: &CatalogState, config: &BrokerConfig) -> BTreeMap<Str, Pins> {
     state.configured(RESOURCE_GROUP).filter_map(own).collect()
 }
 
+fn holders(state: &CatalogState) -> BTreeSet<Str> {
+    let of_groups = state.configured(RESOURCE_GROUP);
+    let holders =
+        of_groups.filter(|(_, set)| set.get("retention.hold").is_some_and(|on| on == "true"));
+    holders.map(|(name, _)| name.clone()).collect()
+}
+
 fn protections(state: &CatalogState) -> HashMap<Str, Protection> {
     let own = |(name, set): (&Str, &BTreeMap<String, String>)| {
         let protection = match set.get("offsets.protect")?.as_str() {
@@ -123,6 +133,11 @@ impl Catalog {
     /// What outsiders may not do to a group's offsets.
     pub(crate) fn protection(&self, group_id: &str) -> Option<Protection> {
         self.read(|image| image.admin.protected.get(group_id).copied())
+    }
+
+    /// The groups that retention waits for.
+    pub(crate) fn holders(&self) -> Arc<BTreeSet<Str>> {
+        self.read(|image| image.admin.holders.clone())
     }
 
     /// How long committed offsets are kept, where it is not as everywhere.

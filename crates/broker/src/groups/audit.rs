@@ -34,6 +34,7 @@ pub(crate) struct Audit {
     refused: AtomicU64,
     refused_records: AtomicU64,
     beyond_end: AtomicU64,
+    jump: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +53,7 @@ pub(crate) struct Counts {
     /// The offsets by which bookmarks would have moved on.
     pub(crate) refused_records: u64,
     pub(crate) beyond_end: u64,
+    pub(crate) jump: u64,
 }
 
 impl Default for Audit {
@@ -64,6 +66,7 @@ impl Default for Audit {
             refused: AtomicU64::new(0),
             refused_records: AtomicU64::new(0),
             beyond_end: AtomicU64::new(0),
+            jump: AtomicU64::new(0),
         }
     }
 }
@@ -87,6 +90,7 @@ impl Audit {
         let counter = match &notice.what {
             Noticed::StepBack { .. } => &self.step_back,
             Noticed::BeyondEnd { .. } => &self.beyond_end,
+            Noticed::Jump { .. } => &self.jump,
             Noticed::Refused { again, .. } => {
                 let again = u64::try_from(*again).unwrap_or(0);
                 self.refused_records.fetch_add(again, Ordering::Relaxed);
@@ -126,6 +130,7 @@ impl Audit {
             refused: of(&self.refused),
             refused_records: of(&self.refused_records),
             beyond_end: of(&self.beyond_end),
+            jump: of(&self.jump),
         }
     }
 }
@@ -182,6 +187,14 @@ fn words(notice: &Notice) -> String {
             again,
         } => format!(
             "{who} is no member any more ({error:?}); its commit of {partitions} partitions was refused, and up to {again} records are read twice"
+        ),
+        Noticed::Jump {
+            topic,
+            partition,
+            from,
+            to,
+        } => format!(
+            "{who} is no member and set {topic}:{partition} forward from {from} to {to}: what lies between was given to nobody"
         ),
         Noticed::BeyondEnd {
             topic,

@@ -8,6 +8,7 @@ pub(crate) mod audit;
 mod consumers;
 mod expiring;
 mod history;
+pub(crate) mod holds;
 mod keeper;
 mod load;
 pub(crate) mod loading;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use catchword_config::{BrokerConfig, Durability};
+use catchword_coordinator::ledger::{Key, Place};
 use catchword_coordinator::{
     Call as GroupCall, Client, Effect, GroupConfig, GroupShard, Marker, MetadataImage, Reply,
     RetentionRules, partition_for,
@@ -246,6 +248,17 @@ impl Groups {
     /// Removes the committed offsets of deleted topics (D6).
     pub(crate) fn topics_deleted(&self, topics: &[(Str, Uuid)]) {
         self.shards().iter().for_each(|s| s.topics_deleted(topics));
+    }
+
+    /// Where a group's bookmarks are; `None` while nobody can say.
+    pub(crate) fn places(&self, group_id: &str) -> Option<Vec<(Key, Place)>> {
+        // Without the topic of committed offsets there are none.
+        let Some(shard) = self.shard(group_id) else {
+            return Some(Vec::new());
+        };
+        let mut places = None;
+        shard.with(|active| places = Some(active.machine.places(group_id)));
+        places
     }
 
     /// Removes what has expired (D3), and says what will within `lead_ms`.

@@ -92,6 +92,11 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
             count(noticed.refused_records),
         ),
         (
+            "catchword_commit_jumps",
+            "Bookmarks since the start that somebody who is no member set forward without reading on.",
+            count(noticed.jump),
+        ),
+        (
             "catchword_commit_beyond_end",
             "Bookmarks that were set beyond the end of their log since the start; one that stays there counts once a minute.",
             count(noticed.beyond_end),
@@ -104,6 +109,20 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
     }
     for (name, help, value) in broker.guardian.iter().flat_map(|g| g.metrics()) {
         add(name, help, &[], value);
+    }
+    for (tp, group, bytes) in broker.holds.all() {
+        let index = tp.partition.to_string();
+        let labels = [
+            ("consumergroup", &*group),
+            ("partition", &*index),
+            ("topic", &*tp.topic),
+        ];
+        add(
+            "catchword_retention_held_bytes",
+            "Bytes that a log keeps past their time for a group that has still to read them.",
+            &labels,
+            i64::try_from(bytes).unwrap_or(i64::MAX),
+        );
     }
     for topic in broker.catalog.topics() {
         let count = i64::try_from(topic.partitions.len()).unwrap_or(i64::MAX);

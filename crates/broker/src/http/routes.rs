@@ -206,7 +206,7 @@ async fn route(
         }
         ("GET", ["v1", "audit"]) => {
             let group = value(&query, "group");
-            json(&plane::audit(broker, group.as_deref(), limit))
+            json(&plane::audit(broker, group.as_deref(), limit).await?)
         }
         ("GET", ["v1", "history"]) => json(&plane::history(broker)),
         ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),

@@ -1,9 +1,13 @@
 //! What was noticed about members' commits since the start, as the JSON API shows it.
 
+use std::sync::Arc;
+
 use catchword_coordinator::Noticed;
 use catchword_wire::Str;
 use serde::Serialize;
 
+use super::blocking;
+use super::error::PlaneError;
 use crate::broker::Broker;
 use crate::groups::audit::{Counts, Kept};
 
@@ -22,13 +26,14 @@ struct CountsView {
     refused: u64,
     refused_records: u64,
     beyond_end: u64,
+    jump: u64,
 }
 
 #[derive(Debug, Serialize)]
 struct NoticeView {
     group: String,
     at_ms: i64,
-    /// `step-back`, `refused` or `beyond-end`.
+    /// `step-back`, `jump`, `refused` or `beyond-end`.
     kind: &'static str,
     client_id: String,
     host: String,
@@ -43,31 +48,50 @@ struct NoticeView {
     to: Option<i64>,
     /// Of a refused commit: the partitions whose bookmarks would have moved on.
     partitions: Option<usize>,
-    /// The offsets that are read again: all of them, or up to so many.
+    /// What is read again: all of these offsets, or up to so many; of a jump, the records that lie between, as far as the log
+    /// still has them.
     records: i64,
 }
 
 /// The newest notices, of one group if it is named.
-pub(crate) fn audit(broker: &Broker, group: Option<&str>, limit: usize) -> AuditView {
+pub(crate) async fn audit(
+    broker: &Arc<Broker>,
+    group: Option<&str>,
+    limit: usize,
+) -> Result<AuditView, PlaneError> {
     let audit = broker.groups.audit();
+    let (kept, shared) = (audit.newest(group, limit), broker.clone());
+    // Counting reads logs.
+    let work = move || kept.into_iter().map(|kept| view(&shared, kept)).collect();
+    let notices = blocking(work).await.ok_or_else(PlaneError::stopping)?;
     let Counts {
         step_back,
         refused,
         refused_records,
         beyond_end,
+        jump,
     } = audit.counts();
-    AuditView {
+    Ok(AuditView {
         counts: CountsView {
             step_back,
             refused,
             refused_records,
             beyond_end,
+            jump,
         },
-        notices: audit.newest(group, limit).into_iter().map(view).collect(),
-    }
+        notices,
+    })
 }
 
-fn view((at_ms, notice): Kept) -> NoticeView {
+/// The records between two offsets of a partition; offsets, where they cannot be counted.
+fn records_between(broker: &Broker, topic: &str, partition: i32, from: i64, to: i64) -> i64 {
+    let known = broker.catalog.topic(topic);
+    let partition = known.as_ref().and_then(|t| t.partition(partition));
+    let counted = partition.and_then(|p| Some(p.unread(from)?.records - p.unread(to)?.records));
+    counted.map_or(to.saturating_sub(from), |records| records.max(0))
+}
+
+fn view(broker: &Broker, (at_ms, notice): Kept) -> NoticeView {
     let place = |topic: &Str, partition, from, to| {
         (
             Some(topic.to_string()),
@@ -85,6 +109,15 @@ fn view((at_ms, notice): Kept) -> NoticeView {
             from,
             to,
         } => (place(&topic, partition, from, to), from.saturating_sub(to)),
+        Noticed::Jump {
+            topic,
+            partition,
+            from,
+            to,
+        } => (
+            place(&topic, partition, from, to),
+            records_between(broker, &topic, partition, from, to),
+        ),
         Noticed::BeyondEnd {
             topic,
             partition,

@@ -97,6 +97,7 @@ pub(super) async fn kept(
     let pins = rules.pins.get(group);
     Ok(KeptView {
         expires_at_ms: offsets.filter_map(|(_, _, at_ms)| at_ms).min(),
+        holds_retention: broker.catalog.holders().contains(group),
         expires_soon: broker.groups.warned().has(group),
         pins: pins.into_iter().flat_map(Pins::texts).collect(),
     })

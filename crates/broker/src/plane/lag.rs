@@ -191,6 +191,7 @@ pub(super) async fn places(
 
 /// What a group has before it in each partition where it has a bookmark. Reads logs, so it blocks.
 fn partitions(broker: &Broker, fetched: &OffsetFetchResponseGroup) -> Vec<PartitionLag> {
+    let holds = |topic: &Str, index| broker.holds.held_for(&fetched.group_id, topic, index);
     let now_ms = clock::now_ms();
     let mut all = Vec::new();
     for topic in &fetched.topics {
@@ -203,7 +204,10 @@ fn partitions(broker: &Broker, fetched: &OffsetFetchResponseGroup) -> Vec<Partit
                 offsets.map(|o| o.high_watermark),
             );
             let (index, committed) = (p.partition_index, p.committed_offset);
-            let lag = PartitionLag::of(&topic.name, index, committed, start, end);
+            let lag = PartitionLag {
+                held_bytes: holds(&topic.name, index),
+                ..PartitionLag::of(&topic.name, index, committed, start, end)
+            };
             let unread = partition.and_then(|partition| partition.unread(committed));
             all.push(match unread {
                 Some(unread) => lag.counted(unread, now_ms),

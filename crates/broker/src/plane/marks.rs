@@ -2,7 +2,7 @@
 //!
 //! Each of their records says where the bookmark was (`cw.from`), so they can be told without the commits between them, of
 //! which there may be tens of millions. A log is read for them once, when somebody first asks; from then on only what it
-//! has gained. Records that do not say it, as Apache Kafka and older versions wrote them, make their group be read whole.
+//! has gained; what compaction has taken out of it since is forgotten. Records that do not say it, as Apache Kafka and older versions wrote them, make their group be read whole.
 //!
 //! Bound: [`MAX_RECORDS`] records of a partition, or one batch of them, and [`MAX_GROUPS`] names.
 
@@ -16,7 +16,7 @@ use catchword_wire::batch::Record;
 
 use super::MAX_GROUPS;
 use super::error::PlaneError;
-use super::scan::{Wanted, scan, scan_from};
+use super::scan::{self, Wanted, scan, scan_from};
 use crate::partition::Partition;
 
 /// The newest records that are kept of one partition.
@@ -42,6 +42,8 @@ struct Marked {
     records: VecDeque<(i64, Record)>,
     /// Groups with records that do not tell their origin, and the offset of the last.
     untold: BTreeMap<Str, i64>,
+    /// [`PartitionLog::rewrites`](catchword_log::PartitionLog::rewrites) as of the last look.
+    rewrites: u64,
 }
 
 impl Marks {
@@ -109,7 +111,11 @@ pub(super) fn whole(
 
 impl Marked {
     fn read_on(&mut self, shard: &Partition) -> Result<(), PlaneError> {
-        let offsets = shard.log.offsets();
+        let (rewrites, offsets) = (shard.log.rewrites(), shard.log.offsets());
+        if rewrites != self.rewrites {
+            self.forget_what_is_gone(shard)?;
+            self.rewrites = rewrites;
+        }
         let from = self.upto.max(offsets.log_start);
         scan_from(&*shard.log, from, &Wanted::marked(), |batch, record| {
             if record.offset >= from && is_marked(record) {
@@ -117,6 +123,17 @@ impl Marked {
             }
         })?;
         self.upto = offsets.log_end.max(self.upto);
+        Ok(())
+    }
+
+    /// Undoing what history does not have any more would be promised and then refused.
+    fn forget_what_is_gone(&mut self, shard: &Partition) -> Result<(), PlaneError> {
+        let kept = self.records.iter().map(|(_, record)| record.offset);
+        let asked: BTreeSet<i64> = kept.chain(self.untold.values().copied()).collect();
+        let there = scan::those_there(&*shard.log, &asked)?;
+        self.records
+            .retain(|(_, record)| there.contains(&record.offset));
+        self.untold.retain(|_, offset| there.contains(offset));
         Ok(())
     }
 
@@ -159,5 +176,104 @@ fn detached(record: &Record) -> Record {
         key: record.key.as_ref().map(copy),
         value: record.value.as_ref().map(copy),
         headers: record.headers.iter().map(header).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catchword_coordinator::{Call, Client, Context, GroupConfig, GroupShard, Output, ReplyTo};
+    use catchword_log::{
+        AppendOrigin, CleanupPolicy, Engine, LocalEngine, LocalOptions, LogConfig, TopicPartition,
+    };
+    use catchword_wire::Uuid;
+    use catchword_wire::batch::{Batch, BatchBuilder, NewRecord};
+    use catchword_wire::messages::OffsetCommitRequest;
+    use catchword_wire::messages::offset_commit_request::{
+        OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    };
+
+    use super::*;
+
+    /// Somebody who is no member puts a group somewhere.
+    fn reset(machine: &mut GroupShard, shard: &Partition, group: &str, offset: i64) {
+        let request = OffsetCommitRequest {
+            group_id: Str::copy(group),
+            generation_id_or_member_epoch: -1,
+            topics: vec![OffsetCommitRequestTopic {
+                name: "t".into(),
+                partitions: vec![OffsetCommitRequestPartition {
+                    committed_offset: offset,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let client = Client {
+            client_id: Str::from(format!("admin-{offset}")),
+            ..Client::default()
+        };
+        let ctx = Context {
+            now_ms: 1000 + offset,
+            client: &client,
+            api_version: 9,
+        };
+        let mut out = Output::default();
+        machine.step(&ctx, ReplyTo(1), Call::OffsetCommit(request), &mut out);
+        let mut batch = BatchBuilder::new(0);
+        for record in &out.records {
+            let new = NewRecord {
+                timestamp: ctx.now_ms,
+                key: Some(&record.key),
+                value: record.value.as_deref(),
+                headers: &record.headers,
+            };
+            batch.push(new).unwrap();
+        }
+        let batch = Batch::parse(&batch.build().unwrap()).unwrap();
+        let appended = shard.append(&[batch], None, AppendOrigin::Coordinator);
+        appended.unwrap();
+    }
+
+    fn told(marks: &Marks, shard: &Partition) -> Vec<(String, usize)> {
+        let mut all: Vec<(String, usize)> = marks
+            .changes(shard)
+            .unwrap()
+            .iter()
+            .map(|(group, found)| (group.to_string(), found.meant.len()))
+            .collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn what_compaction_took_out_of_the_log_is_told_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        // Compacted to the last value of each key, so that all but one change of a group go.
+        let engine = LocalEngine::open(dir.path(), LocalOptions::default()).unwrap();
+        let tp = TopicPartition::new("__consumer_offsets", 0);
+        let config = LogConfig {
+            segment_bytes: 300,
+            segment_ms: i64::MAX,
+            cleanup_policy: CleanupPolicy::Compact,
+            min_cleanable_dirty_ratio: 0.0,
+            ..LogConfig::default()
+        };
+        let log = engine.create(&tp, Uuid([3; 16]), config).unwrap();
+        let shard = Partition::new(tp, log, 0);
+        let mut machine = GroupShard::new(GroupConfig::default(), 1);
+        for offset in 1..=10 {
+            reset(&mut machine, &shard, "g", offset);
+        }
+        reset(&mut machine, &shard, "other", 1);
+        reset(&mut machine, &shard, "other", 2);
+        let marks = Marks::default();
+        assert_eq!(told(&marks, &shard)[0], ("g".to_owned(), 10));
+        let before = shard.log.rewrites();
+        engine.maintain(1_000_000);
+        assert_ne!(shard.log.rewrites(), before, "it was compacted");
+        let fresh = told(&Marks::default(), &shard);
+        assert!(fresh[0].1 < 10, "{fresh:?}");
+        assert_eq!(told(&marks, &shard), fresh, "as whoever reads the log anew");
     }
 }

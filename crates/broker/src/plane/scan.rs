@@ -154,6 +154,30 @@ fn chunk(log: &dyn PartitionLog, offset: i64, max: usize) -> Result<bytes::Bytes
     fetched.data.read().map_err(PlaneError::unreadable)
 }
 
+/// Which of these offsets have a record. Reads around them alone. Blocks.
+pub(super) fn those_there(
+    log: &dyn PartitionLog,
+    asked: &BTreeSet<i64>,
+) -> Result<BTreeSet<i64>, PlaneError> {
+    let offsets = log.offsets();
+    let mut there = BTreeSet::new();
+    let mut next = offsets.log_start;
+    for offset in asked.range(offsets.log_start..offsets.log_end) {
+        if *offset < next {
+            continue;
+        }
+        for batch in split(chunk(log, *offset, 1)?) {
+            let batch = batch.map_err(PlaneError::unreadable)?;
+            next = batch.header.next_offset();
+            for record in records(&batch).map_err(PlaneError::unreadable)? {
+                let record = record.map_err(PlaneError::unreadable)?;
+                there.extend(Some(record.offset).filter(|offset| asked.contains(offset)));
+            }
+        }
+    }
+    Ok(there)
+}
+
 /// The group of the record at this offset; `None` if there is none.
 pub(super) fn group_at(log: &dyn PartitionLog, offset: i64) -> Result<Option<Str>, PlaneError> {
     let offsets = log.offsets();

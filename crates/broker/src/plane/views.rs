@@ -350,6 +350,8 @@ pub(crate) struct KeptView {
     pub(crate) expires_at_ms: Option<i64>,
     /// Whether that is so soon that the log has a warning.
     pub(crate) expires_soon: bool,
+    /// Whether retention waits for it.
+    pub(crate) holds_retention: bool,
     /// What is pinned: `*`, topics, or `TOPIC:PARTITION`.
     pub(crate) pins: Vec<String>,
 }
@@ -430,6 +432,8 @@ pub(crate) struct PartitionLag {
     pub(crate) age_ms: Option<i64>,
     /// Offsets that the log lost before the group read them.
     pub(crate) lost: i64,
+    /// Bytes that the log keeps past their time because this group, of all furthest behind, has still to read them.
+    pub(crate) held_bytes: u64,
 }
 
 impl PartitionLag {
@@ -463,6 +467,7 @@ impl PartitionLag {
             unsure: lag.unwrap_or(0),
             age_ms: None,
             lost: start.map_or(0, |start| (start - committed).max(0)),
+            held_bytes: 0,
         }
     }
 }

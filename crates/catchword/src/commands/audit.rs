@@ -12,11 +12,12 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Members that set a bookmark back (what lies between is read again), commits of members that the group
-had given up (refused; what they have read since the last commit is read twice), and commits beyond
-the end of a log. The last 1,000 since the broker's start are kept; the bookmarks' own history is
+had given up (refused; what they have read since the last commit is read twice), commits beyond the
+end of a log, and bookmarks that somebody who is no member set forward without reading on (what lies
+between was given to nobody; of members it cannot be known). The last 1,000 since the broker's start are kept; the bookmarks' own history is
 `catchword log`. The metrics catchword_commit_* count them.
 
-JSON: {counts: {step_back, refused, refused_records, beyond_end}, notices: [{group, at_ms, kind,
+JSON: {counts: {step_back, refused, refused_records, beyond_end, jump}, notices: [{group, at_ms, kind,
   client_id, host, member_id, error, topic, partition, from, to, partitions, records}]}
 
 Examples:
@@ -61,6 +62,10 @@ impl Notice {
         match self.kind.as_str() {
             "step-back" => format!(
                 "set {name} back, {from} → {to}: {} again",
+                records(self.records)
+            ),
+            "jump" => format!(
+                "no member, set {name} forward, {from} → {to}: {} given to nobody",
                 records(self.records)
             ),
             "beyond-end" => format!("set {name} to {to}, beyond the log's end {from}"),
@@ -133,13 +138,14 @@ mod tests {
 
     #[test]
     fn a_notice_says_what_it_costs() {
-        let read = ["step-back", "refused", "beyond-end"].map(|kind| notice(kind).words());
+        let read = ["step-back", "refused", "beyond-end", "jump"].map(|kind| notice(kind).words());
         assert_eq!(
             read,
             [
                 "set orders:0 back, 1,000 → 520: 480 records again",
                 "commit of 2 partitions refused (UNKNOWN_MEMBER_ID): up to 480 records twice",
                 "set orders:0 to 520, beyond the log's end 1,000",
+                "no member, set orders:0 forward, 1,000 → 520: 480 records given to nobody",
             ]
         );
     }

@@ -17,7 +17,7 @@ use crate::ui::Ui;
 KEPT says what is pinned (catchword pin), and what expires soon (catchword keep).
 
 JSON: a list of {group, state, kind, protocol_type, topics: [NAME], partitions, lag, lost,
-expires_at_ms, expires_soon, pins: [*|TOPIC|TOPIC:PARTITION]}; lag is in offsets; state and kind are
+expires_at_ms, expires_soon, holds_retention, pins: [*|TOPIC|TOPIC:PARTITION]}; lag is in offsets; state and kind are
 null where the broker does not tell them.
 
 Examples:

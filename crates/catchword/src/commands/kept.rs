@@ -16,6 +16,8 @@ pub(super) struct Kept {
     pub(super) expires_at_ms: Option<i64>,
     /// Whether the broker warns of it.
     pub(super) expires_soon: bool,
+    /// Whether retention waits for the group.
+    pub(super) holds_retention: bool,
     /// What is pinned.
     pub(super) pins: Vec<String>,
 }

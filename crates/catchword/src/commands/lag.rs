@@ -35,6 +35,8 @@ pub(super) struct PartitionLag {
     pub(super) age_ms: Option<i64>,
     /// Offsets before the log's start that the group had not read.
     pub(super) lost: i64,
+    /// Bytes that the log keeps past their time for this group; 0 where the broker does not tell.
+    pub(super) held_bytes: u64,
     /// What the client keeps beside the committed offset, without the NUL that librdkafka puts behind it.
     pub(super) metadata: Option<String>,
     /// The member that reads the partition.
@@ -65,6 +67,7 @@ impl PartitionLag {
             lag,
             age_ms: None,
             lost,
+            held_bytes: 0,
             metadata: committed
                 .map(|committed| committed.metadata.trim_end_matches('\0').to_owned())
                 .filter(|text| !text.is_empty()),
@@ -88,6 +91,8 @@ struct Counted {
     committed: i64,
     lag: Option<i64>,
     age_ms: Option<i64>,
+    #[serde(default)]
+    held_bytes: u64,
 }
 
 /// Puts records in place of offsets, and tells how old they are, where the broker has counted them: markers of transactions,
@@ -114,6 +119,7 @@ pub(super) fn count_records(
         if let Some(lag) = partitions.iter_mut().find(same) {
             lag.lag = counted.lag;
             lag.age_ms = counted.age_ms;
+            lag.held_bytes = counted.held_bytes;
         }
     }
     plane::read(&told).unwrap_or_default()

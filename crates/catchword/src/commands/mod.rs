@@ -11,6 +11,7 @@ pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod groups;
 pub(crate) mod guard;
+pub(crate) mod hold;
 pub(crate) mod import;
 pub(crate) mod keep;
 mod kept;

@@ -21,9 +21,9 @@ that was aborted or compacted away; offsets elsewhere); LOST what retention took
 
 JSON: {group, state, kind, protocol_type, protocol, lag, lost,
   members: [{member_id, instance_id, client_id, host, partitions: [{topic, partition}]}],
-  partitions: [{topic, partition, committed, log_start, end, lag, age_ms, lost, metadata,
-    member_id}],
-  expires_at_ms, expires_soon, pins}.
+  partitions: [{topic, partition, committed, log_start, end, lag, age_ms, lost, held_bytes,
+    metadata, member_id}],
+  expires_at_ms, expires_soon, holds_retention, pins}.
 
 Examples:
   catchword show billing
@@ -187,6 +187,13 @@ fn print(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
         ui.warn(format_args!(
             "{}:{} is committed at {committed}, past the log's end at {end}: the next reader starts where its own policy says",
             lag.topic, lag.partition
+        ));
+    }
+    let held: u64 = shown.partitions.iter().map(|lag| lag.held_bytes).sum();
+    if held > 0 {
+        ui.warn(format_args!(
+            "{held} bytes of its topics are past their time and kept for this group; `catchword hold {} off` lets them go",
+            shown.group
         ));
     }
     if shown.kept.expires_soon {

@@ -57,3 +57,16 @@ fn commits_that_do_more_than_read_on_are_told_with_what_they_cost() {
     let counts = g.cluster.json(&["audit", "--json"])["counts"].clone();
     assert_eq!(counts["refused_records"], 480);
 }
+
+#[test]
+fn an_outsiders_jump_over_records_is_told_with_how_many_nobody_was_given() {
+    let g = Group::on(Cluster::own());
+    let mut client = client(&g);
+    let jump = client.commit("g", CommitAs::Outsider, &to(&g, 9));
+    jump.expect("an empty group may be moved by anybody");
+    let told = g.cluster.run(&["audit", "g"]).ok();
+    let words = "no member, set t:0 forward, 6 → 9: 3 records given to nobody";
+    assert!(told.contains(words), "{told}");
+    let counts = g.cluster.json(&["audit", "--json"])["counts"].clone();
+    assert_eq!(counts["jump"], 1);
+}

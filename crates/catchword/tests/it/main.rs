@@ -14,6 +14,7 @@ mod doctor;
 mod errors;
 mod group;
 mod harness;
+mod hold;
 mod keep;
 mod kill;
 mod linear;

@@ -25,7 +25,7 @@ fn a_pinned_group_is_not_deleted_until_the_pin_is_off() {
         .run(&[&["rewind", "fresh"], &place[..]].concat())
         .ok();
     g.cluster.run(&["pin", "fresh"]).ok();
-    let log = g.cluster.json(&["log", "fresh", "--json"]);
+    let log = g.cluster.json(&["log", "fresh", "--commits", "--json"]);
     let id = log["changes"][0]["id"].as_str().unwrap();
     let err = g.cluster.run(&["undo", id, "--yes"]).failed(1);
     assert!(err.contains("catchword pin GROUP --list"), "{err}");

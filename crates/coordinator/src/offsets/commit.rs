@@ -92,6 +92,17 @@ pub(crate) fn commit(
                     };
                     notice(ctx, group_id, &request.member_id, what, out);
                 }
+                if cause == Cause::Standalone
+                    && let Some(from) = jumps(before, &bookmark)
+                {
+                    let what = Noticed::Jump {
+                        topic: topic.name.detached(),
+                        partition: index,
+                        from,
+                        to: bookmark.offset,
+                    };
+                    notice(ctx, group_id, &request.member_id, what, out);
+                }
                 let bookmark = bookmark.read_by(outsider.map_or(Reader::UNKNOWN, |(who, _)| who));
                 if cause == Cause::Standalone {
                     let headers = origin::from(&headers, before);
@@ -137,6 +148,12 @@ fn reads_on(offsets: &Offsets, reader: Reader, request: &OffsetCommitRequest) ->
 fn steps_back(before: Option<&Bookmark>, now: &Bookmark) -> Option<i64> {
     let before = before.filter(|before| before.topic_id == now.topic_id)?;
     (now.offset < before.offset).then_some(before.offset)
+}
+
+/// Where the bookmark was, if it is set forward now, in the same edition of the topic.
+fn jumps(before: Option<&Bookmark>, now: &Bookmark) -> Option<i64> {
+    let before = before.filter(|before| before.topic_id == now.topic_id)?;
+    (now.offset > before.offset).then_some(before.offset)
 }
 
 /// What a member whom the group has given up would have committed: the partitions, and by how many offsets in all.

@@ -7,32 +7,17 @@ use catchword_wire::ErrorCode;
 
 use super::GroupShard;
 use crate::effect::{Context, Output, TagCall};
-use crate::ledger::{Place, tag_record};
+use crate::ledger::{Key, Place, tag_record};
 use crate::offsets::Bookmark;
-use crate::record::tag::Tagged;
 
 impl GroupShard {
     /// Writes the tag, or its tombstone. Refuses a group without bookmarks ([`ErrorCode::GroupIdNotFound`]), and one of
     /// which a record would be too large ([`ErrorCode::RecordListTooLarge`]).
     pub(super) fn tag(&mut self, ctx: &Context<'_>, call: &TagCall, out: &mut Output) -> ErrorCode {
-        let places = if call.remove {
-            None
-        } else {
-            let group = self.groups.get(&call.group_id);
-            let Some(group) = group.filter(|group| !group.offsets.is_empty()) else {
-                return ErrorCode::GroupIdNotFound;
-            };
-            let topics = group.offsets.topics();
-            let places: Vec<Tagged> = topics
-                .flat_map(|(topic, bookmarks)| {
-                    let tagged = |(partition, bookmark): &(i32, Bookmark)| {
-                        ((topic.clone(), *partition), Place::of(bookmark))
-                    };
-                    bookmarks.iter().map(tagged).collect::<Vec<_>>()
-                })
-                .collect();
-            Some(places)
-        };
+        let places = (!call.remove).then(|| self.places(&call.group_id));
+        if places.as_ref().is_some_and(Vec::is_empty) {
+            return ErrorCode::GroupIdNotFound;
+        }
         match tag_record(&call.group_id, &call.name, places.as_deref(), ctx.client) {
             Ok(record) => {
                 out.records.push(record);
@@ -40,5 +25,17 @@ impl GroupShard {
             }
             Err(error) => error,
         }
+    }
+    /// Where a group's bookmarks are; nothing if there is no such group.
+    pub fn places(&self, group_id: &str) -> Vec<(Key, Place)> {
+        let groups = self.groups.get(group_id).into_iter();
+        let topics = groups.flat_map(|group| group.offsets.topics());
+        let places = topics.flat_map(|(topic, bookmarks)| {
+            let place = |(partition, bookmark): &(i32, Bookmark)| {
+                ((topic.clone(), *partition), Place::of(bookmark))
+            };
+            bookmarks.iter().map(place).collect::<Vec<_>>()
+        });
+        places.collect()
     }
 }

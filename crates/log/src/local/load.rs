@@ -112,6 +112,7 @@ pub(crate) fn load(log: &LocalLog) -> Result<Loaded, LogError> {
         hints: Mutex::new(Hints::default()),
         has_aborted: AtomicBool::new(has_aborted),
         rewrites: AtomicU64::new(0),
+        held_bytes: AtomicU64::new(0),
     })
 }
 

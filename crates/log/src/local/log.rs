@@ -24,7 +24,7 @@ use crate::api::{
     Append, Appended, Fetched, FlushCallback, Offsets, PartitionLog, ProducerView, Read, ReadLimit,
     TimestampOffset, TopicPartition,
 };
-use crate::{AppendError, FlushError, LogConfig, LogError, ReadError, Verification};
+use crate::{AppendError, FlushError, Hold, LogConfig, LogError, ReadError, Verification};
 use catchword_wire::batch::Batch;
 
 pub(crate) struct LocalLog {
@@ -42,6 +42,8 @@ pub(crate) struct LocalLog {
     /// The journal holds something of the log that may not be in its own files yet.
     pub(crate) in_journal: AtomicBool,
     deleted: AtomicBool,
+    /// What retention leaves for readers.
+    hold: Mutex<Option<Hold>>,
     loading: Mutex<()>,
     loaded: OnceLock<Box<Loaded>>,
     me: Weak<LocalLog>,
@@ -63,6 +65,8 @@ pub(crate) struct Loaded {
     pub(crate) has_aborted: AtomicBool,
     /// How often compaction has replaced segments.
     pub(crate) rewrites: AtomicU64,
+    /// Bytes past their time that retention has left for readers.
+    pub(crate) held_bytes: AtomicU64,
 }
 
 /// What readers see.
@@ -111,10 +115,15 @@ impl LocalLog {
             last_used_ms: AtomicI64::new(0),
             in_journal: AtomicBool::new(false),
             deleted: AtomicBool::new(false),
+            hold: Mutex::new(None),
             loading: Mutex::new(()),
             loaded: OnceLock::new(),
             me: me.clone(),
         })
+    }
+
+    pub(crate) fn current_hold(&self) -> Option<Hold> {
+        *lock(&self.hold)
     }
 
     /// The log's parts, loaded from disk (and recovered after a crash) on the first call.
@@ -288,6 +297,15 @@ impl PartitionLog for LocalLog {
     fn rewrites(&self) -> u64 {
         let loaded = self.loaded.get();
         loaded.map_or(0, |loaded| loaded.rewrites.load(Ordering::Acquire))
+    }
+
+    fn hold(&self, hold: Option<Hold>) {
+        *lock(&self.hold) = hold;
+    }
+
+    fn held_bytes(&self) -> u64 {
+        let loaded = self.loaded.get();
+        loaded.map_or(0, |loaded| loaded.held_bytes.load(Ordering::Relaxed))
     }
 
     fn put_side_file(&self, name: &str, offset: i64, content: &[u8]) -> Result<(), LogError> {

@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
 use super::append::{Stopped, Writer, roll_after_ms};
-use super::log::{Loaded, LocalLog};
+use super::log::{Loaded, LocalLog, View};
 use super::names;
 use super::segment::{Segment, lock};
+use crate::hold::Due;
 use crate::{LogError, ReadError};
 
 impl LocalLog {
@@ -43,11 +44,45 @@ impl LocalLog {
         let view = lock(&loaded.view).clone();
         let mut count = self.below_start(&view.segments, view.log_start);
         if config.cleanup_policy.deletes() {
-            count = count
-                .max(self.expired(&view.segments, config.retention_ms, now_ms)?)
+            let due = self
+                .expired(&view.segments, config.retention_ms, now_ms)?
                 .max(oversized(&view.segments, config.retention_bytes));
+            let released = self.released(&view, due, config.retention_ms, now_ms)?;
+            let held = view.segments[released..due].iter().map(|s| s.len()).sum();
+            loaded.held_bytes.store(held, Ordering::Relaxed);
+            count = count.max(released);
         }
         self.delete_oldest(loaded, &mut writer, count)
+    }
+
+    /// Of the `due` oldest segments, how many nobody waits for, or not any longer.
+    fn released(
+        &self,
+        view: &View,
+        due: usize,
+        retention_ms: i64,
+        now_ms: i64,
+    ) -> Result<usize, LogError> {
+        let Some(hold) = self.current_hold() else {
+            return Ok(due);
+        };
+        let mut segments = Vec::with_capacity(due);
+        for (at, segment) in view.segments[..due].iter().enumerate() {
+            segments.push(Due {
+                end: view.segments.get(at + 1).map_or(view.log_end, |s| s.base),
+                bytes: segment.len(),
+                age_ms: now_ms.saturating_sub(self.newest_ms(segment)?),
+            });
+        }
+        let released = hold.released(&segments, retention_ms);
+        if let Some(last) = segments[..released]
+            .last()
+            .filter(|last| last.end > hold.from)
+        {
+            tracing::warn!(partition = %self.partition, unread_from = hold.from, upto = last.end,
+                "records go that a reader has not read: retention has waited as long as retention.hold.max.ms and retention.hold.max.bytes let it");
+        }
+        Ok(released)
     }
 
     /// How many segments, oldest first, lie wholly below the log's start.
@@ -73,16 +108,19 @@ impl LocalLog {
             if segment.len() == 0 {
                 return Ok(at);
             }
-            let newest = match segment.max_time(&self.dir)?.timestamp {
-                // Without timestamps the file's own age counts.
-                timestamp if timestamp < 0 => self.modified_ms(segment)?,
-                timestamp => timestamp,
-            };
-            if now_ms.saturating_sub(newest) <= retention_ms {
+            if now_ms.saturating_sub(self.newest_ms(segment)?) <= retention_ms {
                 return Ok(at);
             }
         }
         Ok(segments.len())
+    }
+
+    /// The time of the newest record; without timestamps the file's own age counts.
+    fn newest_ms(&self, segment: &Segment) -> Result<i64, LogError> {
+        match segment.max_time(&self.dir)?.timestamp {
+            timestamp if timestamp < 0 => self.modified_ms(segment),
+            timestamp => Ok(timestamp),
+        }
     }
 
     fn modified_ms(&self, segment: &Segment) -> Result<i64, LogError> {

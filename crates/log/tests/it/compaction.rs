@@ -10,7 +10,7 @@ use std::time::Duration;
 use catchword_log::contract::{CLIENT, TOPIC_ID, idempotent};
 use catchword_log::{
     CleanupPolicy, CompactionPass, CompactionPolicy, DiskHook, DiskOperation, Engine, LocalEngine,
-    LocalOptions, LogConfig, PartitionLog, ReadLimit, TopicPartition,
+    LocalOptions, LogConfig, PartitionLog, ReadLimit, Tally, TopicPartition,
 };
 use catchword_wire::batch::{Record, records, split};
 
@@ -400,4 +400,24 @@ fn a_policy_may_keep_what_is_young_and_thin_it_as_it_ages() {
         "nothing was written, but time has passed: {second} of {first}"
     );
     assert!(asked.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn a_compaction_is_told_so_that_what_was_counted_is_counted_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let log = log_of(&engine, compacted());
+    write(&*log, 0, 200);
+    let mut tally = Tally::default();
+    let mut unread = || tally.unread(&*log, 0).unwrap().records;
+    assert_eq!(unread(), 200);
+    let before = log.rewrites();
+    engine.maintain(2_000);
+    assert!(log.rewrites() > before);
+    let left = all_records(&*log).len() as i64;
+    assert!(left < 200, "{left}");
+    assert_eq!(unread(), left);
+    let before = log.rewrites();
+    engine.maintain(2_000);
+    assert_eq!(log.rewrites(), before, "nothing was left to compact");
 }

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use catchword_log::contract::{CLIENT, read_all};
-use catchword_log::{Engine, LocalEngine, LocalOptions, LogConfig, PartitionLog, ReadError};
+use catchword_log::{Engine, Hold, LocalEngine, LocalOptions, LogConfig, PartitionLog, ReadError};
 
 use crate::support::{expected, files, log_of, numbered, open, partition};
 
@@ -205,4 +205,53 @@ fn records_past_their_time_are_readable_until_the_next_look() {
     );
     engine.maintain(start + 11_000);
     assert_eq!(log.offsets().log_start, 20);
+}
+
+#[test]
+fn what_somebody_has_still_to_read_stays_past_its_time_and_goes_when_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let config = LogConfig {
+        retention_ms: 500,
+        ..segments()
+    };
+    let log = log_of(&engine, config);
+    append(&*log, 0, 35);
+    let hold = |from| Hold {
+        from,
+        max_ms: 10_000,
+        max_bytes: u64::MAX,
+    };
+    log.hold(Some(hold(0)));
+    engine.maintain(5_000);
+    assert_eq!(read_all(&*log, 0).unwrap(), expected(0, 35));
+    assert_eq!(log.held_bytes(), log.size_bytes());
+    log.hold(Some(hold(25)));
+    engine.maintain(5_000);
+    let start = log.offsets().log_start;
+    assert!(start > 0 && start <= 25, "{start}");
+    assert_eq!(read_all(&*log, start).unwrap(), expected(start, 35));
+    // Nobody waits for ever.
+    engine.maintain(1_000 + 35 + 10_501);
+    assert_eq!((log.offsets().log_start, log.held_bytes()), (35, 0));
+}
+
+#[test]
+fn without_a_hold_retention_is_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let config = LogConfig {
+        retention_ms: 500,
+        ..segments()
+    };
+    let log = log_of(&engine, config);
+    append(&*log, 0, 35);
+    log.hold(Some(Hold {
+        from: 0,
+        max_ms: i64::MAX,
+        max_bytes: u64::MAX,
+    }));
+    log.hold(None);
+    engine.maintain(5_000);
+    assert_eq!((log.offsets().log_start, log.held_bytes()), (35, 0));
 }

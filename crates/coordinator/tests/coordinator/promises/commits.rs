@@ -408,6 +408,29 @@ fn a_members_step_back_is_noticed_and_reading_on_is_not() {
 }
 
 #[test]
+fn an_outsiders_jump_is_noticed_and_a_consumers_own_reading_on_is_not() {
+    let mut driver = Driver::new();
+    driver.commit(commit("g", "", -1, 5));
+    assert_eq!(noticed(&driver), [], "it began there");
+    driver.commit(commit("g", "", -1, 9));
+    assert_eq!(noticed(&driver), [], "the same reader goes on");
+    let members = driver.stable("g", 1);
+    driver.commit(commit("g", &members[0], 1, 20));
+    assert_eq!(noticed(&driver), [], "a member reads");
+    driver.leave("g", &members);
+    driver.commit(commit("g", "", -1, 100));
+    let jump = Noticed::Jump {
+        topic: "t".into(),
+        partition: 0,
+        from: 20,
+        to: 100,
+    };
+    assert_eq!(noticed(&driver), [jump]);
+    driver.commit(commit("g", "", -1, 50));
+    assert_eq!(noticed(&driver), [], "a reset back is in the history");
+}
+
+#[test]
 fn a_commit_that_comes_too_late_is_noticed_with_what_is_read_twice() {
     let mut driver = Driver::new();
     let members = driver.stable("g", 1);
