@@ -44,6 +44,8 @@ pub(crate) struct Broker {
     pub(crate) zookeeper: crate::zookeeper::Gauges,
     /// The newest changes of bookmarks, for whoever asks.
     pub(crate) marks: Arc<crate::plane::Marks>,
+    /// How fast groups were seen to read.
+    pub(crate) paces: crate::lag::Paces,
     /// Set where this is the guardian of an Apache Kafka: then there are no groups of its own.
     pub(crate) guardian: Option<Arc<Guardian>>,
     /// What clients are told, by listener; filled in once the ports are known.
@@ -83,6 +85,7 @@ impl Broker {
             telemetry: Telemetry::new(config.telemetry_max_bytes),
             zookeeper: crate::zookeeper::Gauges::default(),
             marks: Arc::default(),
+            paces: crate::lag::Paces::default(),
             guardian,
             endpoints: Mutex::default(),
             http: OnceLock::new(),

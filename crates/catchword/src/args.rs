@@ -7,8 +7,8 @@ use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Pa
 
 use crate::commands::{
     adopt, at, audit, carry, completions, consume, copy, doctor, export, groups, guard, import,
-    keep, kick, log, produce, protect, rewind, serve, show, skip, tag, topics, tour, trash, undo,
-    zk,
+    keep, kick, lag, log, produce, protect, rewind, serve, show, skip, tag, topics, tour, trash,
+    undo, zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -71,6 +71,8 @@ enum Command {
     Groups(groups::Args),
     /// Show one group: members, committed offsets, lag.
     Show(show::Args),
+    /// How far groups are behind, for how long, how fast they read, and when they will have read all.
+    Lag(lag::Args),
     /// Move a group's committed offsets; shows what would happen unless told --yes.
     Rewind(rewind::Args),
     /// Move a group past records that it cannot digest; shows them unless told --yes.
@@ -203,6 +205,7 @@ impl Args {
             Command::Consume(args) => consume::run(&args, ui),
             Command::Groups(args) => groups::run(&args, ui),
             Command::Show(args) => show::run(&args, ui),
+            Command::Lag(args) => lag::run(&args, ui),
             Command::Rewind(args) => rewind::run(&args, ui),
             Command::Skip(args) => skip::run(&args, ui),
             Command::Carry(args) => carry::run(&args, ui),

@@ -92,6 +92,21 @@ pub(crate) fn records(number: i64) -> String {
     }
 }
 
+/// `512 B`, `5.0 MiB`.
+pub(crate) fn bytes(number: i64) -> String {
+    let mut size = number as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if size < 1024.0 {
+            return match unit {
+                "B" => format!("{number} B"),
+                _ => format!("{size:.1} {unit}"),
+            };
+        }
+        size /= 1024.0;
+    }
+    format!("{size:.1} TiB")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +135,7 @@ mod tests {
         assert_eq!(count(-1000), "-1,000");
         assert_eq!(count(i64::MAX), "9,223,372,036,854,775,807");
         assert_eq!(records(1), "1 record");
+        let sizes = [0, 1023, 1024, 5 << 20, 3 << 40].map(bytes);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "5.0 MiB", "3.0 TiB"]);
     }
 }

@@ -15,6 +15,7 @@ mod group;
 mod harness;
 mod keep;
 mod kill;
+mod lag;
 mod live;
 mod places;
 mod plane;
