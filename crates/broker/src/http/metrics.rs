@@ -78,6 +78,21 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
     ] {
         add(name, help, &[], value);
     }
+    let (posted, failed) = broker.objectives.posts();
+    for (name, help, value) in [
+        (
+            "catchword_lag_webhook_posts",
+            "Changes of lag objectives that the webhook took since the start.",
+            count(posted),
+        ),
+        (
+            "catchword_lag_webhook_failures",
+            "Changes of lag objectives that could not be told to the webhook.",
+            count(failed),
+        ),
+    ] {
+        add(name, help, &[], value);
+    }
     for (name, help, value) in crate::zookeeper::metrics(broker) {
         add(name, help, &[], value);
     }
@@ -122,6 +137,18 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
             &state,
             1,
         );
+        if let Some(objective) = &group.objective {
+            let status = [
+                ("consumergroup", &*group.group),
+                ("status", objective.status.name()),
+            ];
+            add(
+                "catchword_consumergroup_status",
+                "1 for the status of a group that has a lag objective: OK, WARN, STALL, STOP or REWIND.",
+                &status,
+                1,
+            );
+        }
         let mut lag: BTreeMap<&str, i64> = BTreeMap::new();
         for PartitionPace {
             lag:

@@ -2,12 +2,16 @@
 //!
 //! What a group has before it is counted by [`crate::plane`]; here it is looked at again and again. Commits pay nothing:
 //! a speed is made of looks, by whoever takes them (`/v1/lag`, a scrape of the metrics), of which [`Paces`] keeps the sum.
+//! Groups that have an objective are looked at by the broker itself (`watch.rs`).
 //!
-//! `pace.rs` and `edge.rs` are pure. This module must not know HTTP's requests.
+//! `pace.rs`, `edge.rs` and `objective.rs` are pure. This module must not know HTTP's requests.
 
 mod edge;
+mod objective;
 mod pace;
 mod views;
+mod watch;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +24,7 @@ use crate::plane::{self, Asker, GroupView, PartitionLag, PlaneError};
 use edge::{Before, Keep};
 use pace::{Look, Pace};
 pub(crate) use views::{GroupLag, LagList, PartitionPace};
+pub(crate) use watch::{Objectives, run};
 
 /// Partitions of groups of which a pace is kept, about 150 bytes each. Of others there is no speed.
 const MAX_PACES: usize = 200_000;
@@ -113,7 +118,8 @@ fn looked_at(broker: &Broker, mut group: GroupView) -> GroupLag {
             PartitionPace::of(lag, pace, retention_in_ms)
         });
     let partitions = partitions.collect();
-    GroupLag::of(group, partitions)
+    let objective = broker.objectives.of(&group.group);
+    GroupLag::of(group, partitions, objective)
 }
 
 /// When retention reaches the bookmark, where the log is ours and forgets by retention.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::pace::Pace;
+use super::watch::ObjectiveView;
 use crate::plane::{GroupView, PartitionLag};
 
 #[derive(Debug, Serialize)]
@@ -28,6 +29,8 @@ pub(crate) struct GroupLag {
     pub(crate) speed: Option<f64>,
     pub(crate) to_zero_ms: Option<i64>,
     pub(crate) retention_in_ms: Option<i64>,
+    /// Null: it has none.
+    pub(crate) objective: Option<ObjectiveView>,
     /// Left out unless asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) partitions: Option<Vec<PartitionPace>>,
@@ -58,7 +61,11 @@ impl PartitionPace {
 }
 
 impl GroupLag {
-    pub(crate) fn of(group: GroupView, partitions: Vec<PartitionPace>) -> GroupLag {
+    pub(crate) fn of(
+        group: GroupView,
+        partitions: Vec<PartitionPace>,
+        objective: Option<ObjectiveView>,
+    ) -> GroupLag {
         let behind = || {
             partitions
                 .iter()
@@ -84,6 +91,7 @@ impl GroupLag {
                 .max()
                 .filter(|_| is_gaining),
             retention_in_ms: behind().filter_map(|p| p.retention_in_ms).min(),
+            objective,
             partitions: Some(partitions),
         }
     }
@@ -114,6 +122,7 @@ mod tests {
         GroupLag::of(
             GroupView::of("g", "Stable", "classic", vec![], vec![]),
             partitions,
+            None,
         )
     }
 

@@ -31,13 +31,14 @@ OLDEST   how long the oldest of them has waited; UNREAD: their bytes, as they ar
 SPEED    offsets a second that the group reads on by, over the last minute: known from the second
          look on, so with --watch, or where somebody else (a Prometheus) looks regularly
 ALL READ IN  at this pace; blank unless the group gains on the writers
+OBJECTIVE  whether the group is as close as it should be: see catchword slo
 KEPT FOR how long the oldest unread record is kept at least: then retention may take it
 
 Where the broker does not count (an Apache Kafka without a guardian), BEHIND is the distance between
 offsets, markers of transactions and what was compacted away included.
 
 JSON: {at_ms, counted, groups: [{group, state, kind, lag, age_ms, bytes, lost, speed, to_zero_ms,
-  retention_in_ms, partitions: [{topic, partition, committed, start, end, lag, unsure, age_ms,
+  retention_in_ms, objective, partitions: [{topic, partition, committed, start, end, lag, unsure, age_ms,
     bytes, lost, speed, to_zero_ms, retention_in_ms}]}]}; null is not known, or not so; partitions
   for a named GROUP only; with --watch a document a line.
 
@@ -76,8 +77,39 @@ pub(super) struct GroupLag {
     pub(super) kind: Option<String>,
     #[serde(flatten)]
     pub(super) lag: Lag,
+    /// What it is held to.
+    #[serde(default)]
+    pub(super) objective: Option<Objective>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) partitions: Option<Vec<PartitionPace>>,
+}
+
+/// A lag objective, and whether it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Objective {
+    pub(super) age_ms: Option<i64>,
+    pub(super) records: Option<i64>,
+    pub(super) status: String,
+    pub(super) why: Option<String>,
+    pub(super) since_ms: i64,
+    pub(super) partition: Option<Place>,
+}
+
+/// The partition that a status is about.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+}
+
+impl Objective {
+    /// `STOP (gone)`.
+    pub(super) fn words(&self) -> String {
+        match &self.why {
+            Some(why) => format!("{} ({})", self.status, why.replace('-', " ")),
+            None => self.status.clone(),
+        }
+    }
 }
 
 /// What is alike in groups and partitions.
@@ -212,6 +244,7 @@ impl GroupLag {
                 lost,
                 ..Lag::default()
             },
+            objective: None,
             partitions,
         }
     }
@@ -262,6 +295,7 @@ pub(super) fn summary(group: &GroupLag) -> String {
         .age_ms
         .map_or_else(String::new, |ms| format!(", the oldest for {}", span(ms)));
     facts.push(format!("{} behind{oldest}", records(lag.lag.unwrap_or(0))));
+    facts.extend(group.objective.as_ref().map(Objective::words));
     facts.extend(lag.bytes.filter(|n| *n > 0).map(bytes));
     facts.extend(lag.speed.map(|speed| format!("reads {}", pace(speed))));
     facts.extend(lag.to_zero_ms.map(|ms| format!("all read in {}", span(ms))));
@@ -312,18 +346,31 @@ fn cells(lag: &Lag) -> Vec<String> {
 }
 
 fn groups_table(groups: &[GroupLag]) -> Table {
+    let any_objective = groups.iter().any(|group| group.objective.is_some());
     let mut head = vec![("GROUP", Align::Left), ("STATE", Align::Left)];
+    if any_objective {
+        head.push(("OBJECTIVE", Align::Left));
+    }
     head.extend(COLUMNS);
     let mut table = Table::new(&head);
     for group in groups {
         let mut row = vec![group.group.clone(), group.state.clone()];
+        if any_objective {
+            row.push(
+                group
+                    .objective
+                    .as_ref()
+                    .map_or_else(String::new, Objective::words),
+            );
+        }
         row.extend(cells(&group.lag));
         table.row(row);
     }
     table
 }
 
-fn partitions_table(partitions: &[PartitionPace]) -> Table {
+/// A group's partitions, a line each.
+pub(super) fn partitions_table(partitions: &[PartitionPace]) -> Table {
     let mut head = vec![
         ("PARTITION", Align::Left),
         ("COMMITTED", Align::Right),

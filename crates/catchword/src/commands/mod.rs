@@ -26,6 +26,7 @@ pub(crate) mod rewind;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod skip;
+pub(crate) mod slo;
 pub(crate) mod tag;
 mod text;
 pub(crate) mod topics;

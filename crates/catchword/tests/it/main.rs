@@ -24,6 +24,7 @@ mod protect;
 mod rewind;
 mod serve;
 mod show;
+mod slo;
 mod tags;
 mod topics;
 mod tour;
