@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Pa
 
 use crate::commands::{
     adopt, at, audit, carry, completions, consume, copy, doctor, export, groups, guard, import,
-    keep, kick, lag, log, produce, protect, rewind, serve, show, skip, slo, tag, topics, tour,
+    keep, kick, lag, log, produce, protect, rewind, serve, show, skip, slo, tag, top, topics, tour,
     trash, undo, zk,
 };
 use crate::failure::Failure;
@@ -107,6 +107,8 @@ enum Command {
     Kick(kick::Args),
     /// Guard a group's committed offsets against resets and deletions.
     Protect(protect::Args),
+    /// All groups on the terminal, kept up to date.
+    Top(top::Args),
     /// Say how close to its writers a group should be; tells whether it is.
     Slo(slo::Args),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
@@ -225,6 +227,7 @@ impl Args {
             Command::Restore(args) => undo::restore(&args, ui),
             Command::Keep(args) => keep::run(&args, ui),
             Command::Protect(args) => protect::run(&args, ui),
+            Command::Top(args) => top::run(&args, ui),
             Command::Slo(args) => slo::run(&args, ui),
             Command::Adopt(args) => adopt::run(&args, ui),
             Command::Guard(args) => guard::run(&args, ui),

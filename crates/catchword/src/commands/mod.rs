@@ -29,6 +29,7 @@ pub(crate) mod skip;
 pub(crate) mod slo;
 pub(crate) mod tag;
 mod text;
+pub(crate) mod top;
 pub(crate) mod topics;
 pub(crate) mod tour;
 pub(crate) mod trash;

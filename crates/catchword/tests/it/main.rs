@@ -26,6 +26,7 @@ mod serve;
 mod show;
 mod slo;
 mod tags;
+mod top;
 mod topics;
 mod tour;
 mod trouble;
