@@ -14,6 +14,7 @@ import urllib.request
 
 from .broker import Broker, free_port
 from .pages import follow
+from .pains import Hands
 from .report import Failure
 from .tools import GROUP, TOPIC, Tools, expect, expect_in
 
@@ -35,7 +36,7 @@ def run(kafka_command, broker, logs, report):
         with report.test("guardian: it begins beside a running Kafka"):
             kafka.start()
             guardian.start()
-        story = Story(kafka, guardian, logs)
+        story = Story(kafka, guardian, broker, logs)
         for name in [name for name in vars(Story) if name.startswith("test_")]:
             try:
                 with report.test(f"guardian: {name.removeprefix('test_').replace('_', ' ')}"):
@@ -97,9 +98,9 @@ class Guardian:
 
 
 class Story(Tools):
-    def __init__(self, kafka, guardian, logs):
+    def __init__(self, kafka, guardian, other, logs):
         super().__init__(kafka, logs)
-        self.guardian = guardian
+        self.guardian, self.other = guardian, other
 
     def catchword(self, *words, fails=False):
         done = subprocess.run(["catchword", *words], env=self.guardian.environment, capture_output=True, text=True, timeout=60)
@@ -188,6 +189,22 @@ class Story(Tools):
         self.guardian.wait(lambda: self.changes()[0]["kind"] == "removed", "that the topic's offsets went is known")
         said = self.catchword("restore", GROUP, "--yes", fails=True)
         expect_in(said, "offsets of other records; nothing was changed")
+
+    def test_a_group_is_carried_over_to_another_cluster(self):
+        written = int(time.time() * 1000) - 60_000
+        here, there = Hands(self.broker, self.logs), Hands(self.other, self.logs)
+        try:
+            for hands in (here, there):
+                hands.create(topic="carried")
+            there.produce(topic="carried", count=3, timestamp_ms=written - 1000)  # so that offsets differ
+            for hands in (here, there):
+                hands.produce(topic="carried", count=10, timestamp_ms=written)
+            here.put(group="carried", topic="carried", offset=6)
+            self.catchword("carry", "carried", "--from", self.broker.bootstrap, "--to", self.other.bootstrap, "--yes")
+            expect(there.committed(group="carried", topic="carried")[0], 6 + 3, "committed there")
+        finally:
+            here.stop()
+            there.stop()
 
     def test_expired_offsets_are_brought_back(self):
         self.produce(range(30))

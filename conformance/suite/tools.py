@@ -152,6 +152,13 @@ class Tools:
         expect_in(self.call(f"{TOOLS}.FeatureCommand", "describe"),
                   r"Feature: metadata\.version .*FinalizedVersionLevel: 4\.3-IV0")
 
+    def test_the_metadata_quorum_is_described(self):
+        quorum = f"{TOOLS}.MetadataQuorumCommand"
+        told = self.call(quorum, "describe", "--status")
+        expect_in(told, rf"^LeaderId: +{self.broker_id()}$")
+        expect_in(told, r"^MaxFollowerLag: +0$")
+        expect_in(self.call(quorum, "describe", "--replication"), rf"^{self.broker_id()}\s.*\sLeader\s*$")
+
     def test_no_election_is_needed_and_no_partition_moves(self):
         elected = self.call(f"{TOOLS}.LeaderElectionCommand", "--election-type", "preferred", "--topic", TOPIC, "--partition", "0")
         expect_in(elected, "Valid replica already elected")

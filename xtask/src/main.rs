@@ -42,6 +42,7 @@ const APIS: &[&str] = &[
     "IncrementalAlterConfigs",
     "OffsetDelete",
     "DescribeCluster",
+    "DescribeQuorum",
     "DescribeProducers",
     "ConsumerGroupHeartbeat",
     "ConsumerGroupDescribe",

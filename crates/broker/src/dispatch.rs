@@ -244,6 +244,7 @@ fn route(key: ApiKey, run: Run) -> Result<Answer, Refused> {
         ApiKey::IncrementalAlterConfigs => run.with(api::incremental_alter_configs::handle),
         ApiKey::OffsetDelete            => run.with(api::offset_delete::handle),
         ApiKey::DescribeCluster         => run.with(api::describe_cluster::handle),
+        ApiKey::DescribeQuorum          => run.with(api::describe_quorum::handle),
         ApiKey::DescribeProducers       => run.with(api::describe_producers::handle),
         ApiKey::AddPartitionsToTxn      => run.with(api::add_partitions_to_txn::handle),
         ApiKey::AddOffsetsToTxn         => run.with(api::add_offsets_to_txn::handle),

@@ -149,7 +149,9 @@ async fn start_as(
         tokio::spawn(timers.run()),
         tokio::spawn(crate::share::run(broker.clone())),
         tokio::spawn(every(broker.clone(), expire_every, |broker| {
-            broker.groups.expire(&broker.catalog.retention_rules());
+            let lead_ms = broker.catalog.config().offsets_expiry_warning_ms;
+            let rules = broker.catalog.retention_rules();
+            broker.groups.expire(&rules, lead_ms);
         })),
         tokio::spawn(chores.run(broker.clone())),
         tokio::spawn(every(broker.clone(), abort_every, |broker| {

@@ -7,8 +7,8 @@ use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Pa
 
 use crate::commands::{
     adopt, at, audit, carry, completions, consume, copy, doctor, export, groups, guard, import,
-    keep, kick, lag, log, produce, protect, rewind, serve, show, skip, slo, tag, top, topics, tour,
-    trash, undo, zk,
+    keep, kick, lag, log, pin, produce, protect, rewind, serve, show, skip, slo, tag, top, topics,
+    tour, trash, undo, zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -103,6 +103,8 @@ enum Command {
     Restore(undo::RestoreArgs),
     /// How long a group's committed offsets are kept, and when each expires.
     Keep(keep::Args),
+    /// Have a group's committed offsets neither expire nor be deleted.
+    Pin(pin::Args),
     /// Send a member of a group away.
     Kick(kick::Args),
     /// Guard a group's committed offsets against resets and deletions.
@@ -226,6 +228,7 @@ impl Args {
             Command::Trash(args) => trash::run(&args, ui),
             Command::Restore(args) => undo::restore(&args, ui),
             Command::Keep(args) => keep::run(&args, ui),
+            Command::Pin(args) => pin::run(&args, ui),
             Command::Protect(args) => protect::run(&args, ui),
             Command::Top(args) => top::run(&args, ui),
             Command::Slo(args) => slo::run(&args, ui),

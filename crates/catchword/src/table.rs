@@ -83,6 +83,19 @@ pub(crate) fn count(number: i64) -> String {
     if number < 0 { format!("-{text}") } else { text }
 }
 
+/// `512 B`, `12.4 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let (mut tenths, mut unit) = (bytes.saturating_mul(10) / 1024, 0);
+    while tenths >= 10 * 1024 && unit + 1 < UNITS.len() {
+        (tenths, unit) = (tenths / 1024, unit + 1);
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
 /// `1 record`, `24 records`.
 pub(crate) fn records(number: i64) -> String {
     if number == 1 {
@@ -110,6 +123,13 @@ pub(crate) fn bytes(number: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_told_in_the_unit_that_suits_them() {
+        let told = [0, 1023, 1024, 1536, 268_435_456, u64::MAX / 16].map(size);
+        assert_eq!(told[..4], ["0 B", "1023 B", "1.0 KiB", "1.5 KiB"]);
+        assert_eq!(told[4..], ["256.0 MiB", "1048575.9 TiB"]);
+    }
 
     #[test]
     fn columns_are_as_wide_as_they_need() {

@@ -307,6 +307,8 @@ key_table! {
         .doc("How long a committed offset outlives its last commit and its group's last member, whichever was later, in minutes.");
     offsets_retention_rules: Vec<String> = Key::list("offsets.retention.rules", "").dynamic().ours()
         .doc("For how long the committed offsets of some groups are kept, in place of offsets.retention.minutes: PATTERN:MINUTES, separated by commas; * in a pattern stands for any characters, -1 minutes for ever, the first pattern that fits counts. What is set on a group itself (offsets.retention.minutes) counts before.");
+    offsets_expiry_warning_ms: i64 = Key::long("offsets.expiry.warning.ms", "86400000").at_least(0).ours()
+        .doc("How long before committed offsets of a group expire the log says so, once, and metrics, /v1/groups and `catchword groups` begin to mark the group, in milliseconds; 0 for never. Where offsets are kept for less than twice that, half of their time.");
     offsets_retention_check_interval_ms: i64 = Key::long("offsets.retention.check.interval.ms", "600000").at_least(1)
         .doc("How often expired committed offsets are looked for, in milliseconds.");
     offsets_history_all_ms: i64 = Key::long("offsets.history.all.ms", "3600000").at_least(0).ours()

@@ -27,6 +27,8 @@ key_table! {
         .doc("How long the oldest record that the group has not read may have waited, in milliseconds; beyond that its lag objective is missed (`/v1/lag`, `catchword_consumergroup_status`, `lag.webhook.url`). -1: no such objective.");
     lag_objective_records: i64 = Key::long("lag.objective.records", "-1").at_least(-1).ours()
         .doc("How many records the group may be behind in a partition; beyond that its lag objective is missed. -1: no such objective.");
+    offsets_pin: Vec<String> = Key::list("offsets.pin", "").ours()
+        .doc("Committed offsets of the group that never expire and that nobody may delete (POLICY_VIOLATION), with whatever tool: TOPIC or TOPIC:PARTITION, separated by commas; `*` for all. They are moved as ever. Only the deletion of their topic takes them away.");
     offsets_protect: String = Key::string("offsets.protect", "off").one_of(&["off", "forward-only", "frozen"]).ours()
         .doc("What is refused (POLICY_VIOLATION) to whoever is no member of the group, with whatever tool: `forward-only`, to move its committed offsets back or delete them; `frozen`, to touch them at all. Members commit as ever; consumers that assign themselves their partitions are no members.");
     offsets_retention_minutes: i32 = Key::int("offsets.retention.minutes", "10080").at_least(-1).ours().stands(&[same("offsets.retention.minutes")])
@@ -80,6 +82,29 @@ impl GroupSettings {
             });
         }
         Self::from_values(&values)
+    }
+
+    /// `offsets.pin`, read: topics, each whole or in one partition.
+    ///
+    /// # Errors
+    /// If an entry is neither `TOPIC`, `TOPIC:PARTITION` nor `*`.
+    pub fn pins(&self) -> Result<Vec<(String, Option<i32>)>, ConfigError> {
+        let pin = |entry: &String| {
+            let (topic, partition) = match entry.rsplit_once(':') {
+                None => (entry.as_str(), None),
+                Some((topic, partition)) => (topic, Some(partition.parse::<u16>().ok()?.into())),
+            };
+            let is_name = !topic.is_empty() && !topic.contains(':');
+            is_name.then(|| (topic.to_owned(), partition))
+        };
+        let read = |entry: &String| {
+            pin(entry).ok_or_else(|| ConfigError::BadValue {
+                name: "offsets.pin".into(),
+                value: entry.clone(),
+                why: "it is neither TOPIC, TOPIC:PARTITION nor *".into(),
+            })
+        };
+        self.offsets_pin.iter().map(read).collect()
     }
 }
 
@@ -192,6 +217,7 @@ pub fn validate_group_configs(
             });
         }
     }
+    settings.pins()?;
     if settings.offsets_retention_minutes == 0 {
         return Err(ConfigError::BadValue {
             name: "offsets.retention.minutes".to_owned(),
@@ -305,6 +331,25 @@ mod tests {
         assert!(check(&[("consumer.heartbeat.interval.ms", "4999")]).is_err());
         assert!(check(&[("share.delivery.count.limit", "11")]).is_err());
         assert!(check(&[("streams.num.standby.replicas", "3")]).is_err());
+    }
+
+    #[test]
+    fn pins_are_read_or_refused() {
+        let pins = |text: &str| {
+            let set = BTreeMap::from([("offsets.pin".to_owned(), text.to_owned())]);
+            let settings = GroupSettings::resolve(&BrokerConfig::defaults(), &set)?;
+            settings.pins()
+        };
+        let read = pins("orders, pay:3,*").unwrap();
+        let pin = |topic: &str, partition| (topic.to_owned(), partition);
+        assert_eq!(
+            read,
+            [pin("orders", None), pin("pay", Some(3)), pin("*", None)]
+        );
+        assert_eq!(pins("").unwrap(), []);
+        for bad in ["pay:", "pay:-1", ":3", "pay:three", "a:b:3"] {
+            assert!(check(&[("offsets.pin", bad)]).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod metadata;
 mod notice;
 mod offsets;
 mod partition;
+mod pins;
 pub mod record;
 mod retention;
 mod shard;
@@ -45,9 +46,10 @@ pub use metadata::{MetadataImage, TopicImage};
 pub use notice::{Notice, Noticed};
 pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;
+pub use pins::Pins;
 pub use record::ReplayError;
 pub use retention::{Retention, RetentionRule, RetentionRules};
-pub use shard::GroupShard;
+pub use shard::{Expiring, GroupShard};
 pub use timer::{TimerKey, TimerKind};
 pub use transaction::{
     CLIENT_MANAGED, EPOCH_BUMP, EndOfTransaction, InitCall, PartitionsCall, TransactionCall,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use catchword_wire::Str;
 
+use crate::pins::Pins;
+
 /// How long offsets are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
@@ -32,9 +34,17 @@ pub struct RetentionRules {
     pub groups: BTreeMap<Str, Retention>,
     /// By pattern, the first that fits counts; `*` stands for any characters.
     pub patterns: Vec<(String, Retention)>,
+    /// By group, the bookmarks that neither expire nor are deleted.
+    pub pins: BTreeMap<Str, Pins>,
 }
 
 impl RetentionRules {
+    /// Whether a bookmark is pinned.
+    pub fn is_pinned(&self, group_id: &str, topic: &str, partition: i32) -> bool {
+        let pins = self.pins.get(group_id);
+        pins.is_some_and(|pins| pins.has(topic, partition))
+    }
+
     /// What holds for a group, and why; `default_ms` where nothing else does.
     pub fn of(&self, group_id: &str, default_ms: i64) -> (Retention, RetentionRule) {
         if let Some(own) = self.groups.get(group_id) {
@@ -104,6 +114,7 @@ mod tests {
                 ("billing-*".into(), Retention::Forever),
                 ("*".into(), Retention::Ms(7)),
             ],
+            ..RetentionRules::default()
         };
         assert_eq!(
             rules.of("billing-eu", 9),

@@ -79,6 +79,8 @@ pub enum ApiKey {
     DescribeClientQuotas = 48,
     /// `AlterClientQuotas`, versions 0 to 1.
     AlterClientQuotas = 49,
+    /// `DescribeQuorum`, versions 0 to 2.
+    DescribeQuorum = 55,
     /// `UpdateFeatures`, versions 0 to 2.
     UpdateFeatures = 57,
     /// `DescribeCluster`, versions 0 to 2.
@@ -179,6 +181,7 @@ impl ApiKey {
         ApiKey::OffsetDelete,
         ApiKey::DescribeClientQuotas,
         ApiKey::AlterClientQuotas,
+        ApiKey::DescribeQuorum,
         ApiKey::UpdateFeatures,
         ApiKey::DescribeCluster,
         ApiKey::DescribeProducers,
@@ -240,6 +243,7 @@ impl ApiKey {
             47 => ApiKey::OffsetDelete,
             48 => ApiKey::DescribeClientQuotas,
             49 => ApiKey::AlterClientQuotas,
+            55 => ApiKey::DescribeQuorum,
             57 => ApiKey::UpdateFeatures,
             60 => ApiKey::DescribeCluster,
             61 => ApiKey::DescribeProducers,
@@ -451,6 +455,11 @@ impl ApiKey {
                 name: "AlterClientQuotas",
                 versions: (0, 1),
                 flexible_from: 1,
+            },
+            ApiKey::DescribeQuorum => ApiInfo {
+                name: "DescribeQuorum",
+                versions: (0, 2),
+                flexible_from: 0,
             },
             ApiKey::UpdateFeatures => ApiInfo {
                 name: "UpdateFeatures",
@@ -699,6 +708,10 @@ impl Request for messages::DescribeClientQuotasRequest {
 impl Request for messages::AlterClientQuotasRequest {
     const KEY: ApiKey = ApiKey::AlterClientQuotas;
     type Response = messages::AlterClientQuotasResponse;
+}
+impl Request for messages::DescribeQuorumRequest {
+    const KEY: ApiKey = ApiKey::DescribeQuorum;
+    type Response = messages::DescribeQuorumResponse;
 }
 impl Request for messages::UpdateFeaturesRequest {
     const KEY: ApiKey = ApiKey::UpdateFeatures;

@@ -2,6 +2,7 @@
 //!
 //! Topics and partitions that do not exist are answered here (C1), the rest by the group's shard.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use catchword_coordinator::{Call as GroupCall, Notice, Noticed, Reply};
@@ -12,6 +13,7 @@ use catchword_wire::messages::offset_commit_response::{
 use catchword_wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use catchword_wire::{ErrorCode, Str, Uuid};
 
+use crate::catalog::Topic;
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
@@ -23,9 +25,14 @@ pub(crate) fn handle(
     mut request: OffsetCommitRequest,
 ) -> Outcome<OffsetCommitResponse> {
     let mut refused = Vec::new();
-    request
-        .topics
-        .retain_mut(|topic| resolve(call, topic, &mut refused));
+    let (group_id, member_id) = (&request.group_id, &request.member_id);
+    request.topics.retain_mut(|topic| {
+        let found = resolve(call, topic, &mut refused);
+        if let Some(found) = &found {
+            notice_beyond_end(call, group_id, member_id, topic, found);
+        }
+        found.is_some()
+    });
     if request.topics.is_empty() && !refused.is_empty() {
         return Outcome::Now(OffsetCommitResponse {
             topics: refused,
@@ -43,7 +50,6 @@ pub(crate) fn handle(
             )
         })
         .collect();
-    notice_beyond_end(call, &request);
     let timeout =
         u64::try_from(call.broker.catalog.config().offsets_commit_timeout_ms).unwrap_or(0);
     let outcome = call
@@ -69,41 +75,43 @@ pub(crate) fn handle(
 
 /// Whoever reads on from beyond a log's end starts where `auto.offset.reset` says. Kafka takes such a commit (C3), so it
 /// is taken, and told.
-fn notice_beyond_end(call: &Call, request: &OffsetCommitRequest) {
-    for topic in &request.topics {
-        let Some(known) = call.broker.catalog.topic(&topic.name) else {
+fn notice_beyond_end(
+    call: &Call,
+    group_id: &Str,
+    member_id: &Str,
+    topic: &OffsetCommitRequestTopic,
+    found: &Topic,
+) {
+    for partition in &topic.partitions {
+        let index = partition.partition_index;
+        let Some(known) = found.partition(index) else {
             continue;
         };
-        for partition in &topic.partitions {
-            let index = partition.partition_index;
-            let Some(found) = known.partition(index) else {
-                continue;
-            };
-            let (to, end) = (partition.committed_offset, found.log.offsets().log_end);
-            if to > end {
-                call.broker.groups.audit().note(Notice {
-                    group_id: request.group_id.detached(),
-                    member_id: request.member_id.detached(),
-                    client_id: call.client_id.detached(),
-                    client_host: call.client.host.detached(),
-                    what: Noticed::BeyondEnd {
-                        topic: topic.name.detached(),
-                        partition: index,
-                        to,
-                        end,
-                    },
-                });
-            }
+        let (to, end) = (partition.committed_offset, known.log.offsets().log_end);
+        let audit = call.broker.groups.audit();
+        if to > end && audit.is_news_beyond_end(group_id, &topic.name, index) {
+            audit.note(Notice {
+                group_id: group_id.detached(),
+                member_id: member_id.detached(),
+                client_id: call.client_id.detached(),
+                client_host: call.client.host.detached(),
+                what: Noticed::BeyondEnd {
+                    topic: topic.name.detached(),
+                    partition: index,
+                    to,
+                    end,
+                },
+            });
         }
     }
 }
 
-/// Gives a topic its name and id. Partitions that do not exist are moved to `refused`; false if nothing is left.
+/// Gives a topic its name and id. Partitions that do not exist are moved to `refused`; `None` if nothing is left.
 fn resolve(
     call: &Call,
     topic: &mut OffsetCommitRequestTopic,
     refused: &mut Vec<OffsetCommitResponseTopic>,
-) -> bool {
+) -> Option<Arc<Topic>> {
     let catalog = &call.broker.catalog;
     let (found, code) = if call.version >= BY_ID {
         (
@@ -121,7 +129,7 @@ fn resolve(
         partition_index,
         error_code: code.code(),
     };
-    match found {
+    match &found {
         None => {
             errors.extend(
                 topic
@@ -150,7 +158,7 @@ fn resolve(
             partitions: errors,
         });
     }
-    !topic.partitions.is_empty()
+    found.filter(|_| !topic.partitions.is_empty())
 }
 
 /// Puts the refused partitions beside the others of their topic.

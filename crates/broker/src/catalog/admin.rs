@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use catchword_config::{BrokerConfig, GroupSettings};
-use catchword_coordinator::{Protection, Retention, RetentionRules};
+use catchword_coordinator::{Pins, Protection, Retention, RetentionRules};
 use catchword_wire::Str;
 use catchword_wire::records::{ClientQuotaRecord, FeatureLevelRecord};
 use tracing::warn;
@@ -91,7 +91,20 @@ fn retention_rules(state: &CatalogState, config: &BrokerConfig) -> RetentionRule
         patterns: patterns
             .map(|(pattern, minutes)| (pattern, retention(minutes)))
             .collect(),
+        pins: pins(state, config),
     }
+}
+
+fn pins(state: &CatalogState, config: &BrokerConfig) -> BTreeMap<Str, Pins> {
+    let own = |(name, set): (&Str, &BTreeMap<String, String>)| {
+        set.get("offsets.pin")?;
+        // What is set on a group was checked when it was taken.
+        let pins = GroupSettings::resolve(config, set).ok()?.pins().ok()?;
+        let pins = pins.into_iter();
+        let pins = Pins::new(pins.map(|(topic, partition)| (Str::from(topic), partition)));
+        (!pins.is_empty()).then(|| (name.clone(), pins))
+    };
+    state.configured(RESOURCE_GROUP).filter_map(own).collect()
 }
 
 fn protections(state: &CatalogState) -> HashMap<Str, Protection> {

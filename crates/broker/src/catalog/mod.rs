@@ -44,9 +44,12 @@ pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 pub(crate) const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 /// The topic in which share groups' places are kept.
 pub(crate) const SHARE_TOPIC: &str = "__share_group_state";
-const METADATA_TOPIC: &str = "__cluster_metadata";
+/// The topic of the metadata log; only its quorum is ever asked for by name.
+pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 /// Kafka's fixed id of the metadata topic.
 const METADATA_TOPIC_ID: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+/// Nobody else ever led the metadata log, or will.
+pub(crate) const METADATA_EPOCH: i32 = 0;
 /// Producer ids are handed out from blocks of so many, so that a crash skips a block rather than repeats an id.
 const PRODUCER_ID_BLOCK: i64 = 1000;
 
@@ -286,6 +289,11 @@ impl Catalog {
         self.read(|image| image.topics.values().cloned().collect())
     }
 
+    /// Where the metadata log ends: the offset of its next record.
+    pub(crate) fn metadata_end(&self) -> i64 {
+        self.writer().log.offsets().log_end
+    }
+
     /// What is set on a resource.
     pub(crate) fn overrides(&self, resource_type: i8, name: &str) -> BTreeMap<String, String> {
         self.writer().state.configs(resource_type, name)
@@ -464,7 +472,7 @@ impl Writer {
             .collect::<Result<_, _>>()
             .map_err(|e| corrupt(e.to_string()))?;
         let how = catchword_log::Append {
-            leader_epoch: 0,
+            leader_epoch: METADATA_EPOCH,
             append_time: None,
             origin: AppendOrigin::Coordinator,
         };

@@ -3,6 +3,7 @@
 //! Memory, and bounded: what became of the bookmarks is in the history; this is for the moment when somebody asks.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -15,13 +16,20 @@ use crate::clock;
 const MAX_KEPT: usize = 1000;
 /// A log line at most so often, ms: a consumer in trouble may do it again with every commit.
 const LOG_EVERY_MS: i64 = 1000;
+/// A bookmark beyond its log's end is told again only after so long, ms: it stands there from one commit to the next.
+const AGAIN_AFTER_MS: i64 = 60_000;
+/// How many bookmarks beyond the end are told apart; when two share a slot, they are told more often.
+const SLOTS: usize = 4096;
 
 /// A notice and its time, ms since 1970.
 pub(crate) type Kept = (i64, Notice);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Audit {
     kept: Mutex<Ring>,
+    /// Which bookmarks were last told to be beyond the end, and when: 32 bits of a hash and 32 of the time.
+    told: Box<[AtomicU64]>,
+    hasher: RandomState,
     step_back: AtomicU64,
     refused: AtomicU64,
     refused_records: AtomicU64,
@@ -46,7 +54,41 @@ pub(crate) struct Counts {
     pub(crate) beyond_end: u64,
 }
 
+impl Default for Audit {
+    fn default() -> Audit {
+        Audit {
+            kept: Mutex::default(),
+            told: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            hasher: RandomState::new(),
+            step_back: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            refused_records: AtomicU64::new(0),
+            beyond_end: AtomicU64::new(0),
+        }
+    }
+}
+
 impl Audit {
+    /// Counts a bookmark that was set beyond its log's end, and says whether that is worth a notice: a consumer whose
+    /// bookmark is there does it with every commit. Must be cheap, for the same reason.
+    pub(crate) fn is_news_beyond_end(&self, group: &str, topic: &str, partition: i32) -> bool {
+        self.is_news_at(clock::now_ms(), group, topic, partition)
+    }
+
+    fn is_news_at(&self, now_ms: i64, group: &str, topic: &str, partition: i32) -> bool {
+        let hash = self.hasher.hash_one((group, topic, partition));
+        let slot = &self.told[hash as usize % SLOTS];
+        let (who, told) = (hash & 0xffff_ffff_0000_0000, slot.load(Ordering::Relaxed));
+        let now = (now_ms / AGAIN_AFTER_MS) as u64 & 0xffff_ffff;
+        let is_news = told != who | now;
+        if is_news {
+            slot.store(who | now, Ordering::Relaxed);
+        } else {
+            self.beyond_end.fetch_add(1, Ordering::Relaxed);
+        }
+        is_news
+    }
+
     /// Takes a notice.
     pub(crate) fn note(&self, notice: Notice) {
         self.note_at(clock::now_ms(), notice);
@@ -166,6 +208,21 @@ mod tests {
             [1003, 1001]
         );
         assert_eq!(audit.counts().step_back, MAX_KEPT as u64 + 5);
+    }
+
+    #[test]
+    fn a_bookmark_that_stays_beyond_the_end_is_counted_every_time_and_told_now_and_then() {
+        let audit = Audit::default();
+        let told = |at_ms, group, partition| audit.is_news_at(at_ms, group, "t", partition);
+        assert!(told(0, "g", 0));
+        assert!(
+            (1..AGAIN_AFTER_MS)
+                .step_by(999)
+                .all(|at_ms| !told(at_ms, "g", 0))
+        );
+        assert!(told(AGAIN_AFTER_MS, "g", 0));
+        assert!(told(AGAIN_AFTER_MS, "g", 1) && told(AGAIN_AFTER_MS, "h", 0));
+        assert_eq!(audit.counts().beyond_end, 61);
     }
 
     #[test]

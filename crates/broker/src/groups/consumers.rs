@@ -80,7 +80,11 @@ pub(super) fn look_around(machine: &mut GroupShard, broker: &Broker, call: &Call
         machine.set_metadata(broker.groups.metadata(catalog));
     }
     if let Some(group_id) = may_be_protected(call) {
-        return machine.set_protection(group_id, catalog.protection(group_id));
+        machine.set_protection(group_id, catalog.protection(group_id));
+        if !matches!(call, Call::OffsetCommit(_)) {
+            machine.set_retention_rules(catalog.retention_rules());
+        }
+        return;
     }
     let beats = match call {
         Call::ConsumerGroupHeartbeat(request) => &request.group_id,

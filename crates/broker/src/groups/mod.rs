@@ -6,6 +6,7 @@
 
 pub(crate) mod audit;
 mod consumers;
+mod expiring;
 mod history;
 mod keeper;
 mod load;
@@ -30,10 +31,12 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use crate::broker::Broker;
 use crate::catalog::{Catalog, NewTopic, OFFSETS_TOPIC, Topic, TopicError};
+use crate::clock;
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 use audit::Audit;
+use expiring::Warned;
 pub use history::compaction_policy;
 use keeper::Keeper;
 use machine::Outside;
@@ -52,6 +55,8 @@ pub(crate) struct Groups {
     keeper: Mutex<Option<Keeper>>,
     timers: Arc<Timers>,
     audit: Arc<Audit>,
+    /// What expires soon, as of the last sweep.
+    warned: Warned,
     /// The topics, as the shards were last told.
     metadata: Mutex<Arc<MetadataImage>>,
 }
@@ -78,6 +83,7 @@ impl Groups {
             keeper: Mutex::default(),
             timers,
             audit: Arc::default(),
+            warned: Warned::default(),
             metadata: Mutex::default(),
         }
     }
@@ -242,9 +248,16 @@ impl Groups {
         self.shards().iter().for_each(|s| s.topics_deleted(topics));
     }
 
-    /// Removes what has expired (D3).
-    pub(crate) fn expire(&self, rules: &Arc<RetentionRules>) {
-        self.shards().iter().for_each(|s| s.expire(rules));
+    /// Removes what has expired (D3), and says what will within `lead_ms`.
+    pub(crate) fn expire(&self, rules: &Arc<RetentionRules>, lead_ms: i64) {
+        let shards = self.shards();
+        let soon = shards.iter().flat_map(|s| s.expire(rules, lead_ms));
+        self.warned.take(clock::now_ms(), soon.collect());
+    }
+
+    /// The groups of which something expires soon.
+    pub(crate) fn warned(&self) -> &Warned {
+        &self.warned
     }
 
     /// Answers whoever waits, and takes no more.

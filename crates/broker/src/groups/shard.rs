@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use catchword_coordinator::{
-    Client, Context, GroupShard, Output, ReplyTo, RetentionRules, TimerKey,
+    Client, Context, Expiring, GroupShard, Output, ReplyTo, RetentionRules, TimerKey,
 };
 use catchword_log::{AppendError, LogError, VerificationGuard};
 use catchword_wire::{ErrorCode, Str, Uuid};
@@ -447,13 +447,22 @@ impl Shard<GroupShard> {
         self.with(|active| active.machine.topics_deleted(topics, &mut active.out));
     }
 
-    pub(super) fn expire(self: &Arc<Self>, rules: &Arc<RetentionRules>) {
+    /// Removes what has expired. Returns the groups of which something expires within `lead_ms`.
+    pub(super) fn expire(
+        self: &Arc<Self>,
+        rules: &Arc<RetentionRules>,
+        lead_ms: i64,
+    ) -> Vec<Expiring> {
+        let mut soon = Vec::new();
         self.with(|active| {
+            let now_ms = clock::now_ms();
             active.machine.set_retention_rules(rules.clone());
-            active
-                .machine
-                .expire_offsets(clock::now_ms(), &mut active.out)
+            active.machine.expire_offsets(now_ms, &mut active.out);
+            if lead_ms > 0 {
+                soon = active.machine.expiring(now_ms, lead_ms);
+            }
         });
+        soon
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::broker::Broker;
 use crate::clock;
 use crate::lag::{self, PartitionPace};
-use crate::plane::{Asker, PartitionLag, PlaneError};
+use crate::plane::{self, Asker, PartitionLag, PlaneError};
 
 /// All metrics as text.
 pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, PlaneError> {
@@ -31,10 +31,32 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
         &[],
         loading,
     );
+    let history = plane::history(broker);
+    add(
+        "catchword_groups_expiring",
+        "Groups of which committed offsets expire within offsets.expiry.warning.ms, as of the last look.",
+        &[],
+        i64::try_from(broker.groups.warned().count()).unwrap_or(i64::MAX),
+    );
     let noticed = broker.groups.audit().counts();
     let pushed = broker.telemetry.counts(clock::now_ms());
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     for (name, help, value) in [
+        (
+            "catchword_history_bytes",
+            "Bytes of __consumer_offsets, which is the history of the bookmarks.",
+            count(history.bytes),
+        ),
+        (
+            "catchword_history_largest_bytes",
+            "Of its partition that takes the most.",
+            count(history.largest()),
+        ),
+        (
+            "catchword_history_max_bytes",
+            "The most that history may take of a partition (offsets.history.max.bytes).",
+            count(history.max_partition_bytes),
+        ),
         (
             "catchword_client_metrics_instances",
             "Clients that are asked for their metrics, or could be.",

@@ -219,6 +219,7 @@ async fn route(
             }
             json(&found)
         }
+        ("GET", ["v1", "history"]) => json(&plane::history(broker)),
         ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
         ("GET", ["v1", "guardian"]) => match &broker.guardian {
             Some(guardian) => json(&guardian.view(broker)),

@@ -87,7 +87,7 @@ impl Pace {
     }
 
     /// How long until the group has read all, ms; `None` unless it gains on the writers.
-    pub(crate) fn to_zero_ms(&self) -> Option<i64> {
+    pub(crate) fn to_zero_ms(self) -> Option<i64> {
         let Rates { read, gained, .. } = self.rates()?;
         let gains = gained > 0.0 && gained >= read * GAIN;
         (gains && self.last.behind > 0).then(|| (self.last.behind as f64 / gained * 1000.0) as i64)

@@ -54,7 +54,7 @@ impl PartitionPace {
         PartitionPace {
             lag,
             speed: pace.and_then(Pace::rates).map(|rates| tenths(rates.read)),
-            to_zero_ms: pace.and_then(Pace::to_zero_ms),
+            to_zero_ms: pace.copied().and_then(Pace::to_zero_ms),
             retention_in_ms,
         }
     }

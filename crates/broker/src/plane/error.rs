@@ -156,8 +156,8 @@ impl PlaneError {
             return PlaneError::new(
                 409,
                 "protected",
-                "the group is protected from this; nothing was changed",
-                "`catchword protect GROUP off` lifts that",
+                "the group is protected from this, or a committed offset that would be removed is pinned; nothing was changed",
+                "`catchword protect GROUP` and `catchword pin GROUP --list` say what holds; `protect GROUP off` and `pin GROUP --off` lift it",
             );
         }
         PlaneError::new(

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use catchword_coordinator::{Call as GroupCall, Reply, Retention, RetentionRule};
+use catchword_coordinator::{
+    Call as GroupCall, GroupExpiry, Pins, Reply, Retention, RetentionRule,
+};
 use catchword_wire::Str;
 use serde::Serialize;
 
 use super::error::PlaneError;
+use super::views::KeptView;
 use super::{Asker, call};
 use crate::broker::Broker;
 
@@ -45,12 +48,7 @@ pub(crate) async fn expiry(
             "what has expired is kept: `catchword trash` lists it, `catchword restore GROUP` puts it back",
         ));
     }
-    let call = call(broker, asker);
-    let request = GroupCall::DescribeExpiry(group.clone());
-    let reply = broker.groups.call(&call, request).get().await.flatten();
-    let Some(Reply::DescribeExpiry(found)) = reply else {
-        return Err(PlaneError::stopping());
-    };
+    let found = ask(broker, asker, group).await?;
     let found = found.ok_or_else(|| PlaneError::no_group(group))?;
     let (rule, pattern) = match found.rule {
         RetentionRule::Own => ("group", None),
@@ -71,5 +69,35 @@ pub(crate) async fn expiry(
         rule,
         pattern,
         partitions: found.offsets.into_iter().map(partition).collect(),
+    })
+}
+
+async fn ask(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    group: &Str,
+) -> Result<Option<GroupExpiry>, PlaneError> {
+    let call = call(broker, asker);
+    let request = GroupCall::DescribeExpiry(group.clone());
+    match broker.groups.call(&call, request).get().await.flatten() {
+        Some(Reply::DescribeExpiry(found)) => Ok(found),
+        _ => Err(PlaneError::stopping()),
+    }
+}
+
+/// The same in short, as lists of groups show it.
+pub(super) async fn kept(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    group: &Str,
+) -> Result<KeptView, PlaneError> {
+    let found = ask(broker, asker, group).await?;
+    let offsets = found.into_iter().flat_map(|found| found.offsets);
+    let rules = broker.catalog.retention_rules();
+    let pins = rules.pins.get(group);
+    Ok(KeptView {
+        expires_at_ms: offsets.filter_map(|(_, _, at_ms)| at_ms).min(),
+        expires_soon: broker.groups.warned().has(group),
+        pins: pins.into_iter().flat_map(Pins::texts).collect(),
     })
 }

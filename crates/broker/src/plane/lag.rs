@@ -14,8 +14,8 @@ use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use catchword_wire::{Str, Uuid};
 
 use super::error::PlaneError;
-use super::views::{GroupList, GroupView, MemberView, PartitionLag};
-use super::{Asker, blocking, call};
+use super::views::{GroupList, GroupView, KeptView, MemberView, PartitionLag};
+use super::{Asker, blocking, call, expiry};
 use crate::broker::Broker;
 use crate::clock;
 use crate::dispatch::Call;
@@ -42,22 +42,18 @@ pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupL
     let mut found = Vec::with_capacity(listed.len());
     for one in listed {
         let fetched = committed(broker, asker, &one.group_id).await?;
-        found.push((one, fetched));
+        let kept = expiry::kept(broker, asker, &one.group_id).await?;
+        found.push((one, fetched, kept));
     }
     let broker = broker.clone();
     let work = move || {
-        let view = |(one, fetched): &(ListedGroup, OffsetFetchResponseGroup)| {
+        let view = |(one, fetched, kept): (ListedGroup, OffsetFetchResponseGroup, KeptView)| {
             let kind = kind(&one.group_type, &one.protocol_type);
-            let partitions = partitions(&broker, fetched);
-            GroupView::of(
-                &one.group_id,
-                &one.group_state,
-                kind,
-                Vec::new(),
-                partitions,
-            )
+            let partitions = partitions(&broker, &fetched);
+            let (group, state) = (&one.group_id, &one.group_state);
+            GroupView::of(group, state, kind, Vec::new(), partitions).kept(kept)
         };
-        found.iter().map(view).collect()
+        found.into_iter().map(view).collect()
     };
     let groups = blocking(work).await.ok_or_else(PlaneError::stopping)?;
     Ok(GroupList { groups })
@@ -92,10 +88,11 @@ pub(crate) async fn group(
         (described.group_state.clone(), kind, members.collect())
     };
     let fetched = committed(broker, asker, group).await?;
+    let kept = expiry::kept(broker, asker, group).await?;
     let broker = broker.clone();
     let partitions = blocking(move || partitions(&broker, &fetched)).await;
     let partitions = partitions.ok_or_else(PlaneError::stopping)?;
-    Ok(GroupView::of(group, &state, kind, members, partitions))
+    Ok(GroupView::of(group, &state, kind, members, partitions).kept(kept))
 }
 
 /// State, kind and members of a group of one of the newer kinds.

@@ -11,6 +11,7 @@
 mod audit;
 mod error;
 mod expiry;
+mod history;
 mod lag;
 mod marks;
 mod place;
@@ -43,6 +44,7 @@ use crate::partition::Partition;
 pub(crate) use audit::audit;
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
+pub(crate) use history::history;
 pub(crate) use lag::{group, groups, kind, last_commits};
 pub(crate) use marks::Marks;
 pub(crate) use place::{Put, kick, put};

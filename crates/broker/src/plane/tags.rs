@@ -1,4 +1,4 @@
-//! Tags, and going back to one or to a past time.
+//! Tags, and going back to one or to a past time, such as the hours at whose end history knows exactly where a group was.
 //!
 //! A tag is a record in the log of the group's partition (see `catchword_coordinator::ledger::Tags`): it outlives the
 //! group, compaction and restarts, and is looked for when somebody asks.
@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catchword_coordinator::ledger::{Limits, Tag, Tags, plan_set};
+use catchword_coordinator::ledger::{Hours, Limits, Tag, Tags, plan_set};
 use catchword_coordinator::record::headers::Cause;
 use catchword_coordinator::{Call as GroupCall, Reply, TagCall};
 use catchword_wire::{ErrorCode, Str};
@@ -14,9 +14,10 @@ use tokio::sync::Mutex;
 
 use super::error::PlaneError;
 use super::scan::{Wanted, scan};
-use super::views::{Done, TagList, TagView, To};
+use super::views::{Done, HourView, TagList, TagView, To};
 use super::{Asker, How, blocking, call, exact_to, ledger, shard_of, topic_ids, write};
 use crate::broker::Broker;
+use crate::clock;
 
 /// The most tags of a group: each is read when one is asked for.
 const MAX_TAGS: usize = 200;
@@ -35,15 +36,29 @@ pub(crate) enum Then {
     Time(i64),
 }
 
-/// A group's tags, the newest first.
+/// A group's tags and the hours that are as good as tags, the newest first.
 pub(crate) async fn tags(broker: &Arc<Broker>, group: &Str) -> Result<TagList, PlaneError> {
-    let found = read(broker, group, None).await?;
+    let shard = shard_of(broker, group)?;
+    let (name, now_ms) = (group.clone(), clock::now_ms());
+    let since_ms = now_ms.saturating_sub(broker.catalog.config().offsets_history_hourly_ms);
+    let work = move || {
+        let mut tags = Tags::new(name.clone(), None);
+        let mut hours = Hours::new(name.clone(), since_ms, now_ms);
+        scan(&*shard.log, &Wanted::group(&name), |_, record| {
+            tags.note(record);
+            hours.note(record);
+        })?;
+        Ok((tags.finish(), hours.finish()))
+    };
+    let (found, hours) = blocking(work).await.ok_or_else(PlaneError::stopping)??;
     let mut tags: Vec<TagView> = found
         .iter()
         .map(|(name, tag)| TagView::of(group, name, tag))
         .collect();
     tags.sort_by_key(|tag| std::cmp::Reverse(tag.at_ms));
-    Ok(TagList { tags })
+    let hour = |(time_ms, offsets)| HourView { time_ms, offsets };
+    let hours = hours.into_iter().rev().map(hour).collect();
+    Ok(TagList { tags, hours })
 }
 
 /// Gives where the group is now a name. A tag of that name is replaced only with `force`.

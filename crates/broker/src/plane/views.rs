@@ -227,6 +227,16 @@ impl To {
 #[derive(Debug, Serialize)]
 pub(crate) struct TagList {
     pub(crate) tags: Vec<TagView>,
+    /// Hours in which the group moved, and where it was at their ends is known.
+    pub(crate) hours: Vec<HourView>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct HourView {
+    /// The hour's end, to be gone back to as to any time.
+    pub(crate) time_ms: i64,
+    /// How many committed offsets there were.
+    pub(crate) offsets: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -329,6 +339,19 @@ pub(crate) struct GroupView {
     /// The sum of what the partitions lost, in offsets.
     pub(crate) lost: i64,
     pub(crate) partitions: Vec<PartitionLag>,
+    #[serde(flatten)]
+    pub(crate) kept: KeptView,
+}
+
+/// How long a group's committed offsets are there. Nothing is known of it where they are another Kafka's.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct KeptView {
+    /// When the first of them expires if nobody reads, ms since 1970; null: not as things are.
+    pub(crate) expires_at_ms: Option<i64>,
+    /// Whether that is so soon that the log has a warning.
+    pub(crate) expires_soon: bool,
+    /// What is pinned: `*`, topics, or `TOPIC:PARTITION`.
+    pub(crate) pins: Vec<String>,
 }
 
 impl MemberView {
@@ -364,7 +387,13 @@ impl GroupView {
             age_ms: partitions.iter().filter_map(|p| p.age_ms).max(),
             lost: partitions.iter().map(|p| p.lost).sum(),
             partitions,
+            kept: KeptView::default(),
         }
+    }
+
+    /// With how long its offsets are there.
+    pub(crate) fn kept(self, kept: KeptView) -> GroupView {
+        GroupView { kept, ..self }
     }
 }
 

@@ -3,6 +3,7 @@
 use catchword_wire::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
 };
+use catchword_wire::messages::describe_quorum_request::{PartitionData, TopicData};
 use catchword_wire::messages::elect_leaders_request::TopicPartitions;
 use catchword_wire::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
@@ -10,8 +11,9 @@ use catchword_wire::messages::incremental_alter_configs_request::{
 use catchword_wire::messages::update_features_request::FeatureUpdateKey;
 use catchword_wire::messages::{
     AlterPartitionReassignmentsRequest, ApiVersionsRequest, ConsumerGroupHeartbeatRequest,
-    ElectLeadersRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
-    ListPartitionReassignmentsRequest, ShareGroupHeartbeatRequest, UpdateFeaturesRequest,
+    DescribeQuorumRequest, ElectLeadersRequest, IncrementalAlterConfigsRequest,
+    ListConfigResourcesRequest, ListPartitionReassignmentsRequest, ShareGroupHeartbeatRequest,
+    UpdateFeaturesRequest,
 };
 use catchword_wire::{ErrorCode, Str};
 
@@ -71,6 +73,63 @@ fn a_partition_can_be_moved_only_to_where_it_is() {
     );
     let listed = client.call(&ListPartitionReassignmentsRequest::default(), 0);
     assert_eq!((listed.error_code, listed.topics.len()), (0, 0));
+}
+
+fn quorum_of(topic: &'static str, partitions: &[i32]) -> DescribeQuorumRequest {
+    let partition = |index: &i32| PartitionData {
+        partition_index: *index,
+    };
+    DescribeQuorumRequest {
+        topics: vec![TopicData {
+            topic_name: topic.into(),
+            partitions: partitions.iter().map(partition).collect(),
+        }],
+    }
+}
+
+#[test]
+fn the_quorum_of_the_metadata_log_is_this_node_which_has_all_of_it() {
+    let broker = TestBroker::start();
+    let mut client = broker.client();
+    let mut described = || {
+        let response = client.call(&quorum_of("__cluster_metadata", &[0]), 2);
+        let nodes: Vec<_> = response.nodes.iter().map(|node| node.node_id).collect();
+        assert_eq!((response.error_code, nodes), (0, vec![1]));
+        response.topics[0].partitions[0].clone()
+    };
+    let before = described();
+    assert_eq!((before.error_code, before.leader_id), (0, 1));
+    assert_eq!(before.observers, []);
+    let [voter] = &before.current_voters[..] else {
+        panic!("it votes alone: {before:?}");
+    };
+    assert_eq!(
+        (voter.replica_id, voter.log_end_offset),
+        (1, before.high_watermark)
+    );
+    assert!(voter.last_caught_up_timestamp > 0);
+    assert_eq!(voter.last_caught_up_timestamp, voter.last_fetch_timestamp);
+    broker.topic("t", 1, &[]);
+    assert!(described().high_watermark > before.high_watermark);
+}
+
+#[test]
+fn nothing_but_the_metadata_log_has_a_quorum() {
+    let broker = TestBroker::start();
+    broker.topic("t", 1, &[]);
+    let mut client = broker.client();
+    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    for request in [
+        quorum_of("t", &[0]),
+        quorum_of("__cluster_metadata", &[1]),
+        quorum_of("__cluster_metadata", &[0, 1]),
+    ] {
+        let response = client.call(&request, 2);
+        let answered = response.topics[0].partitions.iter();
+        let codes: Vec<_> = answered.map(|p| (p.error_code, p.leader_id)).collect();
+        assert!(codes.iter().all(|code| *code == (unknown, 0)), "{codes:?}");
+        assert_eq!(codes.len(), request.topics[0].partitions.len());
+    }
 }
 
 fn set(client: &mut Client, kind: i8, name: &str, key: &str, value: &str) -> i16 {

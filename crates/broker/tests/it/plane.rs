@@ -284,6 +284,7 @@ fn health_metrics_and_the_description_are_served() {
         "kminion_kafka_consumer_group_topic_lag{group_id=\"g\",topic_name=\"t\"} 2\n",
         "kafka_topic_partition_current_offset{partition=\"0\",topic=\"t\"} 3\n",
         "catchword_commit_step_backs 0\n",
+        "catchword_history_max_bytes 268435456\n",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
@@ -292,6 +293,27 @@ fn health_metrics_and_the_description_are_served() {
         !get(http, "/metrics").1.contains("\"g\""),
         "a deleted group has no series"
     );
+}
+
+#[test]
+fn the_bytes_of_history_are_told_and_what_bounds_them() {
+    let broker = TestBroker::with(&[("offsets.history.max.bytes", "123456")]);
+    let http = broker.http.unwrap();
+    broker.topic("t", 1, &[]);
+    let told = || get(http, "/v1/history").1;
+    let total = |told: &str| -> u64 {
+        let digits = told.split_once("\"bytes\":").unwrap().1;
+        digits.split_once(',').unwrap().0.parse().unwrap()
+    };
+    assert_eq!(total(&told()), 0);
+    commit(&broker, "g", &[1]);
+    let once = told();
+    commit(&broker, "g", &[2]);
+    let twice = told();
+    assert!(total(&once) > 0 && total(&twice) > total(&once), "{twice}");
+    assert!(twice.contains("\"max_partition_bytes\":123456"), "{twice}");
+    let line = format!("catchword_history_bytes {}\n", total(&twice));
+    assert!(get(http, "/metrics").1.contains(&line));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use catchword_client::{Client, ClientError, Committed, ListAt, TopicPartition};
 use serde::{Deserialize, Serialize};
 
+use super::kept::Kept;
 use crate::http;
 use crate::plane::{self, Api};
 
@@ -34,7 +35,7 @@ pub(super) struct PartitionLag {
     pub(super) age_ms: Option<i64>,
     /// Offsets before the log's start that the group had not read.
     pub(super) lost: i64,
-    /// What the client keeps beside the committed offset.
+    /// What the client keeps beside the committed offset, without the NUL that librdkafka puts behind it.
     pub(super) metadata: Option<String>,
     /// The member that reads the partition.
     pub(super) member_id: Option<String>,
@@ -65,7 +66,7 @@ impl PartitionLag {
             age_ms: None,
             lost,
             metadata: committed
-                .map(|committed| committed.metadata.clone())
+                .map(|committed| committed.metadata.trim_end_matches('\0').to_owned())
                 .filter(|text| !text.is_empty()),
             member_id: None,
         }
@@ -90,11 +91,18 @@ struct Counted {
 }
 
 /// Puts records in place of offsets, and tells how old they are, where the broker has counted them: markers of transactions,
-/// aborted records and what was compacted away are nothing to read. What cannot be asked stays as it is.
-pub(super) fn count_records(client: &mut Client, group: &str, partitions: &mut [PartitionLag]) {
+/// aborted records and what was compacted away are nothing to read. What cannot be asked stays as it is. Returns what else is
+/// told of the group.
+pub(super) fn count_records(
+    client: &mut Client,
+    group: &str,
+    partitions: &mut [PartitionLag],
+) -> Kept {
     let path = format!("/v1/groups/{}", http::encoded(group));
-    let told = Api::find(client).and_then(|api| api.get(&path));
-    let counted = told.and_then(|told| plane::read::<Vec<Counted>>(&told["partitions"]));
+    let Ok(told) = Api::find(client).and_then(|api| api.get(&path)) else {
+        return Kept::default();
+    };
+    let counted = plane::read::<Vec<Counted>>(&told["partitions"]);
     for counted in counted.unwrap_or_default() {
         let place = (
             counted.topic.as_str(),
@@ -108,6 +116,7 @@ pub(super) fn count_records(client: &mut Client, group: &str, partitions: &mut [
             lag.age_ms = counted.age_ms;
         }
     }
+    plane::read(&told).unwrap_or_default()
 }
 
 /// Start and end of the partitions; those that no longer exist are left out.
@@ -153,12 +162,23 @@ mod tests {
     use super::*;
 
     fn lag(committed: i64, bounds: (i64, i64)) -> PartitionLag {
+        with_metadata(committed, bounds, "")
+    }
+
+    fn with_metadata(committed: i64, bounds: (i64, i64), metadata: &str) -> PartitionLag {
         let committed = Committed {
             offset: committed,
             leader_epoch: -1,
-            metadata: String::new(),
+            metadata: metadata.into(),
         };
         PartitionLag::new(&TopicPartition::new("t", 0), Some(&committed), Some(bounds))
+    }
+
+    #[test]
+    fn metadata_is_shown_as_it_was_meant() {
+        let shown = |text| with_metadata(2, (0, 10), text).metadata;
+        assert_eq!(shown("host-3\0"), Some("host-3".into()));
+        assert_eq!(shown("\0"), None);
     }
 
     #[test]

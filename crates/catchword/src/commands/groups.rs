@@ -7,14 +7,18 @@ use serde::Serialize;
 
 use crate::args::Cluster;
 use crate::commands::distance::{self, PartitionLag};
+use crate::commands::kept::{self, Kept};
 use crate::failure::Failure;
 use crate::table::{Align, Table, count};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-JSON: a list of {group, state, kind, protocol_type, topics: [NAME], partitions, lag, lost}; lag is
-in offsets; state and kind are null where the broker does not tell them.
+KEPT says what is pinned (catchword pin), and what expires soon (catchword keep).
+
+JSON: a list of {group, state, kind, protocol_type, topics: [NAME], partitions, lag, lost,
+expires_at_ms, expires_soon, pins: [*|TOPIC|TOPIC:PARTITION]}; lag is in offsets; state and kind are
+null where the broker does not tell them.
 
 Examples:
   catchword groups
@@ -38,6 +42,8 @@ pub(super) struct Row {
     partitions: usize,
     pub(super) lag: i64,
     pub(super) lost: i64,
+    #[serde(flatten)]
+    kept: Kept,
 }
 
 /// All groups, by what Kafka's own protocol tells.
@@ -54,6 +60,7 @@ pub(super) fn look(client: &mut Client, ui: &mut Ui) -> Result<Vec<Row>, Failure
         .collect();
     let partitions: Vec<TopicPartition> = partitions.into_iter().cloned().collect();
     let bounds = distance::bounds(client, &partitions)?;
+    let mut kept = kept::of_all(client);
     ui.progress_done();
     let said = |text: String| Some(text).filter(|text| !text.is_empty());
     let rows = listed.into_iter().zip(committed).map(|(group, offsets)| {
@@ -62,6 +69,7 @@ pub(super) fn look(client: &mut Client, ui: &mut Ui) -> Result<Vec<Row>, Failure
             .map(|(p, offset)| PartitionLag::new(p, Some(offset), bounds.get(p).copied()));
         let lags: Vec<PartitionLag> = lags.collect();
         Row {
+            kept: kept.remove(&group.group).unwrap_or_default(),
             group: group.group,
             state: said(group.state),
             kind: said(group.kind),
@@ -85,21 +93,27 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         ui.note("There is no group yet; `catchword consume TOPIC --group NAME` makes one.");
         return Ok(());
     }
-    let mut table = Table::new(&[
+    let any_kept = rows.iter().any(|row| !row.kept.words().is_empty());
+    let mut head = vec![
         ("GROUP", Align::Left),
         ("STATE", Align::Left),
         ("KIND", Align::Left),
         ("BEHIND", Align::Right),
         ("LOST", Align::Right),
         ("TOPICS", Align::Left),
-    ]);
+    ];
+    if any_kept {
+        head.push(("KEPT", Align::Left));
+    }
+    let mut table = Table::new(&head);
     for row in rows {
+        let words = row.kept.words();
         let behind = if row.partitions == 0 {
             "-".into()
         } else {
             count(row.lag)
         };
-        table.row(vec![
+        let mut cells = vec![
             row.group,
             row.state.unwrap_or_default(),
             row.kind.unwrap_or_default(),
@@ -110,7 +124,11 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
                 count(row.lost)
             },
             row.topics.into_iter().collect::<Vec<_>>().join(", "),
-        ]);
+        ];
+        if any_kept {
+            cells.push(words);
+        }
+        table.row(cells);
     }
     ui.table(&table)
 }

@@ -1,10 +1,12 @@
 //! `catchword log`: what was done to a group's committed offsets, by whom, from where to where.
 
+use serde::Deserialize;
+
 use crate::args::Cluster;
 use crate::failure::Failure;
 use crate::http::encoded;
-use crate::plane::{Api, changes, when};
-use crate::table::{Align, Table};
+use crate::plane::{Api, changes, read, when};
+use crate::table::{Align, Table, size};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -105,5 +107,40 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     if changes.iter().any(|change| change.kind != "commit") {
         ui.note("\n`catchword undo CHANGE` shows what taking a change back would do.");
     }
+    let history = api
+        .get("/v1/history")
+        .and_then(|told| read::<History>(&told));
+    if let Ok(history) = history {
+        ui.note(history.words());
+    }
     Ok(())
+}
+
+/// What the history of all groups takes, as the broker tells it.
+#[derive(Debug, Deserialize)]
+struct History {
+    bytes: u64,
+    max_partition_bytes: u64,
+    partitions: Vec<PartitionBytes>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PartitionBytes {
+    bytes: u64,
+}
+
+impl History {
+    fn words(&self) -> String {
+        let largest = self
+            .partitions
+            .iter()
+            .map(|partition| partition.bytes)
+            .max();
+        format!(
+            "The past of all groups takes {}; {} in the fullest partition, of at most {} (offsets.history.max.bytes).",
+            size(self.bytes),
+            size(largest.unwrap_or(0)),
+            size(self.max_partition_bytes)
+        )
+    }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::args::Cluster;
 use crate::commands::distance::{self, PartitionLag};
+use crate::commands::kept::Kept;
 use crate::failure::Failure;
 use crate::plane::span;
 use crate::table::{Align, Table, count, records};
@@ -21,7 +22,8 @@ that was aborted or compacted away; offsets elsewhere); LOST what retention took
 JSON: {group, state, kind, protocol_type, protocol, lag, lost,
   members: [{member_id, instance_id, client_id, host, partitions: [{topic, partition}]}],
   partitions: [{topic, partition, committed, log_start, end, lag, age_ms, lost, metadata,
-    member_id}]}.
+    member_id}],
+  expires_at_ms, expires_soon, pins}.
 
 Examples:
   catchword show billing
@@ -48,6 +50,8 @@ pub(super) struct Shown {
     pub(super) lost: i64,
     members: Vec<Member>,
     pub(super) partitions: Vec<PartitionLag>,
+    #[serde(flatten)]
+    kept: Kept,
 }
 
 #[derive(Debug, Serialize)]
@@ -127,7 +131,7 @@ pub(super) fn look(client: &mut Client, group: &str) -> Result<Shown, Failure> {
         lag
     });
     let mut partitions: Vec<PartitionLag> = partitions.collect();
-    distance::count_records(client, group, &mut partitions);
+    let kept = distance::count_records(client, group, &mut partitions);
     let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let state = described.as_ref().map(|group| group.state.clone());
     Ok(Shown {
@@ -142,6 +146,7 @@ pub(super) fn look(client: &mut Client, group: &str) -> Result<Shown, Failure> {
         lost: partitions.iter().map(|lag| lag.lost).sum(),
         members: members.iter().map(Member::from).collect(),
         partitions,
+        kept,
     })
 }
 
@@ -162,6 +167,8 @@ fn print(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
     let oldest_ms = shown.partitions.iter().filter_map(|lag| lag.age_ms).max();
     let oldest = oldest_ms.map_or_else(String::new, |ms| format!(", the oldest for {}", span(ms)));
     facts.push(format!("{} behind{oldest}", records(shown.lag)));
+    let kept = shown.kept.words();
+    facts.extend(Some(kept).filter(|words| !words.is_empty()));
     let title = ui.bold(&format!("Group {}", shown.group));
     ui.line(format_args!("{title}  {}", facts.join(" · ")))?;
     if !shown.members.is_empty() {
@@ -180,6 +187,12 @@ fn print(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
         ui.warn(format_args!(
             "{}:{} is committed at {committed}, past the log's end at {end}: the next reader starts where its own policy says",
             lag.topic, lag.partition
+        ));
+    }
+    if shown.kept.expires_soon {
+        ui.warn(format_args!(
+            "committed offsets expire soon unless somebody reads; `catchword keep {} never` keeps them",
+            shown.group
         ));
     }
     if shown.lost > 0 {

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::http::encoded;
 use crate::plane::{Api, By, read, when};
 use crate::table::{Align, Table, count};
+use crate::time;
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -45,14 +46,23 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-JSON: {tags: [{group, tag, at_ms, by, offsets}]}, the newest first
+Nobody has to take snapshots: history keeps where a group was at the end of every hour in which it
+moved, for offsets.history.hourly.ms (30 days), of each minute for a day, and every commit of the last
+hour. --hours lists those hours; `restore` and `at` take any time.
+
+JSON: {tags: [{group, tag, at_ms, by, offsets}], hours: [{time_ms, offsets}]}, the newest first
 
 Examples:
   catchword tags billing
+  catchword tags billing --hours
+  catchword at billing \"yesterday 14:00+01:00\"
   catchword restore billing --at before-deploy")]
 pub(crate) struct ListArgs {
     /// The group.
     group: String,
+    /// The hours at whose end it is known where the group was, in place of its tags.
+    #[arg(long)]
+    hours: bool,
     /// JSON for scripts.
     #[arg(long)]
     json: bool,
@@ -65,6 +75,12 @@ struct Tag {
     tag: String,
     at_ms: i64,
     by: By,
+    offsets: i64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Hour {
+    time_ms: i64,
     offsets: i64,
 }
 
@@ -114,11 +130,26 @@ pub(crate) fn list(args: &ListArgs, ui: &mut Ui) -> Result<(), Failure> {
     if args.json {
         return ui.json(&document);
     }
-    let tags: Vec<Tag> = read(&document["tags"])?;
+    let hours: Vec<Hour> = read(&document["hours"])?;
+    if args.hours {
+        return list_hours(&args.group, &hours, ui);
+    }
+    list_tags(&args.group, read(&document["tags"])?, ui)?;
+    if let Some(last) = hours.first() {
+        ui.note(format_args!(
+            "As good as tags: the ends of {} hours in which it moved, the last {}; `catchword tags {} --hours` lists them.",
+            hours.len(),
+            time::format(last.time_ms),
+            args.group
+        ));
+    }
+    Ok(())
+}
+
+fn list_tags(group: &str, tags: Vec<Tag>, ui: &mut Ui) -> Result<(), Failure> {
     if tags.is_empty() {
         ui.note(format_args!(
-            "Group {group:?} has no tags; `catchword tag {group} NAME` makes one.",
-            group = args.group
+            "Group {group:?} has no tags; `catchword tag {group} NAME` makes one."
         ));
         return Ok(());
     }
@@ -134,8 +165,25 @@ pub(crate) fn list(args: &ListArgs, ui: &mut Ui) -> Result<(), Failure> {
     }
     ui.table(&table)?;
     ui.note(format_args!(
-        "\n`catchword restore {} --at TAG` shows what going back to one would do.",
-        args.group
+        "\n`catchword restore {group} --at TAG` shows what going back to one would do."
+    ));
+    Ok(())
+}
+
+fn list_hours(group: &str, hours: &[Hour], ui: &mut Ui) -> Result<(), Failure> {
+    if hours.is_empty() {
+        ui.note(format_args!(
+            "Group {group:?} has moved in no hour that is over; `catchword log {group} --commits` shows what it did since."
+        ));
+        return Ok(());
+    }
+    let mut table = Table::new(&[("AT", Align::Left), ("OFFSETS", Align::Right)]);
+    for hour in hours {
+        table.row(vec![time::format(hour.time_ms), count(hour.offsets)]);
+    }
+    ui.table(&table)?;
+    ui.note(format_args!(
+        "\n`catchword restore {group} --at TIME` shows what going back to one would do; any time between will do as well."
     ));
     Ok(())
 }

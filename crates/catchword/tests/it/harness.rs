@@ -91,7 +91,12 @@ impl Cluster {
 
     /// A broker of our own.
     pub(crate) fn own() -> Self {
-        let broker = Broker::start(&[]);
+        Self::own_with(&[])
+    }
+
+    /// A broker of our own with these keys set, as `KEY=VALUE`.
+    pub(crate) fn own_with(set: &[&str]) -> Self {
+        let broker = Broker::start(set);
         Self {
             bootstrap: broker.address(),
             prefix: String::new(),

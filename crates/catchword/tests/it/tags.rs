@@ -79,6 +79,11 @@ fn a_group_goes_back_to_a_time() {
         .json(&["restore", "g", "--at", "1s ago", "--yes", "--json"]);
     assert_eq!(to["to"]["exact_to"], "move");
     assert_eq!(g.committed(), 6);
+    let hours = g.cluster.run(&["tags", "g", "--hours"]);
+    assert!(
+        hours.err.contains("moved in no hour that is over") || hours.out.contains(":00:00.000Z"),
+        "{hours:?}"
+    );
     let err = g
         .cluster
         .run(&["restore", "g", "--at", "1d ago", "--yes"])

@@ -46,7 +46,9 @@ impl OnTerminal {
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = screen.read(&mut bytes) {
-                seen.lock().unwrap().extend_from_slice(&bytes[..count]);
+                seen.lock()
+                    .expect("nobody panicked")
+                    .extend_from_slice(&bytes[..count]);
             }
         });
         Self {
@@ -58,7 +60,7 @@ impl OnTerminal {
     }
 
     fn has_shown(&self, text: &str) -> bool {
-        String::from_utf8_lossy(&self.shown.lock().unwrap()).contains(text)
+        String::from_utf8_lossy(&self.shown.lock().expect("nobody panicked")).contains(text)
     }
 
     fn press(&mut self, keys: &str) {

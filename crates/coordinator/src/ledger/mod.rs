@@ -8,6 +8,7 @@
 //! compaction keeps. This module must not know where records come from, nor write any.
 
 mod change;
+mod hours;
 mod kind;
 mod membership;
 mod plan;
@@ -31,6 +32,7 @@ use crate::record::origin::{self, Origin};
 use crate::record::{self, decode, quick};
 
 pub use change::{Change, ChangeId, Move, Who};
+pub use hours::Hours;
 pub use kind::Kind;
 pub use membership::Membership;
 pub use plan::{Obstacle, Plan, Step, plan_restore, plan_set, plan_undo};

@@ -110,7 +110,7 @@ impl World {
         self.ledger_at(group, i64::MAX)
     }
 
-    fn ledger_at(&self, group: &str, until_ms: i64) -> Finished {
+    pub(super) fn ledger_at(&self, group: &str, until_ms: i64) -> Finished {
         let limits = Limits {
             until_ms,
             ..Limits::default()

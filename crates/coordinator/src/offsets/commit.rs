@@ -8,7 +8,7 @@ use catchword_wire::messages::offset_commit_response::{
 use catchword_wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use catchword_wire::{ErrorCode, Str};
 
-use super::{Bookmark, Offsets, find, put};
+use super::{Bookmark, Offsets, Walk, find, put_at};
 use crate::config::GroupConfig;
 use crate::effect::{Context, Effect, Output};
 use crate::notice::{Notice, Noticed};
@@ -57,6 +57,7 @@ pub(crate) fn commit(
         // A topic without bookmarks must not come to be.
         let any_fits = topic.partitions.iter().any(|p| fits(&p.committed_metadata));
         let mut bookmarks = any_fits.then(|| offsets.topic_mut(&topic.name));
+        let mut walk = Walk::default();
         for partition in topic.partitions {
             let fits = fits(&partition.committed_metadata);
             let error = if fits {
@@ -78,8 +79,10 @@ pub(crate) fn commit(
                     expire_timestamp_ms,
                 );
                 let (group_id, index) = (&request.group_id, partition.partition_index);
+                let place = walk.find(bookmarks, index);
+                let before = place.ok().map(|at| &bookmarks[at].1);
                 if cause == Cause::Commit
-                    && let Some(from) = steps_back(find(bookmarks, index), &bookmark)
+                    && let Some(from) = steps_back(before, &bookmark)
                 {
                     let what = Noticed::StepBack {
                         topic: topic.name.detached(),
@@ -91,12 +94,12 @@ pub(crate) fn commit(
                 }
                 let bookmark = bookmark.read_by(outsider.map_or(Reader::UNKNOWN, |(who, _)| who));
                 if cause == Cause::Standalone {
-                    let headers = origin::from(&headers, find(bookmarks, index));
+                    let headers = origin::from(&headers, before);
                     offset_commit(group_id, &topic.name, index, &bookmark, &headers, out);
                 } else {
                     offset_commit(group_id, &topic.name, index, &bookmark, &headers, out);
                 }
-                put(bookmarks, index, bookmark);
+                put_at(place, bookmarks, index, bookmark);
             }
         }
         topics.push(OffsetCommitResponseTopic {
@@ -117,10 +120,12 @@ fn reads_on(offsets: &Offsets, reader: Reader, request: &OffsetCommitRequest) ->
     let mut knows_one = false;
     let all = request.topics.iter().all(|topic| {
         let bookmarks = offsets.partitions(&topic.name);
+        let mut walk = Walk::default();
         topic.partitions.iter().all(|partition| {
-            let Some(before) = find(bookmarks, partition.partition_index) else {
+            let Ok(at) = walk.find(bookmarks, partition.partition_index) else {
                 return true;
             };
+            let before = &bookmarks[at].1;
             knows_one = true;
             before.reader == reader && before.offset <= partition.committed_offset
         })

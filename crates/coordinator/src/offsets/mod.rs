@@ -168,7 +168,18 @@ impl Offsets {
 
 /// Puts a bookmark into a topic's.
 pub(crate) fn put(partitions: &mut TopicOffsets, partition: i32, bookmark: Bookmark) {
-    match partitions.binary_search_by_key(&partition, |(p, _)| *p) {
+    let place = Walk::default().find(partitions, partition);
+    put_at(place, partitions, partition, bookmark);
+}
+
+/// Puts a bookmark where [`Walk::find`] has said that it is or belongs.
+pub(crate) fn put_at(
+    place: Result<usize, usize>,
+    partitions: &mut TopicOffsets,
+    partition: i32,
+    bookmark: Bookmark,
+) {
+    match place {
         Ok(index) => partitions[index].1 = bookmark,
         Err(index) => partitions.insert(index, (partition, bookmark)),
     }
@@ -176,10 +187,32 @@ pub(crate) fn put(partitions: &mut TopicOffsets, partition: i32, bookmark: Bookm
 
 /// Finds a bookmark among a topic's.
 pub(crate) fn find(partitions: &[(i32, Bookmark)], partition: i32) -> Option<&Bookmark> {
-    let index = partitions
-        .binary_search_by_key(&partition, |(p, _)| *p)
-        .ok()?;
+    let index = Walk::default().find(partitions, partition).ok()?;
     Some(&partitions[index].1)
+}
+
+/// Looks up one partition of a topic after the other. Requests mostly name them in ascending order and all of them, so the
+/// next one stands behind the last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Walk {
+    next: usize,
+}
+
+impl Walk {
+    /// The index of the partition's bookmark, or else the index where it belongs.
+    pub(crate) fn find(
+        &mut self,
+        partitions: &[(i32, Bookmark)],
+        partition: i32,
+    ) -> Result<usize, usize> {
+        let place = match partitions.get(self.next) {
+            Some((here, _)) if *here == partition => Ok(self.next),
+            _ => partitions.binary_search_by_key(&partition, |(p, _)| *p),
+        };
+        let (Ok(index) | Err(index)) = place;
+        self.next = index + 1;
+        place
+    }
 }
 
 #[cfg(test)]
@@ -189,6 +222,23 @@ mod tests {
     #[test]
     fn a_bookmark_is_small() {
         assert!(size_of::<(i32, Bookmark)>() <= 56);
+    }
+
+    #[test]
+    fn a_walk_finds_what_a_search_finds_in_whatever_order() {
+        let at = |offset| Bookmark::new(offset, -1, 0, Uuid::ZERO, Str::EMPTY, None);
+        let partitions: TopicOffsets = [1, 2, 5, 9].map(|p| (p, at(i64::from(p)))).into();
+        for order in [
+            vec![1, 2, 5, 9],
+            vec![9, 5, 2, 1],
+            vec![0, 1, 3, 5, 6, 9, 10, 1],
+        ] {
+            let mut walk = Walk::default();
+            for partition in order {
+                let searched = partitions.binary_search_by_key(&partition, |(p, _)| *p);
+                assert_eq!(walk.find(&partitions, partition), searched, "{partition}");
+            }
+        }
     }
 
     #[test]

@@ -32,6 +32,7 @@ use crate::offsets::pending::Pending;
 use crate::offsets::{fetch, hide_unstable};
 use crate::retention::RetentionRules;
 use crate::timer::TimerKey;
+pub use retention::Expiring;
 pub(crate) use transactions::refused_txn_commit;
 
 /// The state of one partition of `__consumer_offsets`.

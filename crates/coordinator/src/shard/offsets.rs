@@ -191,9 +191,11 @@ impl GroupShard {
                 id, kind, offsets, ..
             } = &mut *group;
             // T5: what a transaction is about to move stays.
-            let pending = &self.pending;
+            let (pending, pins) = (&self.pending, self.retention.pins.get(id));
             let is_needed = |topic: &str, partition| {
-                kind.is_subscribed_to(topic) || pending.has(id, topic, partition)
+                kind.is_subscribed_to(topic)
+                    || pending.has(id, topic, partition)
+                    || pins.is_some_and(|pins| pins.has(topic, partition))
             };
             let default_ms = self.config.offsets_retention_ms;
             let (retention, _) = self.retention.of(id, default_ms);

@@ -1,4 +1,5 @@
-//! Groups whose bookmarks nobody may move from outside, or not back. Kafka has nothing like it.
+//! Groups whose bookmarks nobody may move from outside, or not back, and single bookmarks that nobody may remove. Kafka has
+//! nothing like it.
 //!
 //! Members read on and commit as ever: this is a guard against a reset, a deletion, or a commit of somebody who is no
 //! member, by whatever tool. What is refused is refused as a whole.
@@ -22,6 +23,9 @@ impl GroupShard {
 
     /// The error for a call that the group is protected from.
     pub(super) fn protects_from(&self, call: &Call) -> Option<ErrorCode> {
+        if self.removes_pinned(call) {
+            return Some(ErrorCode::PolicyViolation);
+        }
         if self.protected.is_empty() {
             return None;
         }
@@ -35,6 +39,34 @@ impl GroupShard {
             _ => false,
         };
         is_refused.then_some(ErrorCode::PolicyViolation)
+    }
+
+    /// Whether the call takes away a bookmark that is pinned.
+    fn removes_pinned(&self, call: &Call) -> bool {
+        if self.retention.pins.is_empty() {
+            return false;
+        }
+        let is_pinned = |group_id: &Str, topic: &Str, partition| {
+            self.retention.is_pinned(group_id, topic, partition)
+                && self.offset_of(group_id, topic, partition).is_some()
+        };
+        match call {
+            Call::MoveOffsets(call) => call
+                .moves
+                .iter()
+                .any(|m| m.then.is_none() && is_pinned(&call.group_id, &m.topic, m.partition)),
+            Call::OffsetDelete(request) => request.topics.iter().any(|topic| {
+                let mut partitions = topic.partitions.iter();
+                partitions.any(|p| is_pinned(&request.group_id, &topic.name, p.partition_index))
+            }),
+            Call::DeleteGroup(group_id) => self.groups.get(group_id).is_some_and(|group| {
+                group.offsets.topics().any(|(topic, bookmarks)| {
+                    let mut bookmarks = bookmarks.iter();
+                    bookmarks.any(|(partition, _)| is_pinned(group_id, topic, *partition))
+                })
+            }),
+            _ => false,
+        }
     }
 
     fn is_protected(&self, group_id: &Str, goes_back: impl FnOnce() -> bool) -> bool {

@@ -6,8 +6,20 @@ use catchword_wire::Str;
 
 use super::GroupShard;
 use crate::effect::GroupExpiry;
+use crate::group::Group;
 use crate::offsets::expires_at;
-use crate::retention::RetentionRules;
+use crate::retention::{Retention, RetentionRules};
+
+/// A group of which something expires soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiring {
+    /// The group.
+    pub group_id: Str,
+    /// When the first of it expires, ms since 1970.
+    pub first_ms: i64,
+    /// How many of its offsets expire soon.
+    pub offsets: usize,
+}
 
 impl GroupShard {
     /// Takes rules for how long offsets are kept; they hold from the next step on.
@@ -17,21 +29,62 @@ impl GroupShard {
 
     pub(super) fn describe_expiry(&self, group_id: &Str) -> Option<GroupExpiry> {
         let group = self.groups.get(group_id)?;
-        let default_ms = self.config.offsets_retention_ms;
-        let (retention, rule) = self.retention.of(group_id, default_ms);
-        let expiry = group.expiry();
-        let mut offsets = Vec::new();
-        for (topic, bookmarks) in group.offsets.topics() {
-            let is_read = group.kind.is_subscribed_to(topic);
-            offsets.extend(bookmarks.iter().map(|(partition, bookmark)| {
-                let at_ms = expires_at(bookmark, expiry, retention).filter(|_| !is_read);
-                (topic.clone(), *partition, at_ms)
-            }));
-        }
+        let (retention, rule) = self
+            .retention
+            .of(group_id, self.config.offsets_retention_ms);
+        let offsets = self.expiries(group, retention);
+        let offsets = offsets.map(|(topic, partition, at_ms)| (topic.clone(), partition, at_ms));
         Some(GroupExpiry {
             retention,
             rule,
-            offsets,
+            offsets: offsets.collect(),
+        })
+    }
+
+    /// The groups of which something expires within `lead_ms` of now if nobody reads it. Of a group whose offsets are kept
+    /// for less than twice that, within half of their time: it would be told of forever else.
+    pub fn expiring(&self, now_ms: i64, lead_ms: i64) -> Vec<Expiring> {
+        let mut all = Vec::new();
+        for (group_id, group) in &self.groups {
+            let (retention, _) = self
+                .retention
+                .of(group_id, self.config.offsets_retention_ms);
+            let Retention::Ms(retention_ms) = retention else {
+                continue;
+            };
+            let until_ms = now_ms.saturating_add(lead_ms.min(retention_ms / 2));
+            let due = self.expiries(group, retention);
+            let due = due.filter_map(|(_, _, at_ms)| at_ms.filter(|at_ms| *at_ms <= until_ms));
+            let (mut first_ms, mut offsets) = (i64::MAX, 0);
+            for at_ms in due {
+                first_ms = first_ms.min(at_ms);
+                offsets += 1;
+            }
+            if offsets > 0 {
+                all.push(Expiring {
+                    group_id: group_id.clone(),
+                    first_ms,
+                    offsets,
+                });
+            }
+        }
+        all
+    }
+
+    /// When each bookmark expires if nothing changes; `None`: not while things are as they are.
+    fn expiries<'a>(
+        &'a self,
+        group: &'a Group,
+        retention: Retention,
+    ) -> impl Iterator<Item = (&'a Str, i32, Option<i64>)> {
+        let (expiry, pins) = (group.expiry(), self.retention.pins.get(&group.id));
+        group.offsets.topics().flat_map(move |(topic, bookmarks)| {
+            let is_read = group.kind.is_subscribed_to(topic);
+            bookmarks.iter().map(move |(partition, bookmark)| {
+                let is_pinned = pins.is_some_and(|pins| pins.has(topic, *partition));
+                let at_ms = expires_at(bookmark, expiry, retention);
+                (topic, *partition, at_ms.filter(|_| !is_read && !is_pinned))
+            })
         })
     }
 }

@@ -469,3 +469,12 @@ pub(crate) fn offset_delete(group: &str, topic: &'static str, partition_index: i
         }],
     })
 }
+
+/// Rules by which one bookmark of group `g` is pinned.
+pub(crate) fn pinned(topic: &str, partition: i32) -> catchword_coordinator::RetentionRules {
+    let pins = catchword_coordinator::Pins::new([(Str::copy(topic), Some(partition))]);
+    catchword_coordinator::RetentionRules {
+        pins: [("g".into(), pins)].into(),
+        ..Default::default()
+    }
+}

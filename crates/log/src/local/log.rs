@@ -182,15 +182,19 @@ impl LocalLog {
         // Durability first: the view that is read after it is never behind it.
         let durable_end = loaded.durable_end.load(Ordering::Acquire);
         let view = lock(&loaded.view).clone();
-        let offsets = Offsets {
-            log_start: view.log_start,
-            high_watermark: view.high_watermark,
-            // An open transaction keeps nothing from being deleted.
-            last_stable: view.last_stable.max(view.log_start),
-            log_end: view.log_end,
-            durable_end,
-        };
+        let offsets = offsets(&view, durable_end);
         (view, offsets)
+    }
+}
+
+fn offsets(view: &View, durable_end: i64) -> Offsets {
+    Offsets {
+        log_start: view.log_start,
+        high_watermark: view.high_watermark,
+        // An open transaction keeps nothing from being deleted.
+        last_stable: view.last_stable.max(view.log_start),
+        log_end: view.log_end,
+        durable_end,
     }
 }
 
@@ -242,8 +246,13 @@ impl PartitionLog for LocalLog {
     }
 
     fn offsets(&self) -> Offsets {
-        self.loaded()
-            .map_or_else(|_| Offsets::default(), |loaded| self.snapshot(loaded).1)
+        self.loaded().map_or_else(
+            |_| Offsets::default(),
+            |loaded| {
+                let durable_end = loaded.durable_end.load(Ordering::Acquire);
+                offsets(&lock(&loaded.view), durable_end)
+            },
+        )
     }
 
     fn ready(&self) -> Result<(), LogError> {

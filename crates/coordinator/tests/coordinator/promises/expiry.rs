@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catchword_coordinator::{Call, Reply, Retention, RetentionRule, RetentionRules};
+use catchword_coordinator::{Call, Pins, Reply, Retention, RetentionRule, RetentionRules};
 use catchword_wire::{ErrorCode, Str};
 
 use crate::driver::*;
@@ -200,6 +200,7 @@ fn a_group_with_a_retention_of_its_own_keeps_its_offsets_as_long_as_it_says() {
         ]
         .into(),
         patterns: vec![("billing-*".into(), Retention::Ms(2 * WEEK))],
+        ..RetentionRules::default()
     };
     driver.shard.set_retention_rules(Arc::new(rules));
     let there = |driver: &mut Driver| {
@@ -262,4 +263,53 @@ fn it_is_told_when_offsets_expire_and_who_says_so() {
     expire_after(&mut driver, 1);
     assert_eq!(driver.committed("g", "t", 0), -1);
     assert_eq!(ask(&mut driver, "nobody"), None);
+}
+
+#[test]
+fn a_pinned_bookmark_outlives_its_time_and_one_beside_it_does_not() {
+    let mut driver = Driver::new();
+    for partition in [0, 1] {
+        let mut one = commit("g", "", -1, 5);
+        one.topics = vec![commit_topic("t", &[(partition, 5)])];
+        driver.commit(one);
+    }
+    driver.shard.set_retention_rules(Arc::new(pinned("t", 1)));
+    expire_after(&mut driver, WEEK);
+    assert_eq!(driver.committed("g", "t", 0), -1);
+    assert_eq!(driver.committed("g", "t", 1), 5);
+    let told = driver.ask(0, Call::DescribeExpiry("g".into()));
+    let Reply::DescribeExpiry(Some(told)) = told else {
+        panic!("{told:?}");
+    };
+    assert_eq!(told.offsets, [("t".into(), 1, None)]);
+}
+
+#[test]
+fn a_group_is_told_of_before_it_expires_and_not_while_it_is_kept() {
+    let mut driver = Driver::new();
+    for group in ["g", "brief", "pinned", "kept"] {
+        driver.commit(commit(group, "", -1, 5));
+    }
+    let rules = RetentionRules {
+        groups: [
+            ("brief".into(), Retention::Ms(DAY)),
+            ("kept".into(), Retention::Forever),
+        ]
+        .into(),
+        pins: [("pinned".into(), Pins::new([("*".into(), None)]))].into(),
+        ..RetentionRules::default()
+    };
+    driver.shard.set_retention_rules(Arc::new(rules));
+    let begun_ms = driver.now_ms;
+    let told = |driver: &Driver, after_ms: i64| {
+        let all = driver.shard.expiring(begun_ms + after_ms, DAY);
+        let all = all.into_iter();
+        all.map(|e| (e.group_id.to_string(), e.first_ms - begun_ms, e.offsets))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&driver, DAY / 2 - 1), []);
+    let brief = ("brief".to_owned(), DAY, 1);
+    assert_eq!(told(&driver, DAY / 2), std::slice::from_ref(&brief));
+    assert_eq!(told(&driver, 6 * DAY - 1), std::slice::from_ref(&brief));
+    assert_eq!(told(&driver, 6 * DAY), [brief, ("g".to_owned(), WEEK, 1)]);
 }

@@ -4,6 +4,8 @@ use catchword_coordinator::record::headers::Cause;
 use catchword_coordinator::{BookmarkMove, Call, MoveOffsets, Moved, Protection, Reply};
 use catchword_wire::ErrorCode;
 
+use std::sync::Arc;
+
 use crate::driver::*;
 
 const REFUSED: ErrorCode = ErrorCode::PolicyViolation;
@@ -76,4 +78,35 @@ fn a_frozen_group_is_moved_by_its_members_alone() {
     assert_eq!(driver.committed("g", "t", 0), 3);
     // Another group is not concerned.
     assert_eq!(driver.commit(commit("other", "", -1, 9)), ErrorCode::None);
+}
+
+#[test]
+fn a_pinned_bookmark_is_moved_by_whoever_may_and_removed_by_nobody() {
+    let mut driver = Driver::new();
+    driver.commit(commit("g", "", -1, 5));
+    driver.commit(commit("other", "", -1, 5));
+    driver.shard.set_retention_rules(Arc::new(pinned("t", 0)));
+    let records = driver.log.len();
+    assert_eq!(driver.error_of(0, offset_delete("g", "t", 0)), REFUSED);
+    assert_eq!(delete_group(&mut driver), REFUSED);
+    assert_eq!(remove(&mut driver, 5), Moved::Refused(REFUSED));
+    assert_eq!(driver.log.len(), records, "nothing was written");
+    assert_eq!(driver.commit(commit("g", "", -1, 4)), ErrorCode::None);
+    assert_eq!(
+        driver.error_of(0, offset_delete("other", "t", 0)),
+        ErrorCode::None
+    );
+    driver.shard.set_retention_rules(Arc::default());
+    assert_eq!(delete_group(&mut driver), ErrorCode::None);
+}
+
+#[test]
+fn a_pin_on_what_is_not_there_holds_nothing_back() {
+    let mut driver = Driver::new();
+    driver.commit(commit("g", "", -1, 5));
+    driver.shard.set_retention_rules(Arc::new(pinned("t", 7)));
+    assert_eq!(
+        driver.error_of(0, offset_delete("g", "t", 0)),
+        ErrorCode::None
+    );
 }

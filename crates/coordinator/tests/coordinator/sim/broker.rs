@@ -10,6 +10,10 @@ use catchword_wire::ErrorCode;
 
 use super::checker::{Asked, Checker, Violation};
 use super::rng::Rng;
+use super::world::PARTITIONS;
+
+/// How long a start is sabotaged.
+const STALE_MS: i64 = 10_000;
 
 /// What is broken on purpose, to see that the simulation notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub(crate) enum Sabotage {
     LoseDurable,
     /// Timers are never fired.
     NoTimers,
+    /// Fetches are answered from the snapshot for a while after a start, though the log has more.
+    StaleFetches,
 }
 
 /// One step's output on its way to the disk.
@@ -49,6 +55,8 @@ pub(crate) struct Broker {
     sabotage: Sabotage,
     /// `None` while it is down.
     shard: Option<GroupShard>,
+    /// What the last snapshot has, and until when fetches are answered from it, by sabotage.
+    stale: Option<(i64, GroupShard)>,
     /// Replays every record as it is given, and must always dump what the shard does.
     shadow: GroupShard,
     pub(crate) incarnation: u64,
@@ -80,6 +88,7 @@ impl Broker {
             config,
             sabotage,
             shard: None,
+            stale: None,
             incarnation: 0,
             durable: Vec::new(),
             snapshot: (0, Vec::new()),
@@ -119,6 +128,11 @@ impl Broker {
         // A log that lost what was durable is one that no snapshot fits.
         let tail = self.durable.get(*snapshot_end..);
         replay(&mut shard, tail.map_or(&[], |_| snapshot));
+        if self.sabotage == Sabotage::StaleFetches {
+            let mut stale = GroupShard::new(self.config.clone(), 0);
+            replay(&mut stale, snapshot);
+            self.stale = Some((now_ms + STALE_MS, stale));
+        }
         replay(&mut shard, tail.unwrap_or(&self.durable));
         let state = |shard: &GroupShard| (shard.snapshot_records(), shard.counts());
         if state(&shard) != state(&self.shadow) {
@@ -161,11 +175,19 @@ impl Broker {
         self.next_to += 1;
         let to = ReplyTo(self.next_to);
         self.waiting.insert(to, caller);
+        checker.outside.called(to, &call, PARTITIONS);
         let ctx = Context {
             now_ms,
             client,
             api_version: version,
         };
+        if let (Some((until_ms, stale)), Call::OffsetFetch(_)) = (&mut self.stale, &call)
+            && now_ms < *until_ms
+        {
+            let mut out = Output::default();
+            stale.step(&ctx, to, call, &mut out);
+            return self.perform(out.effects, checker);
+        }
         self.act(checker, |shard, out| shard.step(&ctx, to, call, out))
     }
 
@@ -305,6 +327,7 @@ impl Broker {
                     let Some(caller) = self.waiting.remove(&to) else {
                         return Err(Violation(format!("{to:?} was answered twice")));
                     };
+                    checker.outside.answered(to, &reply);
                     checker.answered(&caller.asked, &reply)?;
                     answers.push(Answer { caller, reply });
                 }

@@ -4,6 +4,7 @@
 //! killed between append and sync, and its disk fails. The checker watches that
 //! - an acknowledged commit is durable, and a fetch never gives anything but the last durable move (none is lost, none
 //!   goes back unasked);
+//! - what clients saw of each bookmark is linearizable (`outside`), which is judged without looking at the log;
 //! - in one generation a partition has one owner, and only the present generation moves bookmarks;
 //! - no answer is sent before what it depends on is durable, and none twice;
 //! - the log alone gives the very state that the coordinator holds, and so do a snapshot and what the log holds since;
@@ -14,14 +15,16 @@
 mod broker;
 mod checker;
 mod member;
+mod outside;
 pub(crate) mod rng;
 mod world;
 
 use std::panic::catch_unwind;
 
 use broker::Sabotage;
+use checker::Violation;
 pub(crate) use rng::Rng;
-use world::{Report, run};
+use world::{Report, run, run_from_outside};
 
 /// Runs a seed; if it fails, says how to run it again.
 fn check(seed: u64) -> Report {
@@ -73,6 +76,11 @@ fn sim_fixed_seeds() {
         "only {acknowledged} commits were acknowledged"
     );
     assert!(reports.iter().map(|r| r.incarnations).sum::<u64>() > 2 * reports.len() as u64);
+    let in_order: usize = reports.iter().map(|r| r.in_order).sum();
+    assert!(
+        in_order > 1000 * reports.len(),
+        "only {in_order} operations were put in order"
+    );
 }
 
 #[test]
@@ -106,7 +114,11 @@ fn sim_the_same_seed_gives_the_same_history() {
 
 /// The simulation must be able to fail: each sabotage is noticed, within a few seeds, by the rule that it breaks.
 fn is_noticed(sabotage: Sabotage, rules: &[&str]) {
-    let violation = (0..50).find_map(|seed| run(seed, sabotage).err());
+    is_noticed_by(|seed| run(seed, sabotage), rules);
+}
+
+fn is_noticed_by(run: impl Fn(u64) -> Result<Report, Violation>, rules: &[&str]) {
+    let violation = (0..50).find_map(|seed| run(seed).err());
     let complaint = violation.expect("50 seeds did not notice it").0;
     println!("{complaint}");
     assert!(
@@ -134,4 +146,16 @@ fn sim_notices_a_lost_record() {
 #[test]
 fn sim_notices_timers_that_never_fire() {
     is_noticed(Sabotage::NoTimers, &["did not become stable"]);
+}
+
+#[test]
+fn sim_clients_alone_notice_answers_before_durability_lost_records_and_stale_fetches() {
+    for sabotage in [
+        Sabotage::ReplyBeforeDurable,
+        Sabotage::LoseDurable,
+        Sabotage::StaleFetches,
+    ] {
+        let rule = ["is not linearizable"];
+        is_noticed_by(|seed| run_from_outside(seed, sabotage), &rule);
+    }
 }

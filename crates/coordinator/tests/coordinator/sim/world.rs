@@ -1,20 +1,23 @@
 //! The world: time, a bad network, members that are slow or die, a broker that is killed.
 
+mod outsiders;
+
 use std::collections::BTreeMap;
 
 use catchword_coordinator::{Call, Client, GroupConfig, Reply, TimerKey};
 use catchword_wire::Str;
 
 use super::broker::{Answer, Broker, Caller, Sabotage};
-use super::checker::{Asked, Checker, Violation};
-use super::member::{Member, Phase, Request, TOPIC};
+use super::checker::{Checker, Violation};
+use super::member::{Member, Phase, Request};
 use super::rng::Rng;
-use crate::driver::{commit, commit_topic, offset_delete};
 
 /// How long things go wrong, and how long they must then take at most to be well again.
 const FAULTS_MS: i64 = 180_000;
 const HEALING_MS: i64 = 180_000;
 const START_MS: i64 = 1_000_000_000;
+/// No topic has more.
+pub(crate) const PARTITIONS: i32 = 8;
 
 #[derive(Debug)]
 enum Event {
@@ -42,6 +45,7 @@ enum Event {
     Start,
     Chaos,
     Admin,
+    Observe,
     Sweep,
 }
 
@@ -68,11 +72,23 @@ pub(crate) struct Report {
     pub(crate) history: Vec<String>,
     pub(crate) acknowledged: usize,
     pub(crate) incarnations: u64,
+    /// Commits, fetches and deletions, by partition, that were answered and have an order.
+    pub(crate) in_order: usize,
 }
 
 /// Runs one world from its seed to its end.
 pub(crate) fn run(seed: u64, sabotage: Sabotage) -> Result<Report, Violation> {
+    watched(World::new(seed, sabotage))
+}
+
+/// The same, watched by nobody but the clients.
+pub(crate) fn run_from_outside(seed: u64, sabotage: Sabotage) -> Result<Report, Violation> {
     let mut world = World::new(seed, sabotage);
+    world.checker.only_outside = true;
+    watched(world)
+}
+
+fn watched(mut world: World) -> Result<Report, Violation> {
     if let Err(Violation(rule)) = world.run() {
         let tail = world.history.len().saturating_sub(20);
         let lines = world.history[tail..]
@@ -87,6 +103,7 @@ pub(crate) fn run(seed: u64, sabotage: Sabotage) -> Result<Report, Violation> {
     }
     Ok(Report {
         acknowledged: world.checker.acknowledged,
+        in_order: world.checker.outside.answered_operations(),
         incarnations: world.broker.incarnation,
         history: world.history,
     })
@@ -98,7 +115,7 @@ impl World {
         let groups: Vec<Str> = (0..rng.between(1, 3))
             .map(|i| Str::from(format!("group-{i}")))
             .collect();
-        let partitions = rng.between(1, 8) as i32;
+        let partitions = rng.between(1, i64::from(PARTITIONS)) as i32;
         let mut members = Vec::new();
         for group in &groups {
             for index in 0..rng.between(1, 6) as usize {
@@ -146,6 +163,7 @@ impl World {
         self.at(START_MS + 1_000, Event::Chaos);
         self.at(START_MS + 2_000, Event::Admin);
         self.at(START_MS + 3_000, Event::Sweep);
+        self.at(START_MS + 4_000, Event::Observe);
         for member in 0..self.members.len() {
             let at_ms = START_MS + self.rng.between(0, 10_000);
             self.at(at_ms, Event::Poll(member));
@@ -158,6 +176,7 @@ impl World {
             self.now_ms = self.now_ms.max(at_ms);
             self.happen(event)?;
         }
+        self.checker.outside.check()?;
         self.check_stable()
     }
 
@@ -179,6 +198,10 @@ impl World {
             }
             Event::Admin => {
                 self.admin();
+                Vec::new()
+            }
+            Event::Observe => {
+                self.observe();
                 Vec::new()
             }
             Event::Arrive {
@@ -408,44 +431,6 @@ impl World {
                 self.revive(member);
             }
         }
-    }
-
-    /// An administrator resets or deletes an offset, or tries to.
-    fn admin(&mut self) {
-        let next_ms = self.now_ms + self.rng.between(2_000, 30_000);
-        self.at(next_ms, Event::Admin);
-        let group = self.groups[self.rng.between(0, self.groups.len() as i64 - 1) as usize].clone();
-        let partition = self.rng.between(0, i64::from(self.partitions) - 1) as i32;
-        let (call, asked) = if self.rng.one_in(4) {
-            (offset_delete(&group, TOPIC, partition), Asked::Other)
-        } else {
-            let offset = self.rng.between(0, 1_000);
-            let number = self.checker.attempt((group.clone(), partition), offset, -1);
-            let mut call = commit(&group, "", -1, offset);
-            call.topics = vec![commit_topic(TOPIC, &[(partition, offset)])];
-            call.topics[0].partitions[0].committed_metadata = Some(Str::from(number.to_string()));
-            (Call::OffsetCommit(call), Asked::Commit(vec![number]))
-        };
-        let caller = Caller {
-            member: usize::MAX,
-            life: 0,
-            request: 0,
-            asked,
-        };
-        let client = Client {
-            client_id: "admin".into(),
-            ..Client::default()
-        };
-        let at_ms = self.now_ms + self.delay_ms();
-        self.at(
-            at_ms,
-            Event::Arrive {
-                caller,
-                client,
-                version: 9,
-                call: Box::new(call),
-            },
-        );
     }
 
     /// Some time after the last fault every group works: one generation, every partition with one owner.

@@ -2017,6 +2017,118 @@ mod describe_cluster_response {
         }
     }
 }
+mod describe_quorum_request {
+    use super::*;
+    use catchword_wire::messages::describe_quorum_request::*;
+    impl Random for DescribeQuorumRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topics = g.array(|g| TopicData::random(g, version));
+            m
+        }
+    }
+    impl Random for PartitionData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m
+        }
+    }
+    impl Random for TopicData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_name = g.string();
+            m.partitions = g.array(|g| PartitionData::random(g, version));
+            m
+        }
+    }
+}
+mod describe_quorum_response {
+    use super::*;
+    use catchword_wire::messages::describe_quorum_response::*;
+    impl Random for DescribeQuorumResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.error_code = g.i16();
+            if version >= 2 {
+                m.error_message = g.nullable(version >= 2, |g| g.string());
+            }
+            m.topics = g.array(|g| TopicData::random(g, version));
+            if version >= 2 {
+                m.nodes = g.array(|g| Node::random(g, version));
+            }
+            m
+        }
+    }
+    impl Random for Listener {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            if version >= 2 {
+                m.name = g.string();
+            }
+            if version >= 2 {
+                m.host = g.string();
+            }
+            if version >= 2 {
+                m.port = g.u16();
+            }
+            m
+        }
+    }
+    impl Random for Node {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            if version >= 2 {
+                m.node_id = g.i32();
+            }
+            if version >= 2 {
+                m.listeners = g.array(|g| Listener::random(g, version));
+            }
+            m
+        }
+    }
+    impl Random for PartitionData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.partition_index = g.i32();
+            m.error_code = g.i16();
+            if version >= 2 {
+                m.error_message = g.nullable(version >= 2, |g| g.string());
+            }
+            m.leader_id = g.i32();
+            m.leader_epoch = g.i32();
+            m.high_watermark = g.i64();
+            m.current_voters = g.array(|g| ReplicaState::random(g, version));
+            m.observers = g.array(|g| ReplicaState::random(g, version));
+            m
+        }
+    }
+    impl Random for ReplicaState {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.replica_id = g.i32();
+            if version >= 2 {
+                m.replica_directory_id = g.uuid();
+            }
+            m.log_end_offset = g.i64();
+            if version >= 1 {
+                m.last_fetch_timestamp = g.i64();
+            }
+            if version >= 1 {
+                m.last_caught_up_timestamp = g.i64();
+            }
+            m
+        }
+    }
+    impl Random for TopicData {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.topic_name = g.string();
+            m.partitions = g.array(|g| PartitionData::random(g, version));
+            m
+        }
+    }
+}
 mod describe_producers_request {
     use super::*;
     use catchword_wire::messages::describe_producers_request::*;

@@ -50,6 +50,8 @@ macro_rules! all_messages {
             DescribeLogDirsResponse,
             DescribeProducersRequest,
             DescribeProducersResponse,
+            DescribeQuorumRequest,
+            DescribeQuorumResponse,
             DescribeShareGroupOffsetsRequest,
             DescribeShareGroupOffsetsResponse,
             DescribeTopicPartitionsRequest,
