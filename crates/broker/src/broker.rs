@@ -47,6 +47,10 @@ pub(crate) struct Broker {
     pub(crate) holds: Holds,
     /// The newest changes of bookmarks, for whoever asks.
     pub(crate) marks: Arc<crate::plane::Marks>,
+    /// How fast groups were seen to read.
+    pub(crate) paces: crate::lag::Paces,
+    /// How close groups are to what they are held to.
+    pub(crate) objectives: crate::lag::Objectives,
     /// Set where this is the guardian of an Apache Kafka: then there are no groups of its own.
     pub(crate) guardian: Option<Arc<Guardian>>,
     /// What clients are told, by listener; filled in once the ports are known.
@@ -87,6 +91,8 @@ impl Broker {
             zookeeper: crate::zookeeper::Gauges::default(),
             holds: Holds::default(),
             marks: Arc::default(),
+            paces: crate::lag::Paces::default(),
+            objectives: crate::lag::Objectives::default(),
             guardian,
             endpoints: Mutex::default(),
             http: OnceLock::new(),

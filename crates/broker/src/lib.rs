@@ -18,6 +18,7 @@ mod groups;
 mod guardian;
 mod http;
 mod identity;
+mod lag;
 mod lookup;
 mod outcome;
 mod partition;

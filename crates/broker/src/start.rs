@@ -169,6 +169,10 @@ async fn start_as(
             connections.clone(),
         )));
     }
+    // A guardian's groups are held to nothing here: their Kafka knows no such settings.
+    if broker.guardian.is_none() {
+        tasks.push(tokio::spawn(crate::lag::run(broker.clone())));
+    }
     tasks.extend(crate::zookeeper::start(&broker));
     tasks.extend(crate::http::start(&broker).await);
     if let Some(guardian) = &broker.guardian {

@@ -7,8 +7,8 @@ use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Pa
 
 use crate::commands::{
     adopt, at, audit, carry, completions, consume, copy, doctor, export, groups, guard, hold,
-    import, keep, kick, log, pin, produce, protect, rewind, serve, show, skip, tag, topics, tour,
-    trash, undo, zk,
+    import, keep, kick, lag, log, pin, produce, protect, rewind, serve, show, skip, slo, tag, top,
+    topics, tour, trash, undo, zk,
 };
 use crate::failure::Failure;
 use crate::ui::Ui;
@@ -71,6 +71,8 @@ enum Command {
     Groups(groups::Args),
     /// Show one group: members, committed offsets, lag.
     Show(show::Args),
+    /// How far groups are behind, for how long, how fast they read, and when they will have read all.
+    Lag(lag::Args),
     /// Move a group's committed offsets; shows what would happen unless told --yes.
     Rewind(rewind::Args),
     /// Move a group past records that it cannot digest; shows them unless told --yes.
@@ -109,6 +111,10 @@ enum Command {
     Kick(kick::Args),
     /// Guard a group's committed offsets against resets and deletions.
     Protect(protect::Args),
+    /// All groups on the terminal, kept up to date.
+    Top(top::Args),
+    /// Say how close to its writers a group should be; tells whether it is.
+    Slo(slo::Args),
     /// Move in from Apache Kafka: take over a stopped Kafka's data directory.
     Adopt(adopt::Args),
     /// Beside an Apache Kafka: remember where its groups were, and put them back.
@@ -207,6 +213,7 @@ impl Args {
             Command::Consume(args) => consume::run(&args, ui),
             Command::Groups(args) => groups::run(&args, ui),
             Command::Show(args) => show::run(&args, ui),
+            Command::Lag(args) => lag::run(&args, ui),
             Command::Rewind(args) => rewind::run(&args, ui),
             Command::Skip(args) => skip::run(&args, ui),
             Command::Carry(args) => carry::run(&args, ui),
@@ -226,6 +233,8 @@ impl Args {
             Command::Hold(args) => hold::run(&args, ui),
             Command::Pin(args) => pin::run(&args, ui),
             Command::Protect(args) => protect::run(&args, ui),
+            Command::Top(args) => top::run(&args, ui),
+            Command::Slo(args) => slo::run(&args, ui),
             Command::Adopt(args) => adopt::run(&args, ui),
             Command::Guard(args) => guard::run(&args, ui),
             Command::Zk(args) => zk::run(&args, ui),

@@ -82,6 +82,11 @@ impl Ui {
         self.note(text);
     }
 
+    /// Whether standard output is to have colour.
+    pub(crate) fn has_colour(&self) -> bool {
+        self.colour_out
+    }
+
     /// Text in bold, on a terminal.
     pub(crate) fn bold(&self, text: &str) -> String {
         if self.colour_out {

@@ -71,6 +71,10 @@ key_table! {
         .doc("When a record is acknowledged to a producer with acks=all. `fsync`: once it is on stable storage (fdatasync, one sync for all that wait), so it survives a loss of power. `page-cache`: once the operating system has it, which is what Kafka does: it survives a kill -9 of the broker, but a loss of power can take the last seconds. Producers with acks=1 never wait for a sync. A topic's own `durability` comes first.");
     offsets_durability: Durability = Key::string("offsets.durability", "fsync").one_of(&["fsync", "page-cache"]).ours()
         .doc("When a committed offset is acknowledged, in the same words as log.durability. With `page-cache` a loss of power can move a group back to an earlier offset.");
+    lag_check_interval_ms: i32 = Key::int("lag.check.interval.ms", "10000").at_least(100).ours()
+        .doc("How often groups that have a lag objective (`lag.objective.age.ms`, `lag.objective.records`) are looked at, in milliseconds.");
+    lag_webhook_url: String = Key::string("lag.webhook.url", "").ours()
+        .doc("An http:// URL to which a JSON document is posted when a group's lag objective is missed or kept again (`catchword slo --help` describes it). Empty: none.");
     log_journal_bytes: i64 = Key::long("log.journal.bytes", "67108864").at_least(0).ours()
         .doc("The most bytes of the journal, a file in the data directory by which all that waits for fsync at a time becomes durable with one write; the logs' own files are synced later. It begins at 1 MiB and grows while it is used a lot. 0 is no journal: each log syncs its own files, which is as safe, costs more where many partitions are written at once, and writes each byte to the disk once instead of twice.");
 

@@ -23,6 +23,10 @@ key_table! {
         .doc("How long at least between two assignments of a KIP-848 group, in milliseconds.");
     consumer_heartbeat_interval_ms: i32 = Key::int("consumer.heartbeat.interval.ms", "5000").at_least(1).stands(&[same("group.consumer.heartbeat.interval.ms")])
         .doc("Heartbeat interval of the group's members, in milliseconds.");
+    lag_objective_age_ms: i64 = Key::long("lag.objective.age.ms", "-1").at_least(-1).ours()
+        .doc("How long the oldest record that the group has not read may have waited, in milliseconds; beyond that its lag objective is missed (`/v1/lag`, `catchword_consumergroup_status`, `lag.webhook.url`). -1: no such objective.");
+    lag_objective_records: i64 = Key::long("lag.objective.records", "-1").at_least(-1).ours()
+        .doc("How many records the group may be behind in a partition; beyond that its lag objective is missed. -1: no such objective.");
     offsets_pin: Vec<String> = Key::list("offsets.pin", "").ours()
         .doc("Committed offsets of the group that never expire and that nobody may delete (POLICY_VIOLATION), with whatever tool: TOPIC or TOPIC:PARTITION, separated by commas; `*` for all. They are moved as ever. Only the deletion of their topic takes them away.");
     offsets_protect: String = Key::string("offsets.protect", "off").one_of(&["off", "forward-only", "frozen"]).ours()

@@ -84,6 +84,8 @@ pub enum Call {
     DescribeGroup(Str),
     /// How long the offsets of a group are kept; Kafka has no such request.
     DescribeExpiry(Str),
+    /// When each bookmark of a group was last committed; Kafka has no such request.
+    LastCommits(Str),
     /// The groups of this shard; the filters are those of the request, empty for all.
     ListGroups {
         states: Vec<Str>,
@@ -210,6 +212,8 @@ pub enum Reply {
     DescribeGroup(DescribedGroup),
     /// `None` if there is no such group, or nobody can say.
     DescribeExpiry(Option<GroupExpiry>),
+    /// Topic, partition, and the time of the commit, ms since 1970. Empty if there is no such group, or nobody can say.
+    LastCommits(Vec<(Str, i32, i64)>),
     ListGroups(Vec<ListedGroup>),
     DeleteGroup(DeletableGroupResult),
     MoveOffsets(Moved),
@@ -359,6 +363,7 @@ impl Call {
             Call::EndTransaction(_) => None,
             Call::DescribeGroup(group_id)
             | Call::DescribeExpiry(group_id)
+            | Call::LastCommits(group_id)
             | Call::DeleteGroup(group_id) => Some(group_id),
             Call::MoveOffsets(call) => Some(&call.group_id),
             Call::Tag(call) => Some(&call.group_id),
@@ -420,6 +425,7 @@ impl Call {
                 ..DescribedGroup::default()
             }),
             Call::DescribeExpiry(_) => Reply::DescribeExpiry(None),
+            Call::LastCommits(_) => Reply::LastCommits(Vec::new()),
             Call::ListGroups { .. } => Reply::ListGroups(Vec::new()),
             Call::DeleteGroup(group_id) => Reply::DeleteGroup(DeletableGroupResult {
                 group_id,
@@ -491,6 +497,7 @@ impl Reply {
                 ..DescribedGroup::default()
             }),
             Reply::DescribeExpiry(_) => Reply::DescribeExpiry(None),
+            Reply::LastCommits(_) => Reply::LastCommits(Vec::new()),
             Reply::ListGroups(_) => Reply::ListGroups(Vec::new()),
             Reply::DeleteGroup(result) => Reply::DeleteGroup(DeletableGroupResult {
                 error_code,

@@ -35,6 +35,8 @@ pub struct Unread {
     /// Of these, offsets that were not looked at: they are of transactions that have not ended, or behind such, or the count
     /// has not come so far. Some may turn out to be nothing to read.
     pub unsure: i64,
+    /// Bytes, as they are stored, of the batches that hold those which were counted: a reader is sent whole batches.
+    pub bytes: i64,
     /// The timestamp of the first of them, ms since 1970; `None` if there is none, or none is known.
     pub oldest_ms: Option<i64>,
 }
@@ -44,8 +46,33 @@ pub struct Unread {
 struct Mark {
     /// Where a batch begins, or the count ends.
     offset: i64,
-    /// Records between where the count begins and here.
+    /// What was counted between where the count begins and here.
+    sum: Sum,
+}
+
+/// Records that readers are given, and the bytes of their batches.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
     records: i64,
+    bytes: i64,
+}
+
+impl Sum {
+    /// Adds a batch as a reader at `from` is given it.
+    fn add(&mut self, batch: &Batch, from: i64) {
+        let records = at_or_above(batch, from);
+        self.records += records;
+        if records > 0 {
+            self.bytes += batch.bytes.len() as i64;
+        }
+    }
+
+    fn less(self, other: Sum) -> Sum {
+        Sum {
+            records: self.records - other.records,
+            bytes: self.bytes - other.bytes,
+        }
+    }
 }
 
 /// See the module.
@@ -57,8 +84,8 @@ pub struct Tally {
     end: Mark,
     stride: u64,
     since_mark: u64,
-    /// By bookmark: records below it, and the timestamp of the first at or above it.
-    known: BTreeMap<i64, (i64, i64)>,
+    /// By bookmark: what was counted below it, and the timestamp of the first record at or above it.
+    known: BTreeMap<i64, (Sum, i64)>,
     rewrites: u64,
 }
 
@@ -81,18 +108,19 @@ impl Tally {
             return Ok(Unread {
                 records: unsure,
                 unsure,
-                oldest_ms: None,
+                ..Unread::default()
             });
         }
         let (below, oldest_ms) = match self.known.get(&from) {
             Some(known) => *known,
             None => self.look(log, from)?,
         };
-        let counted = self.end.records - below;
+        let counted = self.end.sum.less(below);
         Ok(Unread {
-            records: counted + unsure,
+            records: counted.records + unsure,
             unsure,
-            oldest_ms: (counted > 0).then_some(oldest_ms),
+            bytes: counted.bytes,
+            oldest_ms: (counted.records > 0).then_some(oldest_ms),
         })
     }
 
@@ -107,7 +135,7 @@ impl Tally {
                 .map_or(from, |first| first.offset.min(from));
             let begin = Mark {
                 offset: lowest,
-                records: 0,
+                sum: Sum::default(),
             };
             *self = Tally {
                 marks: vec![begin],
@@ -135,7 +163,7 @@ impl Tally {
             each(&fetched, |batch, counts| {
                 self.mark(batch.header.base_offset, batch.bytes.len() as u64);
                 if counts {
-                    self.end.records += at_or_above(batch, from);
+                    self.end.sum.add(batch, from);
                 }
                 self.end.offset = self.end.offset.max(batch.header.next_offset());
                 true
@@ -154,7 +182,7 @@ impl Tally {
         self.since_mark = 0;
         self.marks.push(Mark {
             offset,
-            records: self.end.records,
+            sum: self.end.sum,
         });
         if self.marks.len() > MAX_MARKS {
             let mut keep = false;
@@ -168,17 +196,17 @@ impl Tally {
 
     /// Finds out of a bookmark below the count's end what was counted below it, and how old the first record above it is:
     /// by reading from there to the next place of which the count is known.
-    fn look(&mut self, log: &dyn PartitionLog, from: i64) -> Result<(i64, i64), ReadError> {
+    fn look(&mut self, log: &dyn PartitionLog, from: i64) -> Result<(Sum, i64), ReadError> {
         let at = self.marks.partition_point(|mark| mark.offset <= from);
         let next = self.marks.get(at).copied().unwrap_or(self.end);
-        let (mut above, mut oldest_ms) = (0, None);
+        let (mut above, mut oldest_ms) = (Sum::default(), None);
         let mut offset = from;
         while offset < next.offset || (oldest_ms.is_none() && offset < self.end.offset) {
             let (fetched, begin) = (read(log, offset)?, offset);
             each(&fetched, |batch, counts| {
                 if counts {
                     if batch.header.base_offset < next.offset {
-                        above += at_or_above(batch, offset);
+                        above.add(batch, offset);
                     }
                     oldest_ms = oldest_ms.or_else(|| first_timestamp(batch, from));
                 }
@@ -189,7 +217,7 @@ impl Tally {
                 break;
             }
         }
-        let below = next.records - above;
+        let below = next.sum.less(above);
         // Nothing is kept of a bookmark behind which all that was counted is nothing to read: what comes later may be.
         let Some(oldest_ms) = oldest_ms else {
             return Ok((below, -1));

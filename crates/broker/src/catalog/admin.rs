@@ -153,6 +153,12 @@ impl Catalog {
         })
     }
 
+    /// The groups that have settings of their own, with all that holds for them.
+    pub(crate) fn groups_with_settings(&self) -> Vec<(Str, Arc<GroupSettings>)> {
+        let own = |(name, settings): (&Str, &Arc<GroupSettings>)| (name.clone(), settings.clone());
+        self.read(|image| image.admin.groups.iter().map(own).collect())
+    }
+
     /// The quotas of clients.
     pub(crate) fn quotas(&self) -> Arc<QuotaTable> {
         self.read(|image| image.admin.quotas.clone())

@@ -146,7 +146,8 @@ pub(crate) struct BeyondEnd<'a> {
 impl BeyondEnd<'_> {
     /// The partition's slot, and what it holds when the partition was told in this minute.
     fn slot(&self, partition: i32) -> (&AtomicU64, u64) {
-        let own = (self.hash ^ u64::from(partition.cast_unsigned())).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let own =
+            (self.hash ^ u64::from(partition.cast_unsigned())).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let slot = &self.audit.told[(own >> 32) as usize % SLOTS];
         (slot, own << 32 | self.minute & 0xffff_ffff)
     }

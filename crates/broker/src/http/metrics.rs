@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use crate::broker::Broker;
 use crate::clock;
+use crate::lag::{self, PartitionPace};
 use crate::plane::{self, Asker, PartitionLag, PlaneError};
 
 /// All metrics as text.
 pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, PlaneError> {
-    let groups = plane::groups(broker, asker).await?.groups;
+    let groups = lag::groups(broker, asker).await?.groups;
     let mut all: BTreeMap<&'static str, Metric> = BTreeMap::new();
     let mut add = |name: &'static str, help: &'static str, labels: &[(&str, &str)], value: i64| {
         let metric = all.entry(name).or_insert_with(|| Metric {
@@ -104,6 +105,21 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
     ] {
         add(name, help, &[], value);
     }
+    let (posted, failed) = broker.objectives.posts();
+    for (name, help, value) in [
+        (
+            "catchword_lag_webhook_posts",
+            "Changes of lag objectives that the webhook took since the start.",
+            count(posted),
+        ),
+        (
+            "catchword_lag_webhook_failures",
+            "Changes of lag objectives that could not be told to the webhook.",
+            count(failed),
+        ),
+    ] {
+        add(name, help, &[], value);
+    }
     for (name, help, value) in crate::zookeeper::metrics(broker) {
         add(name, help, &[], value);
     }
@@ -162,16 +178,35 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
             &state,
             1,
         );
+        if let Some(objective) = &group.objective {
+            let status = [
+                ("consumergroup", &*group.group),
+                ("status", objective.status.name()),
+            ];
+            add(
+                "catchword_consumergroup_status",
+                "1 for the status of a group that has a lag objective: OK, WARN, STALL, STOP or REWIND.",
+                &status,
+                1,
+            );
+        }
         let mut lag: BTreeMap<&str, i64> = BTreeMap::new();
-        for PartitionLag {
-            topic,
-            partition,
-            committed,
-            lag: behind,
-            lost,
-            age_ms,
+        for PartitionPace {
+            lag:
+                PartitionLag {
+                    topic,
+                    partition,
+                    committed,
+                    lag: behind,
+                    lost,
+                    age_ms,
+                    bytes,
+                    ..
+                },
+            speed,
+            retention_in_ms,
             ..
-        } in &group.partitions
+        } in group.partitions.iter().flatten()
         {
             let index = partition.to_string();
             let labels = [label[0], ("partition", &*index), ("topic", topic)];
@@ -187,6 +222,30 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
                 &labels,
                 *lost,
             );
+            if let Some(bytes) = bytes {
+                add(
+                    "catchword_consumergroup_unread_bytes",
+                    "Bytes, as they are stored, that a group has still to read.",
+                    &labels,
+                    *bytes,
+                );
+            }
+            if let Some(speed) = speed {
+                add(
+                    "catchword_consumergroup_speed",
+                    "Offsets a second that a group reads on by, over the last minute or so.",
+                    &labels,
+                    speed.round() as i64,
+                );
+            }
+            if let Some(ms) = retention_in_ms {
+                add(
+                    "catchword_consumergroup_retention_seconds",
+                    "How long the oldest record that a group has not read is kept at least; absent if nothing is unread.",
+                    &labels,
+                    ms / 1000,
+                );
+            }
             let Some(behind) = behind else { continue };
             add(
                 "catchword_consumergroup_age_seconds",

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{guard, metrics};
 use crate::broker::Broker;
+use crate::lag;
 use crate::plane::{self, Asker, ChangeView, How, PlaneError, Put, Then};
 
 const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
@@ -208,6 +209,16 @@ async fn route(
             let group = value(&query, "group");
             json(&plane::audit(broker, group.as_deref(), limit).await?)
         }
+        ("GET", ["v1", "lag"]) => {
+            let mut found = match value(&query, "group") {
+                Some(group) => lag::group(broker, &asker, &Str::from(group)).await?,
+                None => lag::groups(broker, &asker).await?,
+            };
+            if value(&query, "partitions").as_deref() == Some("false") {
+                found.groups.iter_mut().for_each(|g| g.partitions = None);
+            }
+            json(&found)
+        }
         ("GET", ["v1", "history"]) => json(&plane::history(broker)),
         ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
         ("GET", ["v1", "guardian"]) => match &broker.guardian {
@@ -388,6 +399,7 @@ mod tests {
             "/v1/trash",
             "/v1/guardian",
             "/v1/audit",
+            "/v1/lag",
             "/health",
             "/ready",
             "/metrics",

@@ -168,6 +168,22 @@ async fn committed(
     }
 }
 
+/// When a group last committed in each partition, ms since 1970; nothing where its coordinator cannot be asked.
+pub(crate) async fn last_commits(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    group: &Str,
+) -> BTreeMap<(String, i32), i64> {
+    let call = call(broker, asker);
+    let request = GroupCall::LastCommits(group.clone());
+    let commits = match broker.groups.call(&call, request).get().await.flatten() {
+        Some(Reply::LastCommits(commits)) => commits,
+        _ => Vec::new(),
+    };
+    let one = |(topic, partition, at_ms): (Str, i32, i64)| ((topic.to_string(), partition), at_ms);
+    commits.into_iter().map(one).collect()
+}
+
 /// Where a group's bookmarks are. Of the topics' ids nothing is said.
 pub(super) async fn places(
     broker: &Arc<Broker>,

@@ -45,7 +45,7 @@ pub(crate) use audit::audit;
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
 pub(crate) use history::history;
-pub(crate) use lag::{group, groups, kind};
+pub(crate) use lag::{group, groups, kind, last_commits};
 pub(crate) use marks::Marks;
 pub(crate) use place::{Put, kick, put};
 pub(crate) use scan::records_from;

@@ -430,6 +430,8 @@ pub(crate) struct PartitionLag {
     pub(crate) unsure: i64,
     /// How long the oldest of them has waited, ms; null if there is none, or it is not known.
     pub(crate) age_ms: Option<i64>,
+    /// Bytes, as they are stored, of the batches that hold what was counted; null where nothing is counted.
+    pub(crate) bytes: Option<i64>,
     /// Offsets that the log lost before the group read them.
     pub(crate) lost: i64,
     /// Bytes that the log keeps past their time because this group, of all furthest behind, has still to read them.
@@ -443,6 +445,7 @@ impl PartitionLag {
             lag: Some(unread.records),
             unsure: unread.unsure,
             age_ms: unread.oldest_ms.map(|at_ms| (now_ms - at_ms).max(0)),
+            bytes: Some(unread.bytes),
             ..self
         }
     }
@@ -466,6 +469,7 @@ impl PartitionLag {
             lag,
             unsure: lag.unwrap_or(0),
             age_ms: None,
+            bytes: None,
             lost: start.map_or(0, |start| (start - committed).max(0)),
             held_bytes: 0,
         }

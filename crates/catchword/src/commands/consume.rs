@@ -13,7 +13,7 @@ use catchword_wire::batch::Record;
 use serde::Serialize;
 
 use crate::args::Cluster;
-use crate::commands::lag;
+use crate::commands::distance;
 use crate::commands::text::Blob;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -221,7 +221,7 @@ impl Reading<'_> {
         self.positions
             .retain(|partition, _| partitions.contains(partition));
         if self.args.stop_at_end {
-            let bounds = lag::bounds(&mut self.client, &partitions)?;
+            let bounds = distance::bounds(&mut self.client, &partitions)?;
             self.stops = bounds
                 .into_iter()
                 .map(|(partition, (_, end))| (partition, end))
@@ -232,7 +232,7 @@ impl Reading<'_> {
 
     /// Puts the partitions where `--from` says.
     fn begin(&mut self, partitions: &[TopicPartition]) -> Result<(), Failure> {
-        let bounds = lag::bounds(&mut self.client, partitions)?;
+        let bounds = distance::bounds(&mut self.client, partitions)?;
         let times = match self.args.from {
             Place::Time(ms) => {
                 let at: Vec<_> = partitions
@@ -299,7 +299,7 @@ impl Reading<'_> {
 
     /// The offset is not in the log: says what that means, goes on where the log is.
     fn back_into_range(&mut self, partition: &TopicPartition, ui: &mut Ui) -> Result<(), Failure> {
-        let bounds = lag::bounds(&mut self.client, std::slice::from_ref(partition))?;
+        let bounds = distance::bounds(&mut self.client, std::slice::from_ref(partition))?;
         let Some((start, end)) = bounds.get(partition).copied() else {
             return Ok(());
         };

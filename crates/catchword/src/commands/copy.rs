@@ -3,7 +3,7 @@
 use catchword_client::TopicPartition;
 
 use crate::args::Cluster;
-use crate::commands::lag;
+use crate::commands::distance;
 use crate::commands::moves::{How, Plan, Target, Targets, carry_out};
 use crate::failure::Failure;
 use crate::place::Partitions;
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         .collect();
     // Bookmarks of topics that are gone have nowhere to go.
     let partitions: Vec<_> = targets.keys().cloned().collect();
-    let bounds = lag::bounds(&mut client, &partitions)?;
+    let bounds = distance::bounds(&mut client, &partitions)?;
     targets.retain(|partition, _| bounds.contains_key(partition));
     if targets.is_empty() {
         return Err(Failure::failed(format!(

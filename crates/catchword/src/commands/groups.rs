@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use catchword_client::TopicPartition;
+use catchword_client::{Client, TopicPartition};
 use serde::Serialize;
 
 use crate::args::Cluster;
+use crate::commands::distance::{self, PartitionLag};
 use crate::commands::kept::{self, Kept};
-use crate::commands::lag::{self, PartitionLag};
 use crate::failure::Failure;
 use crate::table::{Align, Table, count};
 use crate::ui::Ui;
@@ -31,22 +31,23 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// A group in the list. The field names are for scripts and stay as they are.
 #[derive(Debug, Serialize)]
-struct Row {
-    group: String,
-    state: Option<String>,
+pub(super) struct Row {
+    pub(super) group: String,
+    pub(super) state: Option<String>,
     kind: Option<String>,
     protocol_type: Option<String>,
     topics: BTreeSet<String>,
     partitions: usize,
-    lag: i64,
-    lost: i64,
+    pub(super) lag: i64,
+    pub(super) lost: i64,
     #[serde(flatten)]
     kept: Kept,
 }
 
-pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
-    let mut client = args.cluster.connect()?;
+/// All groups, by what Kafka's own protocol tells.
+pub(super) fn look(client: &mut Client, ui: &mut Ui) -> Result<Vec<Row>, Failure> {
     let listed = client.list_groups()?;
     let mut committed = Vec::with_capacity(listed.len());
     for (at, group) in listed.iter().enumerate() {
@@ -58,8 +59,8 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         .flat_map(|offsets| offsets.keys())
         .collect();
     let partitions: Vec<TopicPartition> = partitions.into_iter().cloned().collect();
-    let bounds = lag::bounds(&mut client, &partitions)?;
-    let mut kept = kept::of_all(&mut client);
+    let bounds = distance::bounds(client, &partitions)?;
+    let mut kept = kept::of_all(client);
     ui.progress_done();
     let said = |text: String| Some(text).filter(|text| !text.is_empty());
     let rows = listed.into_iter().zip(committed).map(|(group, offsets)| {
@@ -79,7 +80,12 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
             lost: lags.iter().map(|lag| lag.lost).sum(),
         }
     });
-    let rows: Vec<Row> = rows.collect();
+    Ok(rows.collect())
+}
+
+pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
+    let mut client = args.cluster.connect()?;
+    let rows = look(&mut client, ui)?;
     if args.json {
         return ui.json(&rows);
     }

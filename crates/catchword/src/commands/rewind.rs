@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use catchword_client::{Client, ClientError, Committed, ListAt, TopicPartition};
 
 use crate::args::Cluster;
-use crate::commands::lag::{self, Bounds};
+use crate::commands::distance::{self, Bounds};
 use crate::commands::moves::{How, Plan, Target, Targets, carry_out};
 use crate::failure::Failure;
 use crate::place::{Partitions, Place};
@@ -80,7 +80,7 @@ fn plan(client: &mut Client, args: &Args) -> Result<Plan, Failure> {
         )));
     }
     let partitions: Vec<TopicPartition> = partitions.into_iter().collect();
-    let bounds = lag::bounds(client, &partitions)?;
+    let bounds = distance::bounds(client, &partitions)?;
     let times: BTreeMap<_, _> = match args.to {
         Place::Time(ms) => {
             let at: Vec<_> = bounds

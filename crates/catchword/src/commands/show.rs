@@ -6,8 +6,8 @@ use catchword_client::{Client, GroupMemberInfo, TopicPartition};
 use serde::Serialize;
 
 use crate::args::Cluster;
+use crate::commands::distance::{self, PartitionLag};
 use crate::commands::kept::Kept;
-use crate::commands::lag::{self, PartitionLag};
 use crate::failure::Failure;
 use crate::plane::span;
 use crate::table::{Align, Table, count, records};
@@ -42,12 +42,12 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 pub(super) struct Shown {
     group: String,
-    state: String,
+    pub(super) state: String,
     kind: Option<String>,
     protocol_type: Option<String>,
     protocol: Option<String>,
-    lag: i64,
-    lost: i64,
+    pub(super) lag: i64,
+    pub(super) lost: i64,
     members: Vec<Member>,
     pub(super) partitions: Vec<PartitionLag>,
     #[serde(flatten)]
@@ -124,14 +124,14 @@ pub(super) fn look(client: &mut Client, group: &str) -> Result<Shown, Failure> {
     let partitions: BTreeSet<&TopicPartition> =
         committed.keys().chain(owners.keys().copied()).collect();
     let partitions: Vec<TopicPartition> = partitions.into_iter().cloned().collect();
-    let bounds = lag::bounds(client, &partitions)?;
+    let bounds = distance::bounds(client, &partitions)?;
     let partitions = partitions.iter().map(|p| {
         let mut lag = PartitionLag::new(p, committed.get(p), bounds.get(p).copied());
         lag.member_id = owners.get(p).map(|id| (*id).to_owned());
         lag
     });
     let mut partitions: Vec<PartitionLag> = partitions.collect();
-    let kept = lag::count_records(client, group, &mut partitions);
+    let kept = distance::count_records(client, group, &mut partitions);
     let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let state = described.as_ref().map(|group| group.state.clone());
     Ok(Shown {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use catchword_client::{Client, FetchFrom, FetchOptions, TopicPartition};
 
 use crate::args::Cluster;
-use crate::commands::lag;
+use crate::commands::distance;
 use crate::commands::moves::{How, Plan, Target, Targets, carry_out, words};
 use crate::failure::Failure;
 use crate::place::Partitions;
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
             args.group, args.group
         )));
     };
-    let (start, end) = lag::bounds(&mut client, std::slice::from_ref(&partition))?
+    let (start, end) = distance::bounds(&mut client, std::slice::from_ref(&partition))?
         .remove(&partition)
         .ok_or_else(|| Failure::failed(format!("there is no partition {partition}")))?;
     let from = now.offset.max(start);

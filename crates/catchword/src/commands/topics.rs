@@ -9,7 +9,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::args::Cluster;
-use crate::commands::lag;
+use crate::commands::distance;
 use crate::failure::Failure;
 use crate::table::{Align, Table, count, records};
 use crate::ui::Ui;
@@ -182,7 +182,7 @@ fn list(client: &mut Client, internal: bool, json: bool, ui: &mut Ui) -> Result<
         .filter(|topic| internal || !topic.internal)
         .collect();
     let partitions: Vec<TopicPartition> = topics.iter().flat_map(places).collect();
-    let bounds = lag::bounds(client, &partitions)?;
+    let bounds = distance::bounds(client, &partitions)?;
     let rows = topics.iter().map(|topic| Listed {
         topic: topic.name.clone(),
         id: id(topic),
@@ -282,7 +282,7 @@ struct DescribedPartition {
 
 fn describe(client: &mut Client, name: &str, json: bool, ui: &mut Ui) -> Result<(), Failure> {
     let topic = client.topic(name, false)?;
-    let bounds = lag::bounds(client, &places(&topic).collect::<Vec<_>>())?;
+    let bounds = distance::bounds(client, &places(&topic).collect::<Vec<_>>())?;
     let configs = client.describe_configs(&Resource::topic(name))?;
     let partition = |p: &catchword_client::Partition| {
         let bounds = bounds.get(&TopicPartition::new(name, p.index));
@@ -357,7 +357,7 @@ fn delete(client: &mut Client, names: &[String], yes: bool, ui: &mut Ui) -> Resu
             client.delete_topic(name)?;
             ui.line(format_args!("Deleted topic {name}."))?;
         } else {
-            let bounds = lag::bounds(client, &places(&topic).collect::<Vec<_>>())?;
+            let bounds = distance::bounds(client, &places(&topic).collect::<Vec<_>>())?;
             let total: i64 = bounds.values().map(|(start, end)| end - start).sum();
             ui.line(format_args!(
                 "Topic {name} would be deleted with {} and every group's bookmarks in it.",

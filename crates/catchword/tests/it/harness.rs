@@ -220,6 +220,11 @@ impl Broker {
         });
     }
 
+    /// Sets a key for the starts to come.
+    pub(crate) fn set(&mut self, key: &str) {
+        self.set.push(key.to_owned());
+    }
+
     /// SIGTERM, and the end in order.
     pub(crate) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {

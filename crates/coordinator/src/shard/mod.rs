@@ -131,6 +131,7 @@ impl GroupShard {
             Call::DescribeExpiry(group_id) => {
                 Reply::DescribeExpiry(self.describe_expiry(&group_id))
             }
+            Call::LastCommits(group_id) => Reply::LastCommits(self.last_commits(&group_id)),
             Call::ListGroups { states, types } => Reply::ListGroups(
                 self.groups
                     .values()

@@ -49,6 +49,24 @@ fn records_are_counted_from_any_bookmark_and_the_first_tells_its_age() {
 }
 
 #[test]
+fn the_batches_that_a_reader_is_sent_are_weighed_whole() {
+    let log = log();
+    let mut tally = Tally::default();
+    let mut sizes = Vec::new();
+    for n in 0..50 {
+        let batch = batch_of(&[(n, "a"), (n, &"b".repeat(100 * n as usize))]);
+        sizes.push(batch.bytes.len() as i64);
+        append_durably(&*log, &batch).unwrap();
+    }
+    append_verified(&*log, &transactional(1, 0, 0, &[(1, "aborted")])).unwrap();
+    log.append_marker(&marker(1, 0, false), 0).unwrap();
+    for from in [99, 40, 41, 0, 100, 102] {
+        let expected: i64 = sizes.iter().skip(from as usize / 2).sum();
+        assert_eq!(tally.unread(&*log, from).unwrap().bytes, expected, "{from}");
+    }
+}
+
+#[test]
 fn what_no_reader_is_given_is_not_behind() {
     let log = log();
     let mut tally = Tally::default();

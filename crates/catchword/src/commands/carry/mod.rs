@@ -13,7 +13,7 @@ use catchword_client::{
 };
 use catchword_wire::batch::Record;
 
-use crate::commands::lag;
+use crate::commands::distance;
 use crate::commands::moves::{How, Plan, Target, Targets, carry_out};
 use crate::failure::Failure;
 use crate::place::Partitions;
@@ -132,7 +132,7 @@ fn targets(
     committed: BTreeMap<TopicPartition, Committed>,
 ) -> Result<Targets, Failure> {
     let partitions: Vec<_> = committed.keys().cloned().collect();
-    let here = lag::bounds(from, &partitions)?;
+    let here = distance::bounds(from, &partitions)?;
     let mut targets = Targets::new();
     for (partition, committed) in committed {
         let Some(&(start, end)) = here.get(&partition) else {

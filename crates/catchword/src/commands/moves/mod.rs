@@ -12,7 +12,7 @@ use catchword_wire::ErrorCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::commands::lag::{self, Bounds};
+use crate::commands::distance::{self, Bounds};
 use crate::failure::Failure;
 use crate::http::encoded;
 use crate::plane::{self, Api, Change};
@@ -86,7 +86,7 @@ impl Plan {
     ) -> Result<Self, Failure> {
         let committed = client.committed(group, None)?;
         let partitions: Vec<_> = targets.keys().cloned().collect();
-        let bounds = lag::bounds(client, &partitions)?;
+        let bounds = distance::bounds(client, &partitions)?;
         if let Some(missing) = partitions.iter().find(|p| !bounds.contains_key(*p)) {
             return Err(Failure::failed(format!(
                 "there is no partition {missing}, so group {group:?} can have no place there; nothing was changed"

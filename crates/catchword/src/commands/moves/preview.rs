@@ -10,7 +10,7 @@ use catchword_wire::batch::Record;
 use serde::{Deserialize, Serialize};
 
 use super::{Target, Targets};
-use crate::commands::lag::{self, Bounds};
+use crate::commands::distance::{self, Bounds};
 use crate::commands::text::excerpt;
 use crate::failure::Failure;
 use crate::table::{Align, Table, count, records};
@@ -166,7 +166,7 @@ pub(in crate::commands) fn of_steps(
     steps: &[Step],
 ) -> Result<Vec<Move>, Failure> {
     let partitions: Vec<TopicPartition> = steps.iter().map(Step::place).collect();
-    let bounds = lag::bounds(client, &partitions)?;
+    let bounds = distance::bounds(client, &partitions)?;
     let one = |step: &Step| step.preview(bounds.get(&step.place()).copied());
     let mut moves: Vec<Move> = steps.iter().map(one).collect();
     look_at_first_records(client, &bounds, &mut moves)?;

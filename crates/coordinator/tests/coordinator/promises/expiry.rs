@@ -219,6 +219,23 @@ fn a_group_with_a_retention_of_its_own_keeps_its_offsets_as_long_as_it_says() {
 }
 
 #[test]
+fn it_is_told_when_each_bookmark_was_last_committed() {
+    let mut driver = Driver::new();
+    let members = driver.stable("g", 1);
+    let ask = |driver: &mut Driver| match driver.ask(0, Call::LastCommits("g".into())) {
+        Reply::LastCommits(commits) => commits,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(ask(&mut driver), []);
+    for _ in 0..2 {
+        driver.now_ms += DAY;
+        // The same place again is a commit as well.
+        driver.commit(commit("g", &members[0], 1, 5));
+    }
+    assert_eq!(ask(&mut driver), [("t".into(), 0, driver.now_ms)]);
+}
+
+#[test]
 fn it_is_told_when_offsets_expire_and_who_says_so() {
     let mut driver = Driver::new();
     let members = driver.stable("g", 1);
