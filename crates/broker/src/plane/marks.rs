@@ -2,7 +2,8 @@
 //!
 //! Each of their records says where the bookmark was (`cw.from`), so they can be told without the commits between them, of
 //! which there may be tens of millions. A log is read for them once, when somebody first asks; from then on only what it
-//! has gained; what compaction has taken out of it since is forgotten. Records that do not say it, as Apache Kafka and older versions wrote them, make their group be read whole.
+//! has gained; what compaction has taken out of it since is forgotten. Records that do not say it, as Apache Kafka and
+//! older versions wrote them, make their group be read whole.
 //!
 //! Bound: [`MAX_RECORDS`] records of a partition, or one batch of them, and [`MAX_GROUPS`] names.
 
@@ -268,12 +269,13 @@ mod tests {
         reset(&mut machine, &shard, "other", 1);
         reset(&mut machine, &shard, "other", 2);
         let marks = Marks::default();
-        assert_eq!(told(&marks, &shard)[0], ("g".to_owned(), 10));
+        // The first one took nothing away.
+        assert_eq!(told(&marks, &shard)[0], ("g".to_owned(), 9));
         let before = shard.log.rewrites();
         engine.maintain(1_000_000);
         assert_ne!(shard.log.rewrites(), before, "it was compacted");
         let fresh = told(&Marks::default(), &shard);
-        assert!(fresh[0].1 < 10, "{fresh:?}");
+        assert!(fresh[0].1 < 9, "{fresh:?}");
         assert_eq!(told(&marks, &shard), fresh, "as whoever reads the log anew");
     }
 }
