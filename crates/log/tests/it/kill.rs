@@ -14,6 +14,8 @@ use crate::support::{keyed, open};
 
 const PARTITIONS: i32 = 4;
 const DIRECTORY: &str = "CATCHWORD_KILL_DIRECTORY";
+/// A directory is killed so often before the next one is begun: all that is in it is compared each time.
+const ROUNDS_A_DIRECTORY: i32 = 25;
 
 fn config(partition: i32) -> LogConfig {
     let cleanup_policy = if partition == 0 {
@@ -86,8 +88,12 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
     let rounds = std::env::var("CATCHWORD_KILL_ROUNDS")
         .ok()
         .and_then(|n| n.parse().ok());
-    let directory = tempfile::tempdir().unwrap();
-    for round in 0..rounds.unwrap_or(25) {
+    let mut directory = tempfile::tempdir().unwrap();
+    for round in 0..rounds.unwrap_or(ROUNDS_A_DIRECTORY) {
+        if round > 0 && round % ROUNDS_A_DIRECTORY == 0 {
+            directory = tempfile::tempdir().unwrap();
+            println!("{round} kills");
+        }
         let mut durable: BTreeMap<i32, i64> = BTreeMap::new();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
