@@ -1,8 +1,8 @@
 //! `catchword hold`: retention waits for a group.
 
-use catchword_client::{AlterConfig, Resource, ResourceType};
 use clap::ValueEnum;
 
+use super::setting;
 use crate::args::Cluster;
 use crate::failure::Failure;
 use crate::plane::Api;
@@ -50,20 +50,11 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let mut client = args.cluster.connect()?;
     // Says what to do where the broker is not ours.
     Api::find(&mut client)?;
-    let resource = Resource {
-        kind: ResourceType::Group,
-        name: args.group.clone(),
-    };
     if let Some(hold) = args.hold {
-        let change = match hold {
-            Wait::On => AlterConfig::Set(KEY.into(), "true".into()),
-            Wait::Off => AlterConfig::Delete(KEY.into()),
-        };
-        client.alter_configs(&resource, &[change])?;
+        let value = (hold == Wait::On).then(|| "true".to_owned());
+        setting::put(&mut client, &args.group, KEY, value)?;
     }
-    let configs = client.describe_configs(&resource)?;
-    let entry = configs.into_iter().find(|entry| entry.name == KEY);
-    let holds = entry.and_then(|entry| entry.value).as_deref() == Some("true");
+    let holds = setting::get(&mut client, &args.group, KEY)? == "true";
     if args.json {
         let group = &args.group;
         return ui.json(&serde_json::json!({"group": group, "hold": holds}));

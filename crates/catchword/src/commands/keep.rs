@@ -3,6 +3,7 @@
 use catchword_client::{AlterConfig, Client, Resource, ResourceType};
 use serde::Deserialize;
 
+use super::setting;
 use crate::args::Cluster;
 use crate::failure::Failure;
 use crate::http::encoded;
@@ -117,15 +118,8 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
 }
 
 fn set_own(client: &mut Client, group: &str, keep: Keep) -> Result<(), Failure> {
-    let resource = Resource {
-        kind: ResourceType::Group,
-        name: group.to_owned(),
-    };
-    let change = match keep.minutes() {
-        Some(minutes) => AlterConfig::Set(OWN.into(), minutes.to_string()),
-        None => AlterConfig::Delete(OWN.into()),
-    };
-    Ok(client.alter_configs(&resource, &[change])?)
+    let minutes = keep.minutes().map(|minutes| minutes.to_string());
+    setting::put(client, group, OWN, minutes)
 }
 
 /// All brokers: the rules are the cluster's.

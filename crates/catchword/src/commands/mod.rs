@@ -27,6 +27,7 @@ pub(crate) mod produce;
 pub(crate) mod protect;
 pub(crate) mod rewind;
 pub(crate) mod serve;
+mod setting;
 pub(crate) mod show;
 pub(crate) mod skip;
 pub(crate) mod slo;

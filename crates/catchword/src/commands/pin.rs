@@ -1,7 +1,8 @@
 //! `catchword pin`: committed offsets that stay.
 
-use catchword_client::{AlterConfig, Client, Resource, ResourceType};
+use catchword_client::Client;
 
+use super::setting;
 use crate::args::Cluster;
 use crate::failure::Failure;
 use crate::plane::Api;
@@ -51,11 +52,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     // Says what to do where the broker is not ours and would not know the key.
     Api::find(&mut client)?;
     let group = &args.group;
-    let resource = Resource {
-        kind: ResourceType::Group,
-        name: group.clone(),
-    };
-    let mut pins = pins(&mut client, &resource)?;
+    let mut pins = pins(&mut client, group)?;
     let before = pins.clone();
     match (&args.what, args.off) {
         (Some(what), false) => add(&mut pins, what),
@@ -65,11 +62,8 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         (None, false) => add(&mut pins, ALL),
     }
     if pins != before {
-        let change = match pins.is_empty() {
-            true => AlterConfig::Delete(KEY.into()),
-            false => AlterConfig::Set(KEY.into(), pins.join(",")),
-        };
-        client.alter_configs(&resource, &[change])?;
+        let value = (!pins.is_empty()).then(|| pins.join(","));
+        setting::put(&mut client, group, KEY, value)?;
     }
     if args.json {
         return ui.json(&serde_json::json!({"group": group, "pins": pins}));
@@ -86,10 +80,8 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     }
 }
 
-fn pins(client: &mut Client, group: &Resource) -> Result<Vec<String>, Failure> {
-    let configs = client.describe_configs(group)?;
-    let value = configs.into_iter().find(|entry| entry.name == KEY);
-    let text = value.and_then(|entry| entry.value).unwrap_or_default();
+fn pins(client: &mut Client, group: &str) -> Result<Vec<String>, Failure> {
+    let text = setting::get(client, group, KEY)?;
     let pins = text.split(',').map(str::trim);
     Ok(pins
         .filter(|pin| !pin.is_empty())

@@ -1,8 +1,8 @@
 //! `catchword protect`: a guard against resets and deletions.
 
-use catchword_client::{AlterConfig, Resource, ResourceType};
 use clap::ValueEnum;
 
+use super::setting;
 use crate::args::Cluster;
 use crate::failure::Failure;
 use crate::plane::Api;
@@ -51,21 +51,15 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let mut client = args.cluster.connect()?;
     // Says what to do where the broker is not ours.
     Api::find(&mut client)?;
-    let resource = Resource {
-        kind: ResourceType::Group,
-        name: args.group.clone(),
-    };
     if let Some(protection) = args.protection {
-        let change = match protection {
-            Protection::ForwardOnly => AlterConfig::Set(KEY.into(), "forward-only".into()),
-            Protection::Frozen => AlterConfig::Set(KEY.into(), "frozen".into()),
-            Protection::Off => AlterConfig::Delete(KEY.into()),
+        let value = match protection {
+            Protection::ForwardOnly => Some("forward-only".to_owned()),
+            Protection::Frozen => Some("frozen".to_owned()),
+            Protection::Off => None,
         };
-        client.alter_configs(&resource, &[change])?;
+        setting::put(&mut client, &args.group, KEY, value)?;
     }
-    let configs = client.describe_configs(&resource)?;
-    let entry = configs.into_iter().find(|entry| entry.name == KEY);
-    let protection = entry.and_then(|entry| entry.value).unwrap_or_default();
+    let protection = setting::get(&mut client, &args.group, KEY)?;
     if args.json {
         let group = &args.group;
         return ui.json(&serde_json::json!({"group": group, "protection": protection}));

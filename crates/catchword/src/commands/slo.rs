@@ -1,7 +1,8 @@
 //! `catchword slo`: how close to its writers a group should be, and whether it is.
 
-use catchword_client::{AlterConfig, Client, Resource, ResourceType};
+use catchword_client::{Client, Resource};
 
+use super::setting;
 use crate::args::Cluster;
 use crate::commands::lag;
 use crate::failure::Failure;
@@ -70,15 +71,10 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     // Says what to do where the broker is not ours.
     let api = Api::find(&mut client)?;
     let group = &args.group;
-    let resource = Resource {
-        kind: ResourceType::Group,
-        name: group.clone(),
-    };
+    let resource = setting::group(group);
     if args.off.is_some() || args.age.is_some() || args.behind.is_some() {
-        let set = |key: &str, value: Option<i64>| match value {
-            Some(value) => AlterConfig::Set(key.into(), value.to_string()),
-            None => AlterConfig::Delete(key.into()),
-        };
+        let set =
+            |key: &str, value: Option<i64>| setting::change(key, value.map(|n| n.to_string()));
         client.alter_configs(&resource, &[set(AGE, args.age), set(RECORDS, args.behind)])?;
     }
     let (age_ms, most) = held_to(&mut client, &resource)?;
