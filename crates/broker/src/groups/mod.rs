@@ -245,6 +245,18 @@ impl Groups {
         self.shards().iter().any(|s| s.is_loading())
     }
 
+    /// Waits until all groups are read, but for `at_most` only. What is not read yet looks to whoever asks for it as if it
+    /// were not there.
+    pub(crate) async fn are_read(&self, at_most: Duration) {
+        const NAP: Duration = Duration::from_millis(10);
+        let read = async {
+            while self.is_loading() {
+                tokio::time::sleep(NAP).await;
+            }
+        };
+        let _ = tokio::time::timeout(at_most, read).await;
+    }
+
     /// Removes the committed offsets of deleted topics (D6).
     pub(crate) fn topics_deleted(&self, topics: &[(Str, Uuid)]) {
         self.shards().iter().for_each(|s| s.topics_deleted(topics));

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use catchword_wire::Str;
@@ -23,6 +24,8 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 const JSON: &str = "application/json";
 /// What Prometheus calls its text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// How long a question waits, right after a start, for the groups to be read.
+const PATIENCE: Duration = Duration::from_secs(3);
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 1000;
 
@@ -104,6 +107,9 @@ async fn route(
     let limit = number(&query, "limit")?
         .map_or(DEFAULT_LIMIT, |n| usize::try_from(n).unwrap_or(0))
         .clamp(1, MAX_LIMIT);
+    if parts.first() == Some(&"v1") {
+        broker.groups.are_read(PATIENCE).await;
+    }
     match (request.method().as_str(), &parts[..]) {
         ("GET", ["health"]) => Ok(text("text/plain", "ok\n")),
         ("GET", ["ready"]) if broker.guardian.as_ref().is_some_and(|g| !g.is_ready()) => {
@@ -114,12 +120,7 @@ async fn route(
                 "wait; GET /v1/guardian says how far it is",
             ))
         }
-        ("GET", ["ready"]) if broker.groups.is_loading() => Err(PlaneError::new(
-            503,
-            "loading",
-            "groups are still being read",
-            "wait; the broker's log says how far it is",
-        )),
+        ("GET", ["ready"]) if broker.groups.is_loading() => Err(PlaneError::loading()),
         ("GET", ["ready"]) => Ok(text("text/plain", "ok\n")),
         ("GET", ["metrics"]) => Ok(text(METRICS, metrics::text(broker, &asker).await?)),
         ("GET", ["v1", "openapi.json"]) => Ok(text(JSON, OPENAPI)),

@@ -168,6 +168,15 @@ impl PlaneError {
         )
     }
 
+    pub(crate) fn loading() -> PlaneError {
+        PlaneError::new(
+            503,
+            "loading",
+            "groups are still being read",
+            "wait; the broker's log says how far it is",
+        )
+    }
+
     pub(super) fn stopping() -> PlaneError {
         PlaneError::new(
             503,

@@ -49,7 +49,10 @@ pub(crate) async fn expiry(
         ));
     }
     let found = ask(broker, asker, group).await?;
-    let found = found.ok_or_else(|| PlaneError::no_group(group))?;
+    let found = found.ok_or_else(|| match broker.groups.is_loading() {
+        true => PlaneError::loading(),
+        false => PlaneError::no_group(group),
+    })?;
     let (rule, pattern) = match found.rule {
         RetentionRule::Own => ("group", None),
         RetentionRule::Pattern(pattern) => ("pattern", Some(pattern)),
