@@ -171,6 +171,26 @@ class Pains(Tools):
             (notice,) = [one for one in self.told("audit", "evicted")["notices"] if one["kind"] == "refused"]
             expect((notice["member_id"], notice["records"]), (slow.id, 7), "who was refused, and how many records come twice")
 
+    def test_what_a_member_was_given_and_had_not_committed_comes_twice_and_nobody_tells(self):
+        self.topic("crashing")
+        crashing = Hands(self.broker, self.logs)
+        crashing.join(name="crashing", group="crashing", topic="crashing",
+                      **{"session.timeout.ms": 2000, "heartbeat.interval.ms": 300})
+        expect(crashing.read(name="crashing", count=10), list(range(10)), "read")
+        crashing.commit(name="crashing", topic="crashing", offset=4)
+        expect(self.place("crashing", "crashing"), 4, "committed, which is all that a Kafka knows")
+        if self.ours:
+            shown = self.shown("crashing")
+            expect((shown["fetched"], shown["uncommitted"]), (10, 6), "how far it was given records, and what would come again")
+        crashing.stop()  # as by kill -9
+        self.hands.join(name="next", group="crashing", topic="crashing")
+        expect(self.hands.read(name="next", count=6), list(range(4, 10)), "read by the next member")
+        if self.ours:
+            (notice,) = self.told("audit", "crashing")["notices"]
+            expect((notice["client_id"], notice["how"], notice["from"], notice["to"], notice["records"]),
+                   ("crashing", "timed-out", 4, 10, 6), "who died, and what comes twice for it")
+        self.hands.leave(name="next")
+
     def test_a_member_commits_backwards_and_nobody_notices(self):
         self.topic("backwards")
         self.hands.join(name="confused", group="backwards", topic="backwards")

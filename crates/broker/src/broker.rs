@@ -19,6 +19,7 @@ use crate::groups::holds::Holds;
 use crate::groups::{Groups, Timers};
 use crate::guardian::Guardian;
 use crate::quota::Quotas;
+use crate::readings::Readings;
 use crate::share::{ShareSessions, Shares};
 use crate::start::StartError;
 use crate::telemetry::Telemetry;
@@ -47,6 +48,8 @@ pub(crate) struct Broker {
     pub(crate) holds: Holds,
     /// The newest changes of bookmarks, for whoever asks.
     pub(crate) marks: Arc<crate::plane::Marks>,
+    /// What members were handed.
+    pub(crate) readings: Arc<Readings>,
     /// How fast groups were seen to read.
     pub(crate) paces: crate::lag::Paces,
     /// How close groups are to what they are held to.
@@ -75,6 +78,7 @@ impl Broker {
     ) -> Result<Arc<Broker>, StartError> {
         let memory =
             usize::try_from(config.queued_max_request_bytes).unwrap_or(DEFAULT_REQUEST_MEMORY);
+        let readings: Arc<Readings> = Arc::default();
         let broker = Broker {
             node_id: config.node_id,
             cluster_id,
@@ -103,7 +107,8 @@ impl Broker {
             may_block: tokio::runtime::Handle::try_current()
                 .is_ok_and(|runtime| runtime.metrics().num_workers() >= 2),
             stopping: watch::Sender::new(false),
-            groups: Groups::new(timers),
+            groups: Groups::new(timers, readings.clone()),
+            readings,
             transactions: Transactions::new(chores),
             catalog: Arc::new(Catalog::open(engine, config)?),
         };

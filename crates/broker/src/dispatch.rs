@@ -19,6 +19,7 @@ use crate::broker::Broker;
 use crate::clock;
 use crate::outcome::{BoxFuture, Outcome};
 use crate::quota::Kind;
+use crate::readings::{Reading, Seat};
 use crate::zookeeper;
 
 /// Who is at the other end of a connection.
@@ -37,6 +38,8 @@ pub(crate) struct Client {
     muted_until: AtomicU64,
     /// The id under which it pushes metrics.
     instance: Mutex<Option<Uuid>>,
+    /// What it was handed, if it is a member's.
+    pub(crate) seat: Seat,
 }
 
 impl Client {
@@ -49,6 +52,7 @@ impl Client {
             has_woken: AtomicBool::new(false),
             muted_until: AtomicU64::new(0),
             instance: Mutex::default(),
+            seat: Seat::default(),
         }
     }
 
@@ -91,6 +95,19 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Takes note that a member of a group sent it.
+    pub(crate) fn is_members(&self) {
+        let Client { seat, host, .. } = &*self.client;
+        let readings = &self.broker.readings;
+        readings.beats(seat, &self.client_id, host, clock::steady_ms());
+    }
+
+    /// Where it is to be noted what the client is handed; `None` if it is no member of a group.
+    pub(crate) fn reading(&self) -> Option<Arc<Reading>> {
+        let Client { seat, host, .. } = &*self.client;
+        self.broker.readings.of(seat, &self.client_id, host)
+    }
+
     /// Counts bytes against the client's quota, and holds it up if it has moved too many. Says for how many milliseconds.
     pub(crate) fn charge_bytes(&self, kind: Kind, bytes: usize) -> i32 {
         let quotas = &self.broker.quotas;

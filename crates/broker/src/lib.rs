@@ -25,6 +25,7 @@ mod partition;
 mod plane;
 mod quota;
 mod random;
+mod readings;
 mod settings;
 mod share;
 mod start;

@@ -24,6 +24,7 @@ use catchword_wire::messages::{
 };
 use catchword_wire::{ErrorCode, Str, Uuid};
 
+use crate::group::Roster;
 use crate::ledger::Place;
 use crate::notice::Notice;
 use crate::record::headers::Cause;
@@ -86,6 +87,8 @@ pub enum Call {
     DescribeExpiry(Str),
     /// When each bookmark of a group was last committed; Kafka has no such request.
     LastCommits(Str),
+    /// Who is in a group, and who has what; Kafka has no such request for all kinds of groups.
+    Roster(Str),
     /// The groups of this shard; the filters are those of the request, empty for all.
     ListGroups {
         states: Vec<Str>,
@@ -214,6 +217,8 @@ pub enum Reply {
     DescribeExpiry(Option<GroupExpiry>),
     /// Topic, partition, and the time of the commit, ms since 1970. Empty if there is no such group, or nobody can say.
     LastCommits(Vec<(Str, i32, i64)>),
+    /// `None` if there is no such group, or nobody can say.
+    Roster(Option<Box<Roster>>),
     ListGroups(Vec<ListedGroup>),
     DeleteGroup(DeletableGroupResult),
     MoveOffsets(Moved),
@@ -364,6 +369,7 @@ impl Call {
             Call::DescribeGroup(group_id)
             | Call::DescribeExpiry(group_id)
             | Call::LastCommits(group_id)
+            | Call::Roster(group_id)
             | Call::DeleteGroup(group_id) => Some(group_id),
             Call::MoveOffsets(call) => Some(&call.group_id),
             Call::Tag(call) => Some(&call.group_id),
@@ -426,6 +432,7 @@ impl Call {
             }),
             Call::DescribeExpiry(_) => Reply::DescribeExpiry(None),
             Call::LastCommits(_) => Reply::LastCommits(Vec::new()),
+            Call::Roster(_) => Reply::Roster(None),
             Call::ListGroups { .. } => Reply::ListGroups(Vec::new()),
             Call::DeleteGroup(group_id) => Reply::DeleteGroup(DeletableGroupResult {
                 group_id,
@@ -498,6 +505,7 @@ impl Reply {
             }),
             Reply::DescribeExpiry(_) => Reply::DescribeExpiry(None),
             Reply::LastCommits(_) => Reply::LastCommits(Vec::new()),
+            Reply::Roster(_) => Reply::Roster(None),
             Reply::ListGroups(_) => Reply::ListGroups(Vec::new()),
             Reply::DeleteGroup(result) => Reply::DeleteGroup(DeletableGroupResult {
                 error_code,

@@ -42,8 +42,9 @@ pub use effect::{
     MoveOffsets, Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, TagCall,
     Transactional, TxnOffsetCommitCall,
 };
+pub use group::{Roster, RosterMember};
 pub use metadata::{MetadataImage, TopicImage};
-pub use notice::{Notice, Noticed};
+pub use notice::{Handed, Leaving, LeftAt, Notice, Noticed};
 pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;
 pub use pins::Pins;

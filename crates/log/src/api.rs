@@ -474,6 +474,8 @@ impl fmt::Debug for Read {
 pub struct Fetched {
     /// Whole batches as they stand in the log; the first may begin below the offset that was asked for.
     pub data: Records,
+    /// Every record that was read lies below it; what was asked for where nothing was read. The next read goes on here.
+    pub end: i64,
     /// The log's offsets at the read.
     pub offsets: Offsets,
     /// Aborted transactions among the records, as (producer id, first offset), if the read was up to

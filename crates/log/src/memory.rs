@@ -341,6 +341,7 @@ impl PartitionLog for MemoryLog {
         }
         Read::Now(Ok(Fetched {
             data,
+            end,
             offsets,
             aborted,
         }))

@@ -237,6 +237,7 @@ fn read(log: &dyn PartitionLog, offset: i64) -> Result<Fetched, ReadError> {
         // A log that is elsewhere is not fetched for this: nothing is found, and all is unsure.
         Read::Later(_) => Ok(Fetched {
             data: Records::default(),
+            end: offset,
             offsets: log.offsets(),
             aborted: Vec::new(),
         }),

@@ -11,6 +11,7 @@ pub(crate) fn handle(
     call: &Call,
     request: ConsumerGroupHeartbeatRequest,
 ) -> Outcome<ConsumerGroupHeartbeatResponse> {
+    call.is_members();
     let reply = call
         .broker
         .groups

@@ -48,6 +48,7 @@ pub(crate) fn handle(call: &Call, request: FetchRequest) -> Outcome<FetchRespons
     let min_bytes = positive(request.min_bytes).min(limits.max_bytes);
     let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let broker = call.broker.clone();
+    let reading = call.reading();
     let limited = limited.then(|| call.clone());
     Outcome::later(async move {
         let first = read_all(&broker.catalog, &opened.wants, limits).await;
@@ -67,6 +68,11 @@ pub(crate) fn handle(call: &Call, request: FetchRequest) -> Outcome<FetchRespons
                     .take_back(Kind::Fetch, &call.client_id, bytes, now);
                 return held_up(&opened, ms);
             }
+        }
+        if let Some(reading) = reading
+            && !pass.handed.is_empty()
+        {
+            reading.note(pass.handed, clock::steady_ms());
         }
         answer(&opened, pass.results)
     })

@@ -8,6 +8,7 @@ use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
 pub(crate) fn handle(call: &Call, request: HeartbeatRequest) -> Outcome<HeartbeatResponse> {
+    call.is_members();
     let reply = call.broker.groups.call(call, GroupCall::Heartbeat(request));
     reply.map(|reply| match reply {
         Some(Reply::Heartbeat(response)) => response,

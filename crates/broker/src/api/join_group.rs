@@ -8,6 +8,7 @@ use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
 pub(crate) fn handle(call: &Call, request: JoinGroupRequest) -> Outcome<JoinGroupResponse> {
+    call.is_members();
     let reply = call.broker.groups.call(call, GroupCall::JoinGroup(request));
     reply.map(|reply| match reply {
         Some(Reply::JoinGroup(response)) => response,

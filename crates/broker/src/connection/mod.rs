@@ -26,6 +26,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info};
 
 use crate::broker::Broker;
+use crate::clock;
 use crate::dispatch::{self, Answer, Client, Refused};
 use crate::outcome::BoxFuture;
 use memory::Share;
@@ -122,6 +123,8 @@ pub(crate) async fn serve(
 impl Connection {
     /// What was bound to the connection goes with it: share sessions, and the records that were held in them.
     fn left(&self) {
+        let Broker { readings, .. } = &*self.broker;
+        readings.left(&self.client.seat, clock::steady_ms());
         let this = Arc::as_ptr(&self.client) as usize;
         for (group_id, member) in self.broker.share_sessions.connection_closed(this) {
             let Broker {

@@ -1,8 +1,9 @@
 //! One pass over the partitions of a fetch: what each has, within the limits.
 
+use catchword_coordinator::Handed;
 use catchword_log::{Fetched, Read, ReadError, ReadLimit};
 use catchword_wire::messages::fetch_response::{EpochEndOffset, PartitionData};
-use catchword_wire::{ErrorCode, Records};
+use catchword_wire::{ErrorCode, Records, Uuid};
 
 use super::session::TopicKey;
 use crate::catalog::{Catalog, Topic};
@@ -58,6 +59,8 @@ pub(crate) struct Pass {
     pub(crate) bytes: usize,
     /// An error, or a place that was truncated: no use in waiting.
     pub(crate) urgent: bool,
+    /// What was read of each partition that brings records: its topic's id, its number, and from where to where.
+    pub(crate) handed: Vec<(Uuid, i32, Handed)>,
     /// The partitions that may still bring records.
     pub(crate) partitions: Vec<Arc<Partition>>,
 }
@@ -68,6 +71,7 @@ pub(crate) async fn read_all(catalog: &Catalog, wants: &[Want], limits: Limits) 
         results: Vec::with_capacity(wants.len()),
         bytes: 0,
         urgent: false,
+        handed: Vec::new(),
         partitions: Vec::new(),
     };
     let mut last: Option<(TopicKey, Result<Arc<Topic>, ErrorCode>)> = None;
@@ -82,17 +86,7 @@ pub(crate) async fn read_all(catalog: &Catalog, wants: &[Want], limits: Limits) 
         };
         let left = limits.max_bytes.saturating_sub(pass.bytes);
         let data = match topic {
-            Ok(topic) => {
-                read_one(
-                    &topic,
-                    want,
-                    left,
-                    pass.bytes == 0,
-                    limits.upto,
-                    &mut pass.partitions,
-                )
-                .await
-            }
+            Ok(topic) => read_one(&topic, want, left, limits.upto, &mut pass).await,
             Err(code) => failed(want, code),
         };
         pass.bytes += data.records.as_ref().map_or(0, Records::len);
@@ -106,9 +100,8 @@ async fn read_one(
     topic: &Topic,
     want: &Want,
     left: usize,
-    first: bool,
     upto: ReadLimit,
-    partitions: &mut Vec<Arc<Partition>>,
+    pass: &mut Pass,
 ) -> PartitionData {
     let served = lookup::partition(topic, want.partition)
         .and_then(|p| lookup::check_epoch(p, want.current_leader_epoch).map(|()| p));
@@ -120,13 +113,19 @@ async fn read_one(
         return diverged;
     }
     let max_bytes = left.min(usize::try_from(want.max_bytes).unwrap_or(0));
-    let read = match partition.log.read(want.offset, max_bytes, upto, first) {
+    let is_first = pass.bytes == 0;
+    let read = match partition.log.read(want.offset, max_bytes, upto, is_first) {
         Read::Now(read) => read,
         Read::Later(future) => future.await,
     };
     match read {
         Ok(fetched) => {
-            partitions.push(partition.clone());
+            pass.partitions.push(partition.clone());
+            if !fetched.data.is_empty() {
+                let (from, to) = (want.offset, fetched.end);
+                pass.handed
+                    .push((topic.id, want.partition, Handed { from, to }));
+            }
             found(want, fetched, upto)
         }
         Err(ReadError::OutOfRange { .. }) => {

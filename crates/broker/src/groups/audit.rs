@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use catchword_coordinator::{Notice, Noticed};
+use catchword_coordinator::{Leaving, LeftAt, Notice, Noticed};
 use tracing::info;
 
 use crate::clock;
@@ -35,6 +35,8 @@ pub(crate) struct Audit {
     refused_records: AtomicU64,
     beyond_end: AtomicU64,
     jump: AtomicU64,
+    uncommitted: AtomicU64,
+    uncommitted_records: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +56,10 @@ pub(crate) struct Counts {
     pub(crate) refused_records: u64,
     pub(crate) beyond_end: u64,
     pub(crate) jump: u64,
+    /// Members that went without having committed all that they were handed.
+    pub(crate) uncommitted: u64,
+    /// The offsets that they were handed and had not committed.
+    pub(crate) uncommitted_records: u64,
 }
 
 impl Default for Audit {
@@ -67,6 +73,8 @@ impl Default for Audit {
             refused_records: AtomicU64::new(0),
             beyond_end: AtomicU64::new(0),
             jump: AtomicU64::new(0),
+            uncommitted: AtomicU64::new(0),
+            uncommitted_records: AtomicU64::new(0),
         }
     }
 }
@@ -91,6 +99,12 @@ impl Audit {
             Noticed::StepBack { .. } => &self.step_back,
             Noticed::BeyondEnd { .. } => &self.beyond_end,
             Noticed::Jump { .. } => &self.jump,
+            Noticed::Gone { places, .. } => {
+                let again: i64 = places.iter().map(LeftAt::again).sum();
+                let again = u64::try_from(again).unwrap_or(0);
+                self.uncommitted_records.fetch_add(again, Ordering::Relaxed);
+                &self.uncommitted
+            }
             Noticed::Refused { again, .. } => {
                 let again = u64::try_from(*again).unwrap_or(0);
                 self.refused_records.fetch_add(again, Ordering::Relaxed);
@@ -131,6 +145,8 @@ impl Audit {
             refused_records: of(&self.refused_records),
             beyond_end: of(&self.beyond_end),
             jump: of(&self.jump),
+            uncommitted: of(&self.uncommitted),
+            uncommitted_records: of(&self.uncommitted_records),
         }
     }
 }
@@ -203,6 +219,18 @@ fn words(notice: &Notice) -> String {
             to,
             end,
         } => format!("{who} set {topic}:{partition} to {to}, beyond the log's end {end}"),
+        Noticed::Gone { how, places } => {
+            let how = match how {
+                Leaving::Left => "left",
+                Leaving::TimedOut => "is gone (not heard of in time)",
+                Leaving::SentAway => "was sent away",
+            };
+            let again: i64 = places.iter().map(LeftAt::again).sum();
+            format!(
+                "{who} {how} and had not committed all that it was handed in {} partitions: up to {again} records come again",
+                places.len()
+            )
+        }
     }
 }
 

@@ -25,8 +25,8 @@ use std::time::Duration;
 use catchword_config::{BrokerConfig, Durability};
 use catchword_coordinator::ledger::{Key, Place};
 use catchword_coordinator::{
-    Call as GroupCall, Client, Effect, GroupConfig, GroupShard, Marker, MetadataImage, Reply,
-    RetentionRules, partition_for,
+    Call as GroupCall, Client, Effect, GroupConfig, GroupShard, Marker, MetadataImage, Notice,
+    Noticed, Reply, RetentionRules, partition_for,
 };
 use catchword_log::VerificationGuard;
 use catchword_wire::{ErrorCode, Str, Uuid};
@@ -37,6 +37,7 @@ use crate::clock;
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
+use crate::readings::Readings;
 use audit::Audit;
 use expiring::Warned;
 pub use history::compaction_policy;
@@ -57,6 +58,8 @@ pub(crate) struct Groups {
     keeper: Mutex<Option<Keeper>>,
     timers: Arc<Timers>,
     audit: Arc<Audit>,
+    /// What members were handed.
+    readings: Arc<Readings>,
     /// What expires soon, as of the last sweep.
     warned: Warned,
     /// The topics, as the shards were last told.
@@ -67,24 +70,46 @@ pub(crate) struct Groups {
 struct Outward {
     timers: Arc<Timers>,
     audit: Arc<Audit>,
+    readings: Arc<Readings>,
 }
 
 impl Outside<GroupShard> for Outward {
     fn perform(&self, shard: usize, effect: Effect) {
         match effect {
-            Effect::Notice(notice) => self.audit.note(*notice),
+            Effect::Notice(mut notice) => {
+                if self.is_worth_telling(&mut notice) {
+                    self.audit.note(*notice);
+                }
+            }
             other => self.timers.perform(shard, other),
         }
     }
 }
 
+impl Outward {
+    /// That a member is gone is told if it was handed what it should have committed.
+    fn is_worth_telling(&self, notice: &mut Notice) -> bool {
+        let (client_id, host) = (&notice.client_id, &notice.client_host);
+        let Noticed::Gone { how, places } = &mut notice.what else {
+            return true;
+        };
+        for place in &mut *places {
+            let (topic_id, partition) = (place.topic_id, place.partition);
+            place.handed = self.readings.handed(client_id, host, topic_id, partition);
+        }
+        places.retain(|place| place.is_remarkable(*how));
+        !places.is_empty()
+    }
+}
+
 impl Groups {
-    pub(crate) fn new(timers: Arc<Timers>) -> Groups {
+    pub(crate) fn new(timers: Arc<Timers>, readings: Arc<Readings>) -> Groups {
         Groups {
             shards: RwLock::default(),
             keeper: Mutex::default(),
             timers,
             audit: Arc::default(),
+            readings,
             warned: Warned::default(),
             metadata: Mutex::default(),
         }
@@ -138,6 +163,7 @@ impl Groups {
         let outward = Arc::new(Outward {
             timers: self.timers.clone(),
             audit: self.audit.clone(),
+            readings: self.readings.clone(),
         });
         let make = |(index, partition): (usize, &Arc<Partition>)| {
             Shard::new(

@@ -98,6 +98,16 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
             count(noticed.jump),
         ),
         (
+            "catchword_commit_uncommitted_departures",
+            "Members that went since the start without having committed all that they were handed.",
+            count(noticed.uncommitted),
+        ),
+        (
+            "catchword_commit_uncommitted_records",
+            "Offsets that those members were handed and had not committed: they come again, at most.",
+            count(noticed.uncommitted_records),
+        ),
+        (
             "catchword_commit_beyond_end",
             "Bookmarks that were set beyond the end of their log since the start; one that stays there counts once a minute.",
             count(noticed.beyond_end),
@@ -201,6 +211,7 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
                     lost,
                     age_ms,
                     bytes,
+                    uncommitted,
                     ..
                 },
             speed,
@@ -228,6 +239,14 @@ pub(super) async fn text(broker: &Arc<Broker>, asker: &Asker) -> Result<String, 
                     "Bytes, as they are stored, that a group has still to read.",
                     &labels,
                     *bytes,
+                );
+            }
+            if let Some(uncommitted) = uncommitted {
+                add(
+                    "catchword_consumergroup_uncommitted",
+                    "Records that were handed to a group's member and are not committed, at most; by client id and host, absent where several could be meant.",
+                    &labels,
+                    *uncommitted,
                 );
             }
             if let Some(speed) = speed {

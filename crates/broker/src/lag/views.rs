@@ -26,6 +26,8 @@ pub(crate) struct GroupLag {
     /// Null where it is known of no partition.
     pub(crate) bytes: Option<i64>,
     pub(crate) lost: i64,
+    /// What was handed to members and not committed; null where it is known of no partition.
+    pub(crate) uncommitted: Option<i64>,
     pub(crate) speed: Option<f64>,
     pub(crate) to_zero_ms: Option<i64>,
     pub(crate) retention_in_ms: Option<i64>,
@@ -85,6 +87,7 @@ impl GroupLag {
             age_ms: group.age_ms,
             bytes: (!bytes.is_empty()).then(|| bytes.iter().sum()),
             lost: group.lost,
+            uncommitted: group.uncommitted,
             speed: sum(|p| p.speed),
             to_zero_ms: behind()
                 .filter_map(|p| p.to_zero_ms)

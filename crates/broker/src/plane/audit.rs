@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catchword_coordinator::Noticed;
+use catchword_coordinator::{LeftAt, Noticed};
 use catchword_wire::Str;
 use serde::Serialize;
 
@@ -27,31 +27,52 @@ struct CountsView {
     refused_records: u64,
     beyond_end: u64,
     jump: u64,
+    uncommitted: u64,
+    uncommitted_records: u64,
 }
 
 #[derive(Debug, Serialize)]
 struct NoticeView {
     group: String,
     at_ms: i64,
-    /// `step-back`, `jump`, `refused` or `beyond-end`.
+    /// `step-back`, `jump`, `refused`, `beyond-end` or `uncommitted`.
     kind: &'static str,
     client_id: String,
     host: String,
     member_id: String,
     /// Of a refused commit: Kafka's name of the error.
     error: Option<String>,
-    /// Null for a refused commit, which is told as a whole.
+    /// How a member went: `left`, `timed-out` or `sent-away`; null for what is about a commit.
+    how: Option<&'static str>,
+    /// Null for what is about several partitions, as refused commits are always.
     topic: Option<String>,
     partition: Option<i32>,
     /// Where the bookmark was, or the log's end.
     from: Option<i64>,
+    /// Where it is now; of a member that is gone, how far it was handed records.
     to: Option<i64>,
-    /// Of a refused commit: the partitions whose bookmarks would have moved on.
+    /// Of a refused commit: the partitions whose bookmarks would have moved on. Of a member that is gone: those of which it
+    /// was handed what it had not committed.
     partitions: Option<usize>,
     /// What is read again: all of these offsets, or up to so many; of a jump, the records that lie between, as far as the log
     /// still has them.
     records: i64,
+    /// Of a member that is gone: those partitions, but no more than [`MAX_PLACES`].
+    places: Vec<PlaceView>,
 }
+
+#[derive(Debug, Serialize)]
+struct PlaceView {
+    topic: String,
+    partition: i32,
+    /// Null: nowhere.
+    committed: Option<i64>,
+    /// The offset behind the last record that the member was handed.
+    handed: Option<i64>,
+}
+
+/// The most partitions of one notice that are listed.
+const MAX_PLACES: usize = 100;
 
 /// The newest notices, of one group if it is named.
 pub(crate) async fn audit(
@@ -70,6 +91,8 @@ pub(crate) async fn audit(
         refused_records,
         beyond_end,
         jump,
+        uncommitted,
+        uncommitted_records,
     } = audit.counts();
     Ok(AuditView {
         counts: CountsView {
@@ -78,6 +101,8 @@ pub(crate) async fn audit(
             refused_records,
             beyond_end,
             jump,
+            uncommitted,
+            uncommitted_records,
         },
         notices,
     })
@@ -91,6 +116,27 @@ fn records_between(broker: &Broker, topic: &str, partition: i32, from: i64, to: 
     counted.map_or(to.saturating_sub(from), |records| records.max(0))
 }
 
+/// The records that a member was handed and had not committed.
+fn again(broker: &Broker, place: &LeftAt) -> i64 {
+    match (place.committed, place.handed) {
+        (Some(from), Some(handed)) => {
+            records_between(broker, &place.topic, place.partition, from, handed.to)
+        }
+        _ => place.again(),
+    }
+}
+
+impl PlaceView {
+    fn of(place: &LeftAt) -> PlaceView {
+        PlaceView {
+            topic: place.topic.to_string(),
+            partition: place.partition,
+            committed: place.committed,
+            handed: place.handed.map(|handed| handed.to),
+        }
+    }
+}
+
 fn view(broker: &Broker, (at_ms, notice): Kept) -> NoticeView {
     let place = |topic: &Str, partition, from, to| {
         (
@@ -101,7 +147,7 @@ fn view(broker: &Broker, (at_ms, notice): Kept) -> NoticeView {
         )
     };
     let kind = notice.what.name();
-    let mut refusal = (None, None);
+    let (mut error, mut how, mut partitions, mut listed) = (None, None, None, Vec::new());
     let ((topic, partition, from, to), records) = match notice.what {
         Noticed::StepBack {
             topic,
@@ -125,12 +171,27 @@ fn view(broker: &Broker, (at_ms, notice): Kept) -> NoticeView {
             end,
         } => (place(&topic, partition, end, to), 0),
         Noticed::Refused {
-            error,
-            partitions,
+            error: code,
+            partitions: moved,
             again,
         } => {
-            refusal = (Some(error.name().to_owned()), Some(partitions));
+            (error, partitions) = (Some(code.name().to_owned()), Some(moved));
             ((None, None, None, None), again)
+        }
+        Noticed::Gone { how: went, places } => {
+            (how, partitions) = (Some(went.name()), Some(places.len()));
+            let records = places.iter().map(|place| again(broker, place)).sum();
+            listed = places.iter().take(MAX_PLACES).map(PlaceView::of).collect();
+            let only = match &places[..] {
+                [one] => (
+                    Some(one.topic.to_string()),
+                    Some(one.partition),
+                    one.committed,
+                    one.handed.map(|handed| handed.to),
+                ),
+                _ => (None, None, None, None),
+            };
+            (only, records)
         }
     };
     NoticeView {
@@ -140,12 +201,14 @@ fn view(broker: &Broker, (at_ms, notice): Kept) -> NoticeView {
         client_id: notice.client_id.to_string(),
         host: notice.client_host.trim_start_matches('/').to_owned(),
         member_id: notice.member_id.to_string(),
-        error: refusal.0,
+        error,
+        how,
         topic,
         partition,
         from,
         to,
-        partitions: refusal.1,
+        partitions,
         records,
+        places: listed,
     }
 }

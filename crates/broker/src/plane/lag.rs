@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catchword_coordinator::ledger::{Key, Place};
-use catchword_coordinator::{Call as GroupCall, OffsetFetchCall, Reply};
+use catchword_coordinator::{Call as GroupCall, OffsetFetchCall, Reply, Roster, RosterMember};
 use catchword_wire::messages::list_groups_response::ListedGroup;
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
@@ -17,8 +17,8 @@ use super::error::PlaneError;
 use super::views::{GroupList, GroupView, KeptView, MemberView, PartitionLag};
 use super::{Asker, blocking, call, expiry};
 use crate::broker::Broker;
+use crate::catalog::Topic;
 use crate::clock;
-use crate::dispatch::Call;
 use crate::outcome;
 
 /// All groups, with their members only if asked for.
@@ -43,13 +43,24 @@ pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupL
     for one in listed {
         let fetched = committed(broker, asker, &one.group_id).await?;
         let kept = expiry::kept(broker, asker, &one.group_id).await?;
-        found.push((one, fetched, kept));
+        // Where nobody is, nobody was handed anything.
+        let roster = match &*one.group_state {
+            "Empty" => None,
+            _ => roster(broker, asker, &one.group_id).await?,
+        };
+        found.push((one, fetched, kept, roster));
     }
     let broker = broker.clone();
     let work = move || {
-        let view = |(one, fetched, kept): (ListedGroup, OffsetFetchResponseGroup, KeptView)| {
+        type Found = (
+            ListedGroup,
+            OffsetFetchResponseGroup,
+            KeptView,
+            Option<Box<Roster>>,
+        );
+        let view = |(one, fetched, kept, roster): Found| {
             let kind = kind(&one.group_type, &one.protocol_type);
-            let partitions = partitions(&broker, &fetched);
+            let partitions = partitions(&broker, &fetched, roster.as_deref());
             let (group, state) = (&one.group_id, &one.group_state);
             GroupView::of(group, state, kind, Vec::new(), partitions).kept(kept)
         };
@@ -70,73 +81,36 @@ pub(crate) async fn group(
         let found = outcome::blocking(move || guardian.group(&group)).await;
         return found.ok_or_else(PlaneError::stopping)?;
     }
-    let call = call(broker, asker);
-    let request = GroupCall::DescribeGroup(group.clone());
-    let described = broker.groups.call(&call, request).get().await.flatten();
-    let Some(Reply::DescribeGroup(described)) = described else {
-        return Err(PlaneError::stopping());
-    };
-    let (state, kind, members) = if described.group_state == "Dead" {
-        // Kafka's older description does not know the newer kinds.
-        newer_group(broker, &call, group).await?
-    } else {
-        let kind = kind("classic", &described.protocol_type);
-        let members = described.members.iter().map(|m| {
-            let instance_id = m.group_instance_id.as_ref();
-            MemberView::of(&m.member_id, instance_id, &m.client_id, &m.client_host)
-        });
-        (described.group_state.clone(), kind, members.collect())
-    };
+    let roster = roster(broker, asker, group).await?;
+    let roster = roster.ok_or_else(|| match broker.groups.is_loading() {
+        true => PlaneError::loading(),
+        false => PlaneError::no_group(group),
+    })?;
+    let members = roster.members.iter().map(MemberView::on_roster).collect();
     let fetched = committed(broker, asker, group).await?;
     let kept = expiry::kept(broker, asker, group).await?;
     let broker = broker.clone();
-    let partitions = blocking(move || partitions(&broker, &fetched)).await;
-    let partitions = partitions.ok_or_else(PlaneError::stopping)?;
-    Ok(GroupView::of(group, &state, kind, members, partitions).kept(kept))
+    let work = move || {
+        let kind = kind(&roster.kind, &roster.protocol_type);
+        let partitions = partitions(&broker, &fetched, Some(&roster));
+        GroupView::of(&fetched.group_id, &roster.state, kind, members, partitions)
+    };
+    let view = blocking(work).await.ok_or_else(PlaneError::stopping)?;
+    Ok(view.kept(kept))
 }
 
-/// State, kind and members of a group of one of the newer kinds.
-async fn newer_group(
+/// Who is in a group, and who has what; `None` if there is no such group.
+async fn roster(
     broker: &Arc<Broker>,
-    call: &Call,
+    asker: &Asker,
     group: &Str,
-) -> Result<(Str, &'static str, Vec<MemberView>), PlaneError> {
-    let kinds = [
-        GroupCall::ConsumerGroupDescribe,
-        GroupCall::ShareGroupDescribe,
-        GroupCall::StreamsGroupDescribe,
-    ];
-    for ask in kinds {
-        let reply = broker.groups.call(call, ask(group.clone())).get().await;
-        match reply.flatten() {
-            Some(Reply::ConsumerGroupDescribe(found)) if found.error_code == 0 => {
-                let members = found.members.into_iter().map(|m| {
-                    MemberView::of(
-                        &m.member_id,
-                        m.instance_id.as_ref(),
-                        &m.client_id,
-                        &m.client_host,
-                    )
-                });
-                return Ok((found.group_state, "consumer", members.collect()));
-            }
-            Some(Reply::ShareGroupDescribe(found)) if found.error_code == 0 => {
-                let members = found.members.into_iter();
-                let members = members
-                    .map(|m| MemberView::of(&m.member_id, None, &m.client_id, &m.client_host));
-                return Ok((found.group_state, "share", members.collect()));
-            }
-            Some(Reply::StreamsGroupDescribe(found)) if found.error_code == 0 => {
-                let members = found.members.into_iter();
-                let members = members
-                    .map(|m| MemberView::of(&m.member_id, None, &m.client_id, &m.client_host));
-                return Ok((found.group_state, "streams", members.collect()));
-            }
-            Some(_) => {}
-            None => return Err(PlaneError::stopping()),
-        }
+) -> Result<Option<Box<Roster>>, PlaneError> {
+    let call = call(broker, asker);
+    let request = GroupCall::Roster(group.clone());
+    match broker.groups.call(&call, request).get().await.flatten() {
+        Some(Reply::Roster(roster)) => Ok(roster),
+        _ => Err(PlaneError::stopping()),
     }
-    Err(PlaneError::no_group(group))
 }
 
 /// Kafka's clients tell a simple group, whose consumers assign themselves their partitions, by its having no protocol.
@@ -205,8 +179,29 @@ pub(super) async fn places(
     Ok(places)
 }
 
-/// What a group has before it in each partition where it has a bookmark. Reads logs, so it blocks.
-fn partitions(broker: &Broker, fetched: &OffsetFetchResponseGroup) -> Vec<PartitionLag> {
+/// What a group has before it in each partition where it has a bookmark, and what its members were handed. Reads logs, so it
+/// blocks.
+fn partitions(
+    broker: &Broker,
+    fetched: &OffsetFetchResponseGroup,
+    roster: Option<&Roster>,
+) -> Vec<PartitionLag> {
+    let readers: BTreeMap<(&Str, i32), &RosterMember> = roster
+        .into_iter()
+        .flat_map(|roster| &roster.members)
+        .flat_map(|member| {
+            member
+                .partitions
+                .iter()
+                .map(move |(t, p)| ((t, *p), member))
+        })
+        .collect();
+    let handed = |topic: &Topic, index| {
+        let reader = readers.get(&(&topic.name, index))?;
+        let (client_id, host) = (&reader.client_id, &reader.client_host);
+        let handed = broker.readings.handed(client_id, host, topic.id, index)?;
+        Some(handed.to)
+    };
     let holds = |topic: &Str, index| broker.holds.held_for(&fetched.group_id, topic, index);
     let now_ms = clock::now_ms();
     let mut all = Vec::new();
@@ -225,10 +220,11 @@ fn partitions(broker: &Broker, fetched: &OffsetFetchResponseGroup) -> Vec<Partit
                 ..PartitionLag::of(&topic.name, index, committed, start, end)
             };
             let unread = partition.and_then(|partition| partition.unread(committed));
-            all.push(match unread {
+            let lag = match unread {
                 Some(unread) => lag.counted(unread, now_ms),
                 None => lag,
-            });
+            };
+            all.push(lag.fetched(known.as_ref().and_then(|topic| handed(topic, index))));
         }
     }
     all

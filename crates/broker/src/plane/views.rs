@@ -1,5 +1,6 @@
 //! What the JSON API shows. The names of fields are for scripts and stay as they are; times are milliseconds since 1970.
 
+use catchword_coordinator::RosterMember;
 use catchword_coordinator::ledger::{
     Change, ChangeId, Finished, Obstacle, Place, Plan, Tag, Who, plan_restore,
 };
@@ -338,9 +339,16 @@ pub(crate) struct GroupView {
     pub(crate) age_ms: Option<i64>,
     /// The sum of what the partitions lost, in offsets.
     pub(crate) lost: i64,
+    /// The sum of what was handed to members and not committed; null where it is known of no partition.
+    pub(crate) uncommitted: Option<i64>,
     pub(crate) partitions: Vec<PartitionLag>,
     #[serde(flatten)]
     pub(crate) kept: KeptView,
+}
+
+/// The sum of what is known; `None` if nothing is.
+fn sum(values: impl Iterator<Item = Option<i64>>) -> Option<i64> {
+    values.flatten().reduce(|sum, value| sum + value)
 }
 
 /// How long a group's committed offsets are there. Nothing is known of it where they are another Kafka's.
@@ -357,17 +365,12 @@ pub(crate) struct KeptView {
 }
 
 impl MemberView {
-    pub(crate) fn of(
-        id: &Str,
-        instance_id: Option<&Str>,
-        client_id: &Str,
-        host: &Str,
-    ) -> MemberView {
+    pub(crate) fn on_roster(member: &RosterMember) -> MemberView {
         MemberView {
-            member_id: id.to_string(),
-            instance_id: instance_id.map(Str::to_string),
-            client_id: client_id.to_string(),
-            host: host.trim_start_matches('/').to_owned(),
+            member_id: member.id.to_string(),
+            instance_id: member.instance_id.as_ref().map(Str::to_string),
+            client_id: member.client_id.to_string(),
+            host: member.client_host.trim_start_matches('/').to_owned(),
         }
     }
 }
@@ -388,6 +391,7 @@ impl GroupView {
             lag: partitions.iter().filter_map(|p| p.lag).sum(),
             age_ms: partitions.iter().filter_map(|p| p.age_ms).max(),
             lost: partitions.iter().map(|p| p.lost).sum(),
+            uncommitted: sum(partitions.iter().map(|p| p.uncommitted)),
             partitions,
             kept: KeptView::default(),
         }
@@ -436,6 +440,12 @@ pub(crate) struct PartitionLag {
     pub(crate) lost: i64,
     /// Bytes that the log keeps past their time because this group, of all furthest behind, has still to read them.
     pub(crate) held_bytes: u64,
+    /// The offset behind the last record that was handed to the member that has the partition, known by its client id and
+    /// host; null where nobody has it, several could be meant, or nothing was handed out.
+    pub(crate) fetched: Option<i64>,
+    /// How many records were handed out and are not committed, at most: what would come again if the member were gone now.
+    /// Null where `fetched` is.
+    pub(crate) uncommitted: Option<i64>,
 }
 
 impl PartitionLag {
@@ -472,6 +482,22 @@ impl PartitionLag {
             bytes: None,
             lost: start.map_or(0, |start| (start - committed).max(0)),
             held_bytes: 0,
+            fetched: None,
+            uncommitted: None,
+        }
+    }
+
+    /// With how far its reader was handed records. Markers of transactions are no records: there are never more to come
+    /// again than there are to read.
+    pub(crate) fn fetched(self, fetched: Option<i64>) -> PartitionLag {
+        let from = self
+            .start
+            .map_or(self.committed, |start| start.max(self.committed));
+        let between = fetched.map(|fetched| (fetched - from).max(0));
+        PartitionLag {
+            fetched,
+            uncommitted: between.map(|between| self.lag.map_or(between, |lag| lag.min(between))),
+            ..self
         }
     }
 }

@@ -14,11 +14,15 @@ use crate::ui::Ui;
 Members that set a bookmark back (what lies between is read again), commits of members that the group
 had given up (refused; what they have read since the last commit is read twice), commits beyond the
 end of a log, and bookmarks that somebody who is no member set forward without reading on (what lies
-between was given to nobody; of members it cannot be known). The last 1,000 since the broker's start are kept; the bookmarks' own history is
+between was given to nobody; of members it cannot be known). Members that died or were sent away, and
+were handed records that they had not committed, and members that left without having committed
+anything of what they were handed: these records come again. That is known by client id and host,
+and not told where it fits several readers; what a member had dealt with, only it knows. The last 1,000 since the broker's start are kept; the bookmarks' own history is
 `catchword log`. The metrics catchword_commit_* count them.
 
-JSON: {counts: {step_back, refused, refused_records, beyond_end, jump}, notices: [{group, at_ms, kind,
-  client_id, host, member_id, error, topic, partition, from, to, partitions, records}]}
+JSON: {counts: {step_back, refused, refused_records, beyond_end, jump, uncommitted,
+  uncommitted_records}, notices: [{group, at_ms, kind, client_id, host, member_id, error, how, topic,
+  partition, from, to, partitions, records, places: [{topic, partition, committed, handed}]}]}
 
 Examples:
   catchword audit
@@ -44,6 +48,7 @@ struct Notice {
     client_id: String,
     host: String,
     error: Option<String>,
+    how: Option<String>,
     topic: Option<String>,
     partition: Option<i32>,
     from: Option<i64>,
@@ -68,6 +73,24 @@ impl Notice {
                 "no member, set {name} forward, {from} → {to}: {} given to nobody",
                 records(self.records)
             ),
+            "uncommitted" => {
+                let how = match self.how.as_deref() {
+                    Some("timed-out") => "not heard of in time",
+                    Some("sent-away") => "sent away",
+                    _ => "left",
+                };
+                match self.partitions {
+                    Some(1) => format!(
+                        "{how}; {name} was handed to {to}, committed to {from}: up to {} again",
+                        records(self.records)
+                    ),
+                    n => format!(
+                        "{how}; handed out and not committed in {} partitions: up to {} again",
+                        count(n.unwrap_or(0)),
+                        records(self.records)
+                    ),
+                }
+            }
             "beyond-end" => format!("set {name} to {to}, beyond the log's end {from}"),
             _ => format!(
                 "commit of {} refused ({}): up to {} twice",
@@ -127,6 +150,7 @@ mod tests {
             client_id: "c".into(),
             host: "10.0.0.7".into(),
             error: Some("UNKNOWN_MEMBER_ID".into()),
+            how: Some("timed-out".into()),
             topic: Some("orders".into()),
             partition: Some(0),
             from: Some(1000),
@@ -138,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_notice_says_what_it_costs() {
-        let read = ["step-back", "refused", "beyond-end", "jump"].map(|kind| notice(kind).words());
+        let kinds = ["step-back", "refused", "beyond-end", "jump", "uncommitted"];
+        let read = kinds.map(|kind| notice(kind).words());
         assert_eq!(
             read,
             [
@@ -146,6 +171,7 @@ mod tests {
                 "commit of 2 partitions refused (UNKNOWN_MEMBER_ID): up to 480 records twice",
                 "set orders:0 to 520, beyond the log's end 1,000",
                 "no member, set orders:0 forward, 1,000 → 520: 480 records given to nobody",
+                "not heard of in time; handed out and not committed in 2 partitions: up to 480 records again",
             ]
         );
     }

@@ -37,6 +37,11 @@ pub(super) struct PartitionLag {
     pub(super) lost: i64,
     /// Bytes that the log keeps past their time for this group; 0 where the broker does not tell.
     pub(super) held_bytes: u64,
+    /// The offset behind the last record that was handed to the member that reads the partition; `None` where the broker does
+    /// not tell.
+    pub(super) fetched: Option<i64>,
+    /// How many records that is past the committed offset, at most.
+    pub(super) uncommitted: Option<i64>,
     /// What the client keeps beside the committed offset, without the NUL that librdkafka puts behind it.
     pub(super) metadata: Option<String>,
     /// The member that reads the partition.
@@ -68,6 +73,8 @@ impl PartitionLag {
             age_ms: None,
             lost,
             held_bytes: 0,
+            fetched: None,
+            uncommitted: None,
             metadata: committed
                 .map(|committed| committed.metadata.trim_end_matches('\0').to_owned())
                 .filter(|text| !text.is_empty()),
@@ -93,6 +100,10 @@ struct Counted {
     age_ms: Option<i64>,
     #[serde(default)]
     held_bytes: u64,
+    #[serde(default)]
+    fetched: Option<i64>,
+    #[serde(default)]
+    uncommitted: Option<i64>,
 }
 
 /// Puts records in place of offsets, and tells how old they are, where the broker has counted them: markers of transactions,
@@ -120,6 +131,8 @@ pub(super) fn count_records(
             lag.lag = counted.lag;
             lag.age_ms = counted.age_ms;
             lag.held_bytes = counted.held_bytes;
+            lag.fetched = counted.fetched;
+            lag.uncommitted = counted.uncommitted;
         }
     }
     plane::read(&told).unwrap_or_default()

@@ -18,11 +18,14 @@ use crate::ui::Ui;
 COMMITTED is the offset of the next record the group will read. BEHIND counts what it can still
 read (records, where the broker counts them as Catchword does: no markers of transactions, nothing
 that was aborted or compacted away; offsets elsewhere); LOST what retention took before it did.
+FETCHED is how far records were handed to the member that has the partition, known by its client id
+and host: blank where several readers could be meant. What it has not committed of that would come
+again after a crash; whether it has dealt with it, only it knows.
 
 JSON: {group, state, kind, protocol_type, protocol, lag, lost,
   members: [{member_id, instance_id, client_id, host, partitions: [{topic, partition}]}],
   partitions: [{topic, partition, committed, log_start, end, lag, age_ms, lost, held_bytes,
-    metadata, member_id}],
+    fetched, uncommitted, metadata, member_id}],
   expires_at_ms, expires_soon, holds_retention, pins}.
 
 Examples:
@@ -196,6 +199,10 @@ fn print(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
             shown.group
         ));
     }
+    if let Some(words) = at_risk(&shown.partitions) {
+        ui.line("")?;
+        ui.line(words)?;
+    }
     if shown.kept.expires_soon {
         ui.warn(format_args!(
             "committed offsets expire soon unless somebody reads; `catchword keep {} never` keeps them",
@@ -239,6 +246,30 @@ fn print_members(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
     ui.table(&table)
 }
 
+/// What was handed to members and is not committed, in words.
+fn at_risk(partitions: &[PartitionLag]) -> Option<String> {
+    let risky = |lag: &&PartitionLag| lag.uncommitted.is_some_and(|n| n > 0);
+    let risky: Vec<&PartitionLag> = partitions.iter().filter(risky).collect();
+    let sum: i64 = risky.iter().filter_map(|lag| lag.uncommitted).sum();
+    let words = match risky[..] {
+        [] => return None,
+        [one] => format!(
+            "{}:{} was fetched to {}, committed to {}: up to {} would come again after a crash",
+            one.topic,
+            one.partition,
+            one.fetched.map_or_else(|| "-".into(), count),
+            one.committed.map_or_else(|| "-".into(), count),
+            records(sum)
+        ),
+        _ => format!(
+            "{} partitions were fetched further than is committed: up to {} would come again after a crash",
+            risky.len(),
+            records(sum)
+        ),
+    };
+    Some(words)
+}
+
 /// The table of a group's places, line by line.
 pub(super) fn partition_lines(partitions: &[PartitionLag]) -> Vec<String> {
     partitions_table(partitions).lines()
@@ -246,6 +277,7 @@ pub(super) fn partition_lines(partitions: &[PartitionLag]) -> Vec<String> {
 
 fn partitions_table(partitions: &[PartitionLag]) -> Table {
     let any_lost = partitions.iter().any(|lag| lag.lost > 0);
+    let any_fetched = partitions.iter().any(|lag| lag.fetched.is_some());
     let mut head = vec![
         ("PARTITION", Align::Left),
         ("LOG START", Align::Right),
@@ -253,6 +285,9 @@ fn partitions_table(partitions: &[PartitionLag]) -> Table {
         ("END", Align::Right),
         ("BEHIND", Align::Right),
     ];
+    if any_fetched {
+        head.insert(3, ("FETCHED", Align::Right));
+    }
     if any_lost {
         head.push(("LOST", Align::Right));
     }
@@ -266,6 +301,9 @@ fn partitions_table(partitions: &[PartitionLag]) -> Table {
             number(lag.end),
             number(lag.lag),
         ];
+        if any_fetched {
+            row.insert(3, lag.fetched.map_or_else(String::new, count));
+        }
         if any_lost {
             row.push(if lag.lost == 0 {
                 String::new()
@@ -312,5 +350,41 @@ mod tests {
             "orders:3           -          4          -       -",
         ];
         assert_eq!(partitions_table(&lags).lines(), expected);
+        assert_eq!(at_risk(&lags), None);
+    }
+
+    #[test]
+    fn what_was_fetched_and_not_committed_is_told_with_what_it_could_cost() {
+        let committed = Committed {
+            offset: 1000,
+            leader_epoch: -1,
+            metadata: String::new(),
+        };
+        let lag = |partition, fetched: Option<i64>| PartitionLag {
+            fetched,
+            uncommitted: fetched.map(|fetched| fetched - 1000),
+            ..PartitionLag::new(
+                &TopicPartition::new("orders", partition),
+                Some(&committed),
+                Some((0, 2000)),
+            )
+        };
+        let one = [lag(0, Some(1234)), lag(1, None), lag(2, Some(1000))];
+        let expected = [
+            "PARTITION  LOG START  COMMITTED  FETCHED    END  BEHIND",
+            "orders:0           0      1,000    1,234  2,000   1,000",
+            "orders:1           0      1,000           2,000   1,000",
+            "orders:2           0      1,000    1,000  2,000   1,000",
+        ];
+        assert_eq!(partitions_table(&one).lines(), expected);
+        assert_eq!(
+            at_risk(&one).unwrap(),
+            "orders:0 was fetched to 1,234, committed to 1,000: up to 234 records would come again after a crash"
+        );
+        let two = [lag(0, Some(1234)), lag(1, Some(1001))];
+        assert_eq!(
+            at_risk(&two).unwrap(),
+            "2 partitions were fetched further than is committed: up to 235 records would come again after a crash"
+        );
     }
 }

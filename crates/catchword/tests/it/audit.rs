@@ -1,7 +1,8 @@
 //! What goes wrong with commits is told: by whom, and what is read twice for it.
 
 use catchword_client::{
-    Client, ClientOptions, CommitAs, GroupMember, MemberOptions, NewCommit, TopicPartition,
+    Client, ClientOptions, CommitAs, FetchFrom, FetchOptions, GroupMember, MemberOptions,
+    NewCommit, TopicPartition,
 };
 
 use crate::group::Group;
@@ -69,4 +70,67 @@ fn an_outsiders_jump_over_records_is_told_with_how_many_nobody_was_given() {
     assert!(told.contains(words), "{told}");
     let counts = g.cluster.json(&["audit", "--json"])["counts"].clone();
     assert_eq!(counts["jump"], 1);
+}
+
+/// A member that is handed the records 6 to 9, which its group has not committed.
+fn reading(g: &Group, client: &mut Client) -> GroupMember {
+    let options = MemberOptions::new("g", vec![g.topic.clone()]);
+    let member = GroupMember::join(client, options).expect("it joins");
+    let from = [FetchFrom {
+        partition: TopicPartition::new(&g.topic, 0),
+        offset: 6,
+    }];
+    let fetched = client.fetch(&from, FetchOptions::default());
+    assert_eq!(fetched.expect("it reads")[0].records.len(), 4);
+    member
+}
+
+#[test]
+fn what_a_member_fetched_and_has_not_committed_is_told_while_it_reads_and_when_it_is_gone() {
+    let g = Group::on(Cluster::own());
+    let mut client = client(&g);
+    let member = reading(&g, &mut client);
+    let place = &g.cluster.json(&["show", "g", "--json"])["partitions"][0];
+    assert_eq!(
+        (&place["fetched"], &place["uncommitted"]),
+        (&10.into(), &4.into())
+    );
+    let words =
+        "t:0 was fetched to 10, committed to 6: up to 4 records would come again after a crash";
+    let shown = g.cluster.run(&["show", "g"]).ok();
+    assert!(shown.contains(words), "{shown}");
+    let lag = g.cluster.run(&["lag", "g"]).ok();
+    assert!(lag.contains("4 records fetched and not committed"), "{lag}");
+
+    g.cluster
+        .run(&["kick", "g", member.member_id(), "--yes"])
+        .ok();
+    let told = g.cluster.run(&["audit", "g"]).ok();
+    let words = "sent away; t:0 was handed to 10, committed to 6: up to 4 records again";
+    assert!(told.contains(words), "{told}");
+    let counts = g.cluster.json(&["audit", "--json"])["counts"].clone();
+    assert_eq!(
+        (&counts["uncommitted"], &counts["uncommitted_records"]),
+        (&1.into(), &4.into())
+    );
+}
+
+#[test]
+fn who_leaves_in_order_is_told_of_only_if_it_has_committed_nothing() {
+    let g = Group::on(Cluster::own());
+    let mut client = client(&g);
+    let mut member = reading(&g, &mut client);
+    let committed = member.commit(&mut client, &to(&g, 8));
+    committed.expect("it answers");
+    member.leave(&mut client).expect("it leaves");
+    let told = g.cluster.run(&["audit", "g"]);
+    assert!(told.err.contains("Nothing was noticed"), "{told:?}");
+
+    let reset = client.commit("g", CommitAs::Outsider, &to(&g, 6));
+    reset.expect("an empty group may be moved by anybody");
+    let member = reading(&g, &mut client);
+    member.leave(&mut client).expect("it leaves");
+    let told = g.cluster.run(&["audit", "g"]).ok();
+    let words = "left; t:0 was handed to 10, committed to 6: up to 4 records again";
+    assert!(told.contains(words), "{told}");
 }

@@ -8,6 +8,7 @@ pub(crate) mod consumer;
 mod describe;
 mod kept;
 mod member;
+mod roster;
 pub(crate) mod share;
 mod state;
 pub(crate) mod streams;
@@ -29,6 +30,7 @@ pub(crate) use consumer::ConsumerGroup;
 pub(crate) use describe::{describe_unknown, passes};
 pub(crate) use kept::Kept;
 pub(crate) use member::fits_record;
+pub use roster::{Roster, RosterMember};
 pub(crate) use share::ShareGroup;
 pub(crate) use streams::StreamsGroup;
 

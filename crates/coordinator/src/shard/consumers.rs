@@ -10,9 +10,10 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
 use crate::config::{GroupSettings, MigrationPolicy};
-use crate::effect::{Call, Context, Output, Reply};
+use crate::effect::{Call, Context, Effect, Output, Reply};
 use crate::group::consumer::{ConsumerGroup, compile_regex, validate};
 use crate::group::{Env, Group, GroupKind, Refused, Scope, fits_record};
+use crate::notice::Leaving;
 use crate::record::headers::{Cause, because};
 
 /// First version of JoinGroup whose newcomers are told their id before they may join (KIP-394).
@@ -140,8 +141,25 @@ impl GroupShard {
         let (response, leaving) = group.leave(request, &mut own)?;
         out.records.append(&mut own.records);
         out.effects.append(&mut own.effects);
-        self.fence(&request.group_id, &leaving, ctx.now_ms, out);
+        self.depart(&request.group_id, &leaving, Leaving::Left, ctx.now_ms, out);
         Ok(response)
+    }
+
+    /// Takes members of a consumer group out that are gone for good, and tells of it.
+    pub(super) fn depart(
+        &mut self,
+        group_id: &str,
+        ids: &[Str],
+        how: Leaving,
+        now_ms: i64,
+        out: &mut Output,
+    ) {
+        let group = self.groups.get(group_id).and_then(Group::consumer);
+        let gone = group.map(|group| group.gone(ids, how, &self.image));
+        let gone = gone.into_iter().flatten();
+        out.effects
+            .extend(gone.map(|notice| Effect::Notice(Box::new(notice))));
+        self.fence(group_id, ids, now_ms, out);
     }
 
     /// Takes members of a consumer group out. If those that are left all speak the classic protocol, the group does.
@@ -294,7 +312,7 @@ impl GroupShard {
             return Vec::new();
         };
         let (responses, leaving) = consumer.leaving(identities);
-        self.fence(group_id, &leaving, ctx.now_ms, out);
+        self.depart(group_id, &leaving, Leaving::Left, ctx.now_ms, out);
         responses
     }
 

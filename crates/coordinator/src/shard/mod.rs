@@ -24,10 +24,11 @@ use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
 use catchword_wire::{ErrorCode, Str};
 
 use crate::config::{GroupConfig, GroupSettings, Protection};
-use crate::effect::{Call, Context, Output, Reply, ReplyTo};
+use crate::effect::{Call, Context, Effect, Output, Reply, ReplyTo};
 use crate::group::{Group, GroupKind, Scope, describe_unknown, passes};
 use crate::ids::IdSource;
 use crate::metadata::MetadataImage;
+use crate::notice::Leaving;
 use crate::offsets::pending::Pending;
 use crate::offsets::{fetch, hide_unstable};
 use crate::retention::RetentionRules;
@@ -81,6 +82,12 @@ impl GroupShard {
     ///
     /// Each call is answered exactly once, by this step or by a later one.
     pub fn step(&mut self, ctx: &Context<'_>, to: ReplyTo, call: Call, out: &mut Output) {
+        let before = out.effects.len();
+        self.decide(ctx, to, call, out);
+        self.tell_bookmarks(&mut out.effects[before..]);
+    }
+
+    fn decide(&mut self, ctx: &Context<'_>, to: ReplyTo, call: Call, out: &mut Output) {
         if let Some(error) = self.protects_from(&call) {
             return out.reply(to, call.refuse(error));
         }
@@ -131,6 +138,10 @@ impl GroupShard {
             Call::DescribeExpiry(group_id) => {
                 Reply::DescribeExpiry(self.describe_expiry(&group_id))
             }
+            Call::Roster(group_id) => {
+                let group = self.groups.get(&group_id);
+                Reply::Roster(group.map(|group| Box::new(group.roster(&self.image))))
+            }
             Call::LastCommits(group_id) => Reply::LastCommits(self.last_commits(&group_id)),
             Call::ListGroups { states, types } => Reply::ListGroups(
                 self.groups
@@ -155,6 +166,12 @@ impl GroupShard {
 
     /// A timer that was asked for fired, on time or late.
     pub fn timer(&mut self, now_ms: i64, key: &TimerKey, out: &mut Output) {
+        let before = out.effects.len();
+        self.time_over(now_ms, key, out);
+        self.tell_bookmarks(&mut out.effects[before..]);
+    }
+
+    fn time_over(&mut self, now_ms: i64, key: &TimerKey, out: &mut Output) {
         let Some(group) = self.groups.get_mut(&key.group_id) else {
             return;
         };
@@ -169,7 +186,21 @@ impl GroupShard {
         match &mut group.kind {
             GroupKind::Streams(streams) => streams.remove(&member_id, &mut scope),
             GroupKind::Share(_) => self.fence_share(&key.group_id, &member_id, now_ms, out),
-            _ => self.fence(&key.group_id, std::slice::from_ref(&member_id), now_ms, out),
+            _ => {
+                let (id, how) = (std::slice::from_ref(&member_id), Leaving::TimedOut);
+                self.depart(&key.group_id, id, how, now_ms, out);
+            }
+        }
+    }
+
+    /// Adds to notices of members that are gone where the bookmarks are that they leave behind.
+    fn tell_bookmarks(&self, effects: &mut [Effect]) {
+        for effect in effects {
+            if let Effect::Notice(notice) = effect
+                && let Some(group) = self.groups.get(&notice.group_id)
+            {
+                group.tell_bookmarks(&self.image, notice);
+            }
         }
     }
 

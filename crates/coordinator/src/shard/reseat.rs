@@ -14,6 +14,7 @@ use super::GroupShard;
 use crate::effect::{Call, Context, Output};
 use crate::group::consumer::claims_partitions;
 use crate::group::{Group, GroupKind, Scope};
+use crate::notice::Leaving;
 
 impl GroupShard {
     /// Sends all members away, for good unless they come back. The group is empty then, and says so in the log before
@@ -121,7 +122,7 @@ impl GroupShard {
             }
             GroupKind::Consumer(consumer) => match consumer.member_named(member) {
                 Some(id) => {
-                    self.fence(group_id, &[id], ctx.now_ms, out);
+                    self.depart(group_id, &[id], Leaving::SentAway, ctx.now_ms, out);
                     ErrorCode::None
                 }
                 None => ErrorCode::UnknownMemberId,

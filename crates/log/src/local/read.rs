@@ -148,6 +148,7 @@ fn read_once(
     };
     Ok(Fetched {
         data: Records::from_segments(pieces),
+        end,
         offsets,
         aborted,
     })

@@ -17,6 +17,12 @@ pub(in crate::commands) fn summary(group: &GroupLag) -> String {
     facts.extend(lag.speed.map(|speed| format!("reads {}", pace(speed))));
     facts.extend(lag.to_zero_ms.map(|ms| format!("all read in {}", span(ms))));
     facts.extend(lag.retention_in_ms.map(kept));
+    if let Some(uncommitted) = lag.uncommitted.filter(|n| *n > 0) {
+        facts.push(format!(
+            "{} fetched and not committed",
+            records(uncommitted)
+        ));
+    }
     if lag.lost > 0 {
         facts.push(format!("{} lost to retention", records(lag.lost)));
     }

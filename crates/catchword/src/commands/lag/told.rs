@@ -63,6 +63,8 @@ pub(in crate::commands) struct Lag {
     pub(in crate::commands) age_ms: Option<i64>,
     pub(in crate::commands) bytes: Option<i64>,
     pub(in crate::commands) lost: i64,
+    #[serde(default)]
+    pub(in crate::commands) uncommitted: Option<i64>,
     pub(in crate::commands) speed: Option<f64>,
     pub(in crate::commands) to_zero_ms: Option<i64>,
     pub(in crate::commands) retention_in_ms: Option<i64>,

@@ -8,6 +8,7 @@ use super::ClassicGroup;
 use crate::group::Scope;
 use crate::group::member::Member;
 use crate::group::state::ClassicState;
+use crate::notice::Leaving;
 
 impl ClassicGroup {
     /// Lets each one go and says how it went.
@@ -39,7 +40,7 @@ impl ClassicGroup {
         if !self.members.contains_key(&id) {
             return false;
         }
-        self.remove(&id, ErrorCode::UnknownMemberId, scope.out);
+        self.depart(&id, Leaving::SentAway, scope.out);
         self.rebalance_or_complete(scope);
         true
     }
@@ -93,7 +94,7 @@ impl ClassicGroup {
             member_id.clone()
         };
         // A consumer that is still there, and was sent away, tries again.
-        self.remove(&leaving, ErrorCode::UnknownMemberId, scope.out);
+        self.depart(&leaving, Leaving::Left, scope.out);
         Ok(())
     }
 }

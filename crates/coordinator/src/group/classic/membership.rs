@@ -6,10 +6,11 @@ use catchword_wire::messages::join_group_request::JoinGroupRequestProtocol;
 use catchword_wire::{ErrorCode, Str};
 
 use super::{ClassicGroup, session_key};
-use crate::effect::{Output, Reply, ReplyTo};
+use crate::effect::{Effect, Output, Reply, ReplyTo};
 use crate::group::Scope;
 use crate::group::member::Member;
 use crate::group::state::ClassicState;
+use crate::notice::Leaving;
 
 impl ClassicGroup {
     /// Adds a member that waits for its join to be answered, if `to` says so.
@@ -55,6 +56,15 @@ impl ClassicGroup {
         if self.is_leader(member_id) {
             self.leader = self.members.keys().next().cloned();
         }
+    }
+
+    /// Takes out a member that is gone for good, and tells of it.
+    pub(super) fn depart(&mut self, member_id: &Str, how: Leaving, out: &mut Output) {
+        let member = self.members.get(member_id);
+        let gone = member.and_then(|member| self.on_roster(member).gone(&self.id, how));
+        out.effects
+            .extend(gone.map(|notice| Effect::Notice(Box::new(notice))));
+        self.remove(member_id, ErrorCode::UnknownMemberId, out);
     }
 
     fn count_protocols(&mut self, member: &Member, by: isize) {

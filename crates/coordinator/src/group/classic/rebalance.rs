@@ -13,6 +13,7 @@ use crate::effect::Reply;
 use crate::group::Scope;
 use crate::group::member::Member;
 use crate::group::state::ClassicState;
+use crate::notice::Leaving;
 use crate::timer::TimerKind;
 
 impl ClassicGroup {
@@ -123,7 +124,7 @@ impl ClassicGroup {
             .map(|m| m.id.clone())
             .collect();
         for member_id in &late {
-            self.remove(member_id, ErrorCode::UnknownMemberId, scope.out);
+            self.depart(member_id, Leaving::TimedOut, scope.out);
         }
         if !self.elect_leader() && !self.members.is_empty() {
             // Only absent static members are left: wait until one comes or their sessions end.

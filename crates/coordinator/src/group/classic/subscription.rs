@@ -8,6 +8,8 @@ use bytes::Bytes;
 use catchword_wire::{DecodeError, Decoder, Str};
 
 use super::ClassicGroup;
+use crate::group::member::Member;
+use crate::group::roster::RosterMember;
 
 impl ClassicGroup {
     /// Reads the members' subscriptions anew, at the begin of a generation.
@@ -38,6 +40,50 @@ impl ClassicGroup {
             None => self.uses_consumer_protocol(),
         }
     }
+
+    /// The members, and what the leader gave them.
+    pub(crate) fn roster(&self) -> Vec<RosterMember> {
+        self.members()
+            .map(|member| self.on_roster(member))
+            .collect()
+    }
+
+    pub(super) fn on_roster(&self, member: &Member) -> RosterMember {
+        let partitions = self
+            .uses_consumer_protocol()
+            .then(|| assigned_partitions(&member.assignment).ok())
+            .flatten();
+        RosterMember {
+            id: member.id.clone(),
+            instance_id: member.instance_id.clone(),
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            partitions: partitions.unwrap_or_default(),
+        }
+    }
+}
+
+/// What a `ConsumerProtocolAssignment` of any version gives. No bytes give nothing.
+fn assigned_partitions(assignment: &Bytes) -> Result<Vec<(Str, i32)>, DecodeError> {
+    if assignment.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut fields = Decoder::new(assignment.clone());
+    let version = fields.i16()?;
+    if version < 0 {
+        let message = "ConsumerProtocolAssignment";
+        return Err(DecodeError::UnsupportedVersion { message, version });
+    }
+    let topics = fields.array(false, |fields| {
+        let topic = fields.string(false)?.detached();
+        let partitions = fields.array(false, |fields| fields.i32())?;
+        Ok((topic, partitions))
+    })?;
+    let each = |(topic, partitions): (Str, Vec<i32>)| {
+        let with = move |partition| (topic.clone(), partition);
+        partitions.into_iter().map(with).collect::<Vec<_>>()
+    };
+    Ok(topics.into_iter().flat_map(each).collect())
 }
 
 /// The topics of a `ConsumerProtocolSubscription` of any version.

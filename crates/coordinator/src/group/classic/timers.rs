@@ -6,6 +6,7 @@ use super::{ClassicGroup, session_key};
 use crate::effect::Output;
 use crate::group::Scope;
 use crate::group::state::ClassicState;
+use crate::notice::Leaving;
 use crate::timer::TimerKind;
 
 impl ClassicGroup {
@@ -45,7 +46,7 @@ impl ClassicGroup {
             return;
         };
         if member.session.fired(scope.now_ms, key, scope.out) && !member.has_satisfied_heartbeat() {
-            self.remove(member_id, ErrorCode::UnknownMemberId, scope.out);
+            self.depart(member_id, Leaving::TimedOut, scope.out);
             self.rebalance_without_member(scope);
         }
     }
@@ -71,7 +72,7 @@ impl ClassicGroup {
             return;
         }
         for member_id in std::mem::take(&mut self.pending_sync) {
-            self.remove(&member_id, ErrorCode::UnknownMemberId, scope.out);
+            self.depart(&member_id, Leaving::TimedOut, scope.out);
         }
         self.prepare_rebalance(scope);
     }

@@ -10,8 +10,10 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::ConsumerGroup;
 use super::member::Member;
+use crate::group::RosterMember;
 use crate::group::classic::CONSUMER_PROTOCOL_TYPE;
 use crate::metadata::MetadataImage;
+use crate::notice::{Leaving, Notice};
 
 /// Kafka's name for the kind.
 const CONSUMER: &str = "consumer";
@@ -56,6 +58,20 @@ impl ConsumerGroup {
         }
     }
 
+    /// The members, and what they have not given up.
+    pub(crate) fn roster(&self, image: &MetadataImage) -> Vec<RosterMember> {
+        let members = self.members.values();
+        members.map(|member| on_roster(member, image)).collect()
+    }
+
+    /// That these members are gone, once they are.
+    pub(crate) fn gone(&self, ids: &[Str], how: Leaving, image: &MetadataImage) -> Vec<Notice> {
+        let members = ids.iter().filter_map(|id| self.members.get(id));
+        members
+            .filter_map(|member| on_roster(member, image).gone(&self.id, how))
+            .collect()
+    }
+
     fn describe_member(&self, member: &Member, image: &MetadataImage) -> DescribedMember {
         let said = &member.said;
         let target = self.targets.get(&member.id).into_iter().flatten();
@@ -74,6 +90,24 @@ impl ConsumerGroup {
             target_assignment: assignment(target, image),
             member_type: i8::from(!member.is_classic()),
         }
+    }
+}
+
+/// Topics that are gone have no name to be shown by.
+fn on_roster(member: &Member, image: &MetadataImage) -> RosterMember {
+    let partitions = member
+        .current
+        .partitions()
+        .filter_map(|(topic, partition)| {
+            let topic = image.topic_by_id(&topic)?;
+            Some((topic.name.clone(), partition))
+        });
+    RosterMember {
+        id: member.id.clone(),
+        instance_id: member.said.instance_id.clone(),
+        client_id: member.said.client_id.clone(),
+        client_host: member.said.client_host.clone(),
+        partitions: partitions.collect(),
     }
 }
 

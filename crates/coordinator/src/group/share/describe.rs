@@ -7,6 +7,7 @@ use catchword_wire::messages::share_group_describe_response::{
 use catchword_wire::{ErrorCode, Str};
 
 use super::{Member, ShareGroup};
+use crate::group::RosterMember;
 use crate::metadata::MetadataImage;
 
 /// Kafka's name for the kind.
@@ -31,6 +32,18 @@ impl ShareGroup {
             group_state: self.state().into(),
             group_type: SHARE.into(),
         }
+    }
+
+    /// The members. What they read is not theirs alone.
+    pub(crate) fn roster(&self) -> Vec<RosterMember> {
+        let member = |(id, member): (&Str, &Member)| RosterMember {
+            id: id.clone(),
+            instance_id: None,
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            partitions: Vec::new(),
+        };
+        self.members.iter().map(member).collect()
     }
 
     pub(crate) fn describe(&self, image: &MetadataImage) -> DescribedGroup {

@@ -12,6 +12,7 @@ use super::StreamsGroup;
 use super::member::Member;
 use super::task::{Role, Task, lists};
 use super::topology::Topology;
+use crate::group::RosterMember;
 
 /// Kafka's name for the kind.
 const STREAMS: &str = "streams";
@@ -45,6 +46,18 @@ impl StreamsGroup {
             group_state: self.state().into(),
             group_type: STREAMS.into(),
         }
+    }
+
+    /// The members. They share out tasks, each of which may read several topics.
+    pub(crate) fn roster(&self) -> Vec<RosterMember> {
+        let member = |(id, member): (&Str, &Member)| RosterMember {
+            id: id.clone(),
+            instance_id: member.said.instance_id.clone(),
+            client_id: member.said.client_id.clone(),
+            client_host: member.said.client_host.clone(),
+            partitions: Vec::new(),
+        };
+        self.members.iter().map(member).collect()
     }
 
     pub(crate) fn describe(&self) -> DescribedGroup {

@@ -5,6 +5,7 @@
 mod commits;
 mod consumer_groups;
 mod deletion;
+mod departures;
 mod expiry;
 mod fetches;
 mod groups;

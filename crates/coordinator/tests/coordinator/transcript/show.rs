@@ -143,6 +143,7 @@ fn show_reply(reply: &Reply, shown: &Shown) -> String {
         Reply::MoveOffsets(moved) => format!("{moved:?}"),
         Reply::Tag(error) | Reply::Kick(error) => format!("{error:?}"),
         Reply::LastCommits(commits) => format!("{commits:?}"),
+        Reply::Roster(roster) => format!("{roster:?}"),
         Reply::DescribeExpiry(expiry) => format!("{expiry:?}"),
         Reply::JoinGroup(r) if failed => {
             format!("{} as {}", error(r.error_code), member(&r.member_id, shown))
