@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{guard, metrics};
 use crate::broker::Broker;
 use crate::lag;
-use crate::plane::{self, Asker, ChangeView, How, PlaneError, Put, Then};
+use crate::plane::{self, Asker, ChangeView, How, PlaneError, Put, Span, Then};
 
 const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
 /// About 10,000 partitions of a move.
@@ -56,6 +56,13 @@ struct PutAsked {
     apply: bool,
     live: bool,
     partitions: Vec<Put>,
+}
+
+/// The body of a question about what lies between.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BetweenAsked {
+    partitions: Vec<Span>,
 }
 
 /// The body of a new tag.
@@ -172,6 +179,13 @@ async fn route(
             };
             let group = Str::copy(group);
             json(&plane::put(broker, &asker, &group, asked.partitions, how).await?)
+        }
+        ("POST", ["v1", "groups", group, "between"]) => {
+            let example =
+                "{\"partitions\": [{\"topic\": T, \"partition\": 0, \"from\": 5, \"to\": 9}]}";
+            let asked: BetweenAsked = body(request, example).await?;
+            let group = Str::copy(group);
+            json(&plane::between(broker, &asker, &group, asked.partitions).await?)
         }
         ("DELETE", ["v1", "groups", group, "members", member]) => {
             let asked: Asked = body(request, "{\"apply\": true}").await?;
@@ -391,6 +405,7 @@ mod tests {
             "/v1/groups/{group}/at",
             "/v1/groups/{group}/restore",
             "/v1/groups/{group}/move",
+            "/v1/groups/{group}/between",
             "/v1/groups/{group}/members/{member}",
             "/v1/groups/{group}/tags",
             "/v1/groups/{group}/tags/{tag}",

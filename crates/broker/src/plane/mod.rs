@@ -9,6 +9,7 @@
 //! where the plan saw them. This module must not know HTTP.
 
 mod audit;
+mod between;
 mod error;
 mod expiry;
 mod history;
@@ -42,6 +43,7 @@ use crate::dispatch::{Call, Client};
 use crate::outcome;
 use crate::partition::Partition;
 pub(crate) use audit::audit;
+pub(crate) use between::{Span, between};
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
 pub(crate) use history::history;

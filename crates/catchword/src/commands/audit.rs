@@ -11,18 +11,23 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Members that set a bookmark back (what lies between is read again), commits of members that the group
-had given up (refused; what they have read since the last commit is read twice), commits beyond the
-end of a log, and bookmarks that somebody who is no member set forward without reading on (what lies
-between was given to nobody; of members it cannot be known). Members that died or were sent away, and
-were handed records that they had not committed, and members that left without having committed
-anything of what they were handed: these records come again. That is known by client id and host,
-and not told where it fits several readers; what a member had dealt with, only it knows. The last 1,000 since the broker's start are kept; the bookmarks' own history is
-`catchword log`. The metrics catchword_commit_* count them.
+Members that set a bookmark back (what lies between is read again), commits of members that the
+group had given up (refused; what they have read since the last commit is read twice), commits
+beyond the end of a log, and bookmarks that somebody who is no member set forward without reading
+on (what lies between was given to nobody; of members it cannot be known).
+
+Members that died or were sent away, and were handed records that they had not committed, and
+members that left without having committed anything of what they were handed: these records come
+again. That is known by client id and host, and not told where it fits several readers; what a
+member had dealt with, only it knows.
+
+The last 1,000 since the broker's start are kept; the bookmarks' own history is `catchword log`.
+The metrics catchword_commit_* count them.
 
 JSON: {counts: {step_back, refused, refused_records, beyond_end, jump, uncommitted,
-  uncommitted_records}, notices: [{group, at_ms, kind, client_id, host, member_id, error, how, topic,
-  partition, from, to, partitions, records, places: [{topic, partition, committed, handed}]}]}
+  uncommitted_records}, notices: [{group, at_ms, kind, client_id, host, member_id, error, how,
+  topic, partition, from, to, partitions, records,
+  places: [{topic, partition, committed, handed}]}]}
 
 Examples:
   catchword audit

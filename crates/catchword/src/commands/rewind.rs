@@ -19,8 +19,12 @@ it would be, what it would read again or skip, and the first record there. Offse
 log are brought to its start or end. Times are those of the records, and need their zone:
 2026-11-23T13:30+01:00, 2026-11-23T12:30Z, \"2h ago\".
 
-JSON: {group, applied, partitions: [{topic, partition, now, then, effect, records,
-  first_record_timestamp, remark}]}; effect is again, skipped, none or new; records are counted in offsets.
+The sum tells the bytes, and how long the group takes to read them again at its own pace, where the
+broker counts (Catchword does).
+
+JSON: {group, applied, takes_ms, partitions: [{topic, partition, now, then, effect, records, bytes,
+  first_record_timestamp, remark}]}; effect is again, skipped, none or new; records are offsets, and
+  bytes and takes_ms null, where the broker does not count.
 
 Examples:
   catchword rewind billing --to earliest

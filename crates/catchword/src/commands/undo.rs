@@ -175,8 +175,8 @@ fn carry_out(
     } else {
         ui.line(format_args!("What group {:?} has lost:", done.group))?;
     }
-    let moves = of_steps(client, &done.partitions)?;
-    show(&moves, ui)?;
+    let preview = of_steps(client, &done.group, &done.partitions)?;
+    show(&preview, ui)?;
     let written = done.partitions.iter().filter(|step| step.moves).count();
     match applied {
         Some(applied) => {

@@ -143,3 +143,34 @@ fn a_group_without_a_place_needs_a_topic() {
         .failed(1);
     assert!(err.contains("has committed no offsets; --topic"), "{err}");
 }
+
+#[test]
+fn the_preview_tells_bytes_and_how_long_the_group_takes_if_somebody_reads() {
+    let g = Group::on(Cluster::own());
+    let more = |count: u32| {
+        let lines: String = (0..count).map(|n| format!("more {n}\n")).collect();
+        g.cluster.feed(&["produce", &g.topic], &lines).ok();
+    };
+    more(10);
+    let skipped = g.rewind(&["--to", "end"]);
+    assert_eq!(skipped["partitions"][0]["records"], 14);
+    let bytes = skipped["partitions"][0]["bytes"].as_i64();
+    assert!(bytes > Some(100), "{skipped}");
+    assert_eq!(skipped["takes_ms"], Value::Null);
+    let preview = || {
+        let again = ["rewind", &g.group, "--to", "earliest"];
+        g.cluster.run(&again).out
+    };
+    let text = preview();
+    assert!(text.contains("Nobody reads the group now"), "{text}");
+
+    let member = Running::start(
+        g.cluster
+            .command(&["consume", &g.topic, "--group", &g.group]),
+    );
+    member.take(14);
+    wait_until("its pace is known", || {
+        more(5);
+        preview().contains("At the group's own pace (")
+    });
+}

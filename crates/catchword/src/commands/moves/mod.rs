@@ -4,6 +4,7 @@
 //! members.
 
 mod preview;
+mod reading;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::failure::Failure;
 use crate::http::encoded;
 use crate::plane::{self, Api, Change};
 use crate::ui::Ui;
-use preview::{Move, look_at_first_records, moves};
+use preview::{Move, Preview, look_at_first_records, moves};
 pub(super) use preview::{Step, of_steps, show, words};
 
 /// Where a partition is to be put.
@@ -48,6 +49,8 @@ pub(super) type Targets = BTreeMap<TopicPartition, Target>;
 struct Outcome<'a> {
     group: &'a str,
     applied: bool,
+    /// How long the group takes for what it reads again, at its own pace.
+    takes_ms: Option<i64>,
     partitions: &'a [Move],
 }
 
@@ -69,7 +72,7 @@ pub(crate) struct How {
 #[derive(Debug)]
 pub(super) struct Plan {
     group: String,
-    moves: Vec<Move>,
+    preview: Preview,
     /// Who is live in the group, in words.
     live: Option<String>,
 }
@@ -108,12 +111,12 @@ impl Plan {
         Ok(Self {
             live: live_members(client, group)?,
             group: group.to_owned(),
-            moves,
+            preview: Preview::of(client, group, moves),
         })
     }
 
     fn changes(&self) -> Vec<&Move> {
-        let moves = self.moves.iter();
+        let moves = self.preview.moves.iter();
         moves.filter(|m| m.now != m.then).collect()
     }
 }
@@ -136,7 +139,7 @@ pub(super) fn carry_out(
         && !how.live
     {
         for plan in plans.iter().filter(|_| !how.json) {
-            show(&plan.moves, ui)?;
+            show(&plan.preview, ui)?;
         }
         return Err(Failure::failed(format!(
             "group {group:?} {who}; stop them first, wait until `catchword show {group}` says Empty, then do it again; rewind, skip, copy and import can do it --live, without stopping them. Nothing was changed."
@@ -154,7 +157,8 @@ pub(super) fn carry_out(
             let outcome = Outcome {
                 group: &plan.group,
                 applied: how.yes,
-                partitions: &plan.moves,
+                takes_ms: plan.preview.takes_ms(),
+                partitions: &plan.preview.moves,
             };
             match several {
                 true => ui.json_line(&outcome)?,
@@ -165,7 +169,7 @@ pub(super) fn carry_out(
         if several {
             ui.line(format_args!("Group {}", plan.group))?;
         }
-        show(&plan.moves, ui)?;
+        show(&plan.preview, ui)?;
         tell_who_is_moved(plan, how, ui);
         if how.yes {
             ui.line(ui.green(if plan.live.is_some() {

@@ -9,11 +9,12 @@ use catchword_client::{Client, Committed, FetchFrom, FetchOptions, TopicPartitio
 use catchword_wire::batch::Record;
 use serde::{Deserialize, Serialize};
 
+use super::reading::{Reading, measure};
 use super::{Target, Targets};
 use crate::commands::distance::{self, Bounds};
 use crate::commands::text::excerpt;
 use crate::failure::Failure;
-use crate::table::{Align, Table, count, records};
+use crate::table::{Align, Table, bytes, count, records};
 use crate::time;
 use crate::ui::Ui;
 
@@ -30,14 +31,51 @@ pub(in crate::commands) struct Move {
     /// Where it will be; `None` if it will be removed.
     pub(super) then: Option<i64>,
     effect: Effect,
-    /// How many offsets are read again or skipped.
+    /// How many records are read again or skipped; offsets, where the broker does not count records.
     records: i64,
+    /// Their bytes, as they are stored; `None` where the broker does not tell.
+    bytes: Option<i64>,
     first_record_timestamp: Option<i64>,
     #[serde(skip)]
     first_record: Option<String>,
     remark: Option<String>,
     #[serde(skip)]
     pub(super) metadata: String,
+}
+
+impl Move {
+    /// What is read again or skipped, as far as that is in the log.
+    pub(super) fn span(&self) -> Option<(i64, i64)> {
+        let is_some = matches!(self.effect, Effect::Again | Effect::Skipped);
+        self.now.zip(self.then).filter(|_| is_some)
+    }
+
+    /// What of that was counted.
+    pub(super) fn counted(&mut self, records: Option<i64>, bytes: Option<i64>) {
+        self.records = records.unwrap_or(self.records);
+        self.bytes = bytes;
+    }
+}
+
+/// Moves, and how the group reads that they are of.
+#[derive(Debug)]
+pub(in crate::commands) struct Preview {
+    pub(super) moves: Vec<Move>,
+    pub(super) reading: Option<Reading>,
+}
+
+impl Preview {
+    /// With what lies between counted, where the broker counts it.
+    pub(super) fn of(client: &mut Client, group: &str, mut moves: Vec<Move>) -> Self {
+        let reading = measure(client, group, &mut moves);
+        Self { moves, reading }
+    }
+
+    /// How long the group takes to read what comes again, ms; `None` where that is not known.
+    pub(super) fn takes_ms(&self) -> Option<i64> {
+        let (records, _) = sum(&self.moves, Effect::Again);
+        self.reading.as_ref()?.takes_ms(records)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,6 +117,7 @@ pub(super) fn moves(
             then: Some(then),
             effect,
             records,
+            bytes: None,
             first_record_timestamp: None,
             first_record: None,
             remark,
@@ -149,6 +188,7 @@ impl Step {
             then: self.then,
             effect,
             records,
+            bytes: None,
             first_record_timestamp: None,
             first_record: None,
             remark: remark.map(str::to_owned),
@@ -163,14 +203,15 @@ impl Step {
 /// If the cluster cannot be asked for the logs' bounds or for the first records.
 pub(in crate::commands) fn of_steps(
     client: &mut Client,
+    group: &str,
     steps: &[Step],
-) -> Result<Vec<Move>, Failure> {
+) -> Result<Preview, Failure> {
     let partitions: Vec<TopicPartition> = steps.iter().map(Step::place).collect();
     let bounds = distance::bounds(client, &partitions)?;
     let one = |step: &Step| step.preview(bounds.get(&step.place()).copied());
     let mut moves: Vec<Move> = steps.iter().map(one).collect();
     look_at_first_records(client, &bounds, &mut moves)?;
-    Ok(moves)
+    Ok(Preview::of(client, group, moves))
 }
 
 /// Fetches one record of each partition that is shown, at the place it would be read from.
@@ -264,29 +305,42 @@ fn first_record(m: &Move) -> String {
 }
 
 /// Shows the moves and what they come to.
-pub(in crate::commands) fn show(moves: &[Move], ui: &mut Ui) -> Result<(), Failure> {
+pub(in crate::commands) fn show(preview: &Preview, ui: &mut Ui) -> Result<(), Failure> {
+    let moves = &preview.moves;
     ui.table(&table(moves))?;
     let more = moves.len().saturating_sub(MAX_ROWS);
     if more > 0 {
         let more = count(i64::try_from(more).unwrap_or(i64::MAX));
         ui.line(format_args!("… and {more} more (--json has all)"))?;
     }
-    ui.line(total(moves))
+    ui.line(total(moves))?;
+    let (again, _) = sum(moves, Effect::Again);
+    match &preview.reading {
+        Some(reading) if again > 0 => ui.line(reading.words(again)),
+        _ => Ok(()),
+    }
+}
+
+/// Records, and the bytes of them that are known.
+fn sum(moves: &[Move], effect: Effect) -> (i64, i64) {
+    let some = moves.iter().filter(|m| m.effect == effect);
+    some.fold((0, 0), |(records, bytes), m| {
+        (records + m.records, bytes + m.bytes.unwrap_or(0))
+    })
 }
 
 fn total(moves: &[Move]) -> String {
-    let sum = |effect| {
-        moves
-            .iter()
-            .filter(|m| m.effect == effect)
-            .map(|m| m.records)
-            .sum()
+    let words = |effect| {
+        let (number, size) = sum(moves, effect);
+        let size = match size {
+            0 => String::new(),
+            size => format!(" ({})", bytes(size)),
+        };
+        (records(number), size)
     };
-    format!(
-        "In all: {} again, {} skipped.",
-        records(sum(Effect::Again)),
-        records(sum(Effect::Skipped))
-    )
+    let ((again, again_size), (skipped, skipped_size)) =
+        (words(Effect::Again), words(Effect::Skipped));
+    format!("In all: {again} again{again_size}, {skipped} skipped{skipped_size}.")
 }
 
 #[cfg(test)]
@@ -345,6 +399,11 @@ mod tests {
         assert_eq!(
             total(&moves),
             "In all: 24,531 records again, 0 records skipped."
+        );
+        moves[0].counted(Some(24_000), Some(5 << 20));
+        assert_eq!(
+            total(&moves),
+            "In all: 24,000 records again (5.0 MiB), 0 records skipped."
         );
     }
 
