@@ -38,9 +38,9 @@ pub use config::{
     ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection, StreamsSettings,
 };
 pub use effect::{
-    BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, GroupExpiry, Headers, Marker,
-    MoveOffsets, Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, TagCall,
-    Transactional, TxnOffsetCommitCall,
+    BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, Headers, Marker, MoveOffsets,
+    Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, TagCall, Transactional,
+    TxnOffsetCommitCall,
 };
 pub use metadata::{MetadataImage, TopicImage};
 pub use notice::{Notice, Noticed};
@@ -49,7 +49,7 @@ pub use partition::partition_for;
 pub use pins::Pins;
 pub use record::ReplayError;
 pub use retention::{Retention, RetentionRule, RetentionRules};
-pub use shard::{Expiring, GroupShard};
+pub use shard::{BookmarkNow, Expiring, GroupNow, GroupShard, Survey, SurveyCall};
 pub use timer::{TimerKey, TimerKind};
 pub use transaction::{
     CLIENT_MANAGED, EPOCH_BUMP, EndOfTransaction, InitCall, PartitionsCall, TransactionCall,
