@@ -53,8 +53,8 @@ pub struct GroupShard {
     retention: Arc<RetentionRules>,
     /// Groups that outsiders may not move as they like.
     protected: BTreeMap<Str, Protection>,
-    /// Groups whose members were sent away to rejoin, and until when that may take, ms. Not in the log: after a restart
-    /// their member ids are unknown as well.
+    /// Groups whose members were sent away to rejoin, and until when that may take or has taken, ms. In the log it stands on
+    /// the records of the move that they were sent away for.
     reseated: BTreeMap<Str, i64>,
 }
 
