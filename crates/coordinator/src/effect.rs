@@ -27,7 +27,7 @@ use crate::ledger::Place;
 use crate::notice::Notice;
 use crate::record::headers::Cause;
 use crate::records::Records;
-use crate::retention::{Retention, RetentionRule};
+use crate::shard::{Survey, SurveyCall};
 use crate::timer::TimerKey;
 
 /// Who calls.
@@ -82,10 +82,8 @@ pub enum Call {
     EndTransaction(Marker),
     /// One group of a DescribeGroups request.
     DescribeGroup(Str),
-    /// How long the offsets of a group are kept; Kafka has no such request.
-    DescribeExpiry(Str),
-    /// When each bookmark of a group was last committed; Kafka has no such request.
-    LastCommits(Str),
+    /// Groups with their bookmarks; Kafka has no such request.
+    Survey(SurveyCall),
     /// The groups of this shard; the filters are those of the request, empty for all.
     ListGroups {
         states: Vec<Str>,
@@ -114,17 +112,6 @@ pub struct TagCall {
     pub name: Str,
     /// Remove it instead.
     pub remove: bool,
-}
-
-/// How long a group's offsets are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupExpiry {
-    /// For how long.
-    pub retention: Retention,
-    /// Who says so.
-    pub rule: RetentionRule,
-    /// When each expires if nothing changes, ms; `None`: not while things are as they are.
-    pub offsets: Vec<(Str, i32, Option<i64>)>,
 }
 
 /// Moves of a group's bookmarks that happen together or not at all.
@@ -210,10 +197,7 @@ pub enum Reply {
     TxnOffsetCommit(TxnOffsetCommitResponse),
     EndTransaction(ErrorCode),
     DescribeGroup(DescribedGroup),
-    /// `None` if there is no such group, or nobody can say.
-    DescribeExpiry(Option<GroupExpiry>),
-    /// Topic, partition, and the time of the commit, ms since 1970. Empty if there is no such group, or nobody can say.
-    LastCommits(Vec<(Str, i32, i64)>),
+    Survey(Survey),
     ListGroups(Vec<ListedGroup>),
     DeleteGroup(DeletableGroupResult),
     MoveOffsets(Moved),
@@ -348,13 +332,12 @@ impl Call {
             Call::TxnOffsetCommit(call) => Some(&call.request.group_id),
             Call::EndTransaction(_) => None,
             Call::DescribeGroup(group_id)
-            | Call::DescribeExpiry(group_id)
-            | Call::LastCommits(group_id)
+            | Call::Survey(SurveyCall::One(group_id))
             | Call::DeleteGroup(group_id) => Some(group_id),
             Call::MoveOffsets(call) => Some(&call.group_id),
             Call::Tag(call) => Some(&call.group_id),
             Call::Kick { group_id, .. } => Some(group_id),
-            Call::ListGroups { .. } => None,
+            Call::ListGroups { .. } | Call::Survey(SurveyCall::After(_)) => None,
         }
     }
 
@@ -410,8 +393,7 @@ impl Call {
                 error_code,
                 ..DescribedGroup::default()
             }),
-            Call::DescribeExpiry(_) => Reply::DescribeExpiry(None),
-            Call::LastCommits(_) => Reply::LastCommits(Vec::new()),
+            Call::Survey(_) => Reply::Survey(Survey::default()),
             Call::ListGroups { .. } => Reply::ListGroups(Vec::new()),
             Call::DeleteGroup(group_id) => Reply::DeleteGroup(DeletableGroupResult {
                 group_id,
@@ -482,8 +464,7 @@ impl Reply {
                 error_code,
                 ..DescribedGroup::default()
             }),
-            Reply::DescribeExpiry(_) => Reply::DescribeExpiry(None),
-            Reply::LastCommits(_) => Reply::LastCommits(Vec::new()),
+            Reply::Survey(_) => Reply::Survey(Survey::default()),
             Reply::ListGroups(_) => Reply::ListGroups(Vec::new()),
             Reply::DeleteGroup(result) => Reply::DeleteGroup(DeletableGroupResult {
                 error_code,

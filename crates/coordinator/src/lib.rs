@@ -39,7 +39,7 @@ pub use config::{
     ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection, StreamsSettings,
 };
 pub use effect::{
-    BookmarkMove, Call, Client, Context, Effect, GroupExpiry, Headers, Marker, MoveOffsets, Moved,
+    BookmarkMove, Call, Client, Context, Effect, Headers, Marker, MoveOffsets, Moved,
     OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, TagCall, Transactional,
     TxnOffsetCommitCall,
 };
@@ -51,7 +51,7 @@ pub use pins::Pins;
 pub use record::ReplayError;
 pub use records::{CoordinatorRecord, RecordRef, Records};
 pub use retention::{Retention, RetentionRule, RetentionRules};
-pub use shard::{Expiring, GroupShard};
+pub use shard::{BookmarkNow, Expiring, GroupNow, GroupShard, Survey, SurveyCall};
 pub use timer::{TimerKey, TimerKind};
 pub use transaction::{
     CLIENT_MANAGED, EPOCH_BUMP, EndOfTransaction, InitCall, PartitionsCall, TransactionCall,

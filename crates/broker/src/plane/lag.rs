@@ -3,60 +3,47 @@
 //! Lag is records that the group will still be given (see [`catchword_log::Tally`]), from where the log still begins; what
 //! that has lost before the group read it is told apart, or a group that stands still would seem to fall behind for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use catchword_coordinator::ledger::{Key, Place};
-use catchword_coordinator::{Call as GroupCall, OffsetFetchCall, Reply};
-use catchword_wire::messages::list_groups_response::ListedGroup;
-use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
-use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use catchword_coordinator::{Call as GroupCall, GroupNow, Reply};
+use catchword_log::Unread;
 use catchword_wire::{Str, Uuid};
 
 use super::error::PlaneError;
-use super::views::{GroupList, GroupView, KeptView, MemberView, PartitionLag};
-use super::{Asker, blocking, call, expiry};
+use super::now::{GroupList, GroupView, KeptView, MemberView, PartitionLag};
+use super::{Asker, blocking, call, expiry, survey};
 use crate::broker::Broker;
 use crate::clock;
 use crate::dispatch::Call;
 use crate::outcome;
 
-/// All groups, with their members only if asked for.
+/// All groups, without their members.
 pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupList, PlaneError> {
     if let Some(guardian) = broker.guardian.clone() {
         let found = outcome::blocking(move || guardian.groups()).await;
         return found.ok_or_else(PlaneError::stopping)?;
     }
-    let call = call(broker, asker);
-    let list = || GroupCall::ListGroups {
-        states: Vec::new(),
-        types: Vec::new(),
-    };
-    let mut listed = Vec::new();
-    for reply in broker.groups.call_all(&call, list) {
-        if let Some(Some(Reply::ListGroups(some))) = reply.get().await {
-            listed.extend(some);
-        }
-    }
-    listed.sort_by(|a, b| a.group_id.cmp(&b.group_id));
-    let mut found = Vec::with_capacity(listed.len());
-    for one in listed {
-        let fetched = committed(broker, asker, &one.group_id).await?;
-        let kept = expiry::kept(broker, asker, &one.group_id).await?;
-        found.push((one, fetched, kept));
-    }
-    let broker = broker.clone();
-    let work = move || {
-        let view = |(one, fetched, kept): (ListedGroup, OffsetFetchResponseGroup, KeptView)| {
-            let kind = kind(&one.group_type, &one.protocol_type);
-            let partitions = partitions(&broker, &fetched);
-            let (group, state) = (&one.group_id, &one.group_state);
-            GroupView::of(group, state, kind, Vec::new(), partitions).kept(kept)
-        };
-        found.into_iter().map(view).collect()
-    };
-    let groups = blocking(work).await.ok_or_else(PlaneError::stopping)?;
+    let found = survey::all(broker, asker).await;
+    let groups = seen(broker, found).await?;
     Ok(GroupList { groups })
+}
+
+/// Those of some groups that exist, without their members.
+pub(crate) async fn those(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    wanted: impl Iterator<Item = &Str> + Clone,
+) -> Result<Vec<GroupView>, PlaneError> {
+    if broker.guardian.is_some() {
+        let wanted: BTreeSet<&str> = wanted.map(Str::as_str).collect();
+        let mut all = groups(broker, asker).await?.groups;
+        all.retain(|group| wanted.contains(group.group.as_str()));
+        return Ok(all);
+    }
+    let found = survey::those(broker, asker, wanted).await?;
+    seen(broker, found).await
 }
 
 /// One group.
@@ -87,11 +74,12 @@ pub(crate) async fn group(
         });
         (described.group_state.clone(), kind, members.collect())
     };
-    let fetched = committed(broker, asker, group).await?;
-    let kept = expiry::kept(broker, asker, group).await?;
-    let broker = broker.clone();
-    let partitions = blocking(move || partitions(&broker, &fetched)).await;
-    let partitions = partitions.ok_or_else(PlaneError::stopping)?;
+    let found = survey::one(broker, asker, group).await?;
+    let found = seen(broker, found.into_iter().collect()).await?;
+    let (partitions, kept) = found.into_iter().next().map_or_else(
+        || (Vec::new(), KeptView::default()),
+        |view| (view.partitions, view.kept),
+    );
     Ok(GroupView::of(group, &state, kind, members, partitions).kept(kept))
 }
 
@@ -147,89 +135,93 @@ pub(crate) fn kind<'a>(group_type: &'a str, protocol_type: &str) -> &'a str {
     }
 }
 
-/// The committed offsets of a group, as its coordinator has them.
-async fn committed(
-    broker: &Arc<Broker>,
-    asker: &Asker,
-    group: &Str,
-) -> Result<OffsetFetchResponseGroup, PlaneError> {
-    let request = GroupCall::OffsetFetch(OffsetFetchCall {
-        group: OffsetFetchRequestGroup {
-            group_id: group.clone(),
-            topics: None,
-            ..OffsetFetchRequestGroup::default()
-        },
-        require_stable: false,
-    });
-    let call = call(broker, asker);
-    match broker.groups.call(&call, request).get().await.flatten() {
-        Some(Reply::OffsetFetch(fetched)) => Ok(fetched),
-        _ => Err(PlaneError::stopping()),
-    }
-}
-
-/// When a group last committed in each partition, ms since 1970; nothing where its coordinator cannot be asked.
-pub(crate) async fn last_commits(
-    broker: &Arc<Broker>,
-    asker: &Asker,
-    group: &Str,
-) -> BTreeMap<(String, i32), i64> {
-    let call = call(broker, asker);
-    let request = GroupCall::LastCommits(group.clone());
-    let commits = match broker.groups.call(&call, request).get().await.flatten() {
-        Some(Reply::LastCommits(commits)) => commits,
-        _ => Vec::new(),
-    };
-    let one = |(topic, partition, at_ms): (Str, i32, i64)| ((topic.to_string(), partition), at_ms);
-    commits.into_iter().map(one).collect()
-}
-
 /// Where a group's bookmarks are. Of the topics' ids nothing is said.
 pub(super) async fn places(
     broker: &Arc<Broker>,
     asker: &Asker,
     group: &Str,
 ) -> Result<BTreeMap<Key, Place>, PlaneError> {
-    let mut places = BTreeMap::new();
-    for topic in committed(broker, asker, group).await?.topics {
-        for p in topic.partitions {
-            let place = Place {
-                offset: p.committed_offset,
-                leader_epoch: p.committed_leader_epoch,
-                metadata: p.metadata.unwrap_or_default(),
-                topic_id: Uuid::ZERO,
-            };
-            places.insert((topic.name.clone(), p.partition_index), place);
-        }
-    }
-    Ok(places)
+    let found = survey::one(broker, asker, group).await?.into_iter();
+    let bookmarks = found.flat_map(|group| group.bookmarks);
+    let places = bookmarks.map(|b| {
+        let place = Place {
+            topic_id: Uuid::ZERO,
+            ..b.place
+        };
+        ((b.topic, b.partition), place)
+    });
+    Ok(places.collect())
 }
 
-/// What a group has before it in each partition where it has a bookmark. Reads logs, so it blocks.
-fn partitions(broker: &Broker, fetched: &OffsetFetchResponseGroup) -> Vec<PartitionLag> {
-    let holds = |topic: &Str, index| broker.holds.held_for(&fetched.group_id, topic, index);
-    let now_ms = clock::now_ms();
-    let mut all = Vec::new();
-    for topic in &fetched.topics {
-        let known = broker.catalog.topic(&topic.name);
-        for p in &topic.partitions {
-            let partition = known.as_ref().and_then(|t| t.partition(p.partition_index));
-            let offsets = partition.map(|partition| partition.log.offsets());
-            let (start, end) = (
-                offsets.map(|o| o.log_start),
-                offsets.map(|o| o.high_watermark),
-            );
-            let (index, committed) = (p.partition_index, p.committed_offset);
-            let lag = PartitionLag {
-                held_bytes: holds(&topic.name, index),
-                ..PartitionLag::of(&topic.name, index, committed, start, end)
+/// Groups with what they have before them, their members left out.
+async fn seen(broker: &Arc<Broker>, found: Vec<GroupNow>) -> Result<Vec<GroupView>, PlaneError> {
+    let broker = broker.clone();
+    let work = move || {
+        let lags = lags(&broker, &found).into_iter();
+        let view = |(group, partitions): (&GroupNow, Vec<PartitionLag>)| {
+            let listed = &group.listed;
+            let kind = kind(&listed.group_type, &listed.protocol_type);
+            let (id, state) = (&listed.group_id, &listed.group_state);
+            let view = GroupView::of(id, state, kind, Vec::new(), partitions);
+            view.kept(expiry::kept(&broker, group))
+        };
+        found.iter().zip(lags).map(view).collect()
+    };
+    blocking(work).await.ok_or_else(PlaneError::stopping)
+}
+
+/// What groups have before them in each partition where they have a bookmark. A partition is asked once for all of them.
+/// Reads logs, so it blocks.
+fn lags(broker: &Broker, groups: &[GroupNow]) -> Vec<Vec<PartitionLag>> {
+    let bookmarks = || groups.iter().flat_map(|group| &group.bookmarks);
+    let mut readers: BTreeMap<(&Str, i32), Vec<(i64, usize)>> = BTreeMap::new();
+    for (at, bookmark) in bookmarks().enumerate() {
+        let own = readers.entry((&bookmark.topic, bookmark.partition));
+        own.or_default().push((bookmark.place.offset, at));
+    }
+    let mut before = vec![Before::default(); bookmarks().count()];
+    for ((topic, index), mut readers) in readers {
+        let topic = broker.catalog.topic(topic);
+        let Some(partition) = topic.as_ref().and_then(|topic| topic.partition(index)) else {
+            continue;
+        };
+        readers.sort_unstable();
+        let offsets = partition.log.offsets();
+        let from: Vec<i64> = readers.iter().map(|(offset, _)| *offset).collect();
+        let unread = partition.unread(&from).unwrap_or_default();
+        for (n, (_, at)) in readers.iter().enumerate() {
+            before[*at] = Before {
+                start: Some(offsets.log_start),
+                end: Some(offsets.high_watermark),
+                unread: unread.get(n).copied(),
             };
-            let unread = partition.and_then(|partition| partition.unread(committed));
-            all.push(match unread {
-                Some(unread) => lag.counted(unread, now_ms),
-                None => lag,
-            });
         }
     }
-    all
+    let now_ms = clock::now_ms();
+    let mut before = before.into_iter();
+    let of_group = |group: &GroupNow| {
+        let id = &group.listed.group_id;
+        let own = group.bookmarks.iter().zip(before.by_ref());
+        own.map(|(b, Before { start, end, unread })| {
+            let lag = PartitionLag {
+                committed_ms: Some(b.committed_ms),
+                held_bytes: broker.holds.held_for(id, &b.topic, b.partition),
+                ..PartitionLag::of(&b.topic, b.partition, b.place.offset, start, end)
+            };
+            match unread {
+                Some(unread) => lag.counted(unread, now_ms),
+                None => lag,
+            }
+        })
+        .collect()
+    };
+    groups.iter().map(of_group).collect()
+}
+
+/// What is before a bookmark. All of it is absent where its partition is gone.
+#[derive(Debug, Clone, Copy, Default)]
+struct Before {
+    start: Option<i64>,
+    end: Option<i64>,
+    unread: Option<Unread>,
 }

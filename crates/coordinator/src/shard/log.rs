@@ -11,7 +11,7 @@ use crate::group::{
 };
 use crate::offsets::Bookmark;
 use crate::record::consumer::Writer;
-use crate::record::headers::Reader;
+use crate::record::headers::Told;
 use crate::record::writer::RecordWriter;
 use crate::record::{self, Record, ReplayError, quick};
 use crate::records::{RecordRef, Records};
@@ -29,20 +29,29 @@ impl GroupShard {
         value: Option<&[u8]>,
         headers: &[catchword_wire::batch::Header],
     ) -> Result<(), ReplayError> {
-        let reader = Reader::told(|name| HeadersView::Taken(headers).get(name));
-        self.replay_read_by(key, value, reader)
+        let told = Told::by(|name| HeadersView::Taken(headers).get(name));
+        self.replay_told(key, value, told)
     }
 
-    /// As [`replay`](GroupShard::replay), for whoever has looked up the one thing that is state in the headers.
+    /// As [`replay`](GroupShard::replay), for whoever has looked up what is state in the headers.
     ///
     /// # Errors
     /// The same.
-    pub fn replay_read_by(
+    pub fn replay_told(
         &mut self,
         key: &[u8],
         value: Option<&[u8]>,
-        reader: Reader,
+        told: Told,
     ) -> Result<(), ReplayError> {
+        let Told {
+            reader,
+            barred_until_ms,
+        } = told;
+        if let Some(until_ms) = barred_until_ms
+            && let Some(key) = quick::offset_key(key)
+        {
+            self.bar(key.group_id, until_ms);
+        }
         if let Some(key) = quick::offset_key(key)
             && let Some(bookmark) = value.and_then(quick::bookmark)
         {
@@ -172,7 +181,7 @@ impl GroupShard {
     }
 
     /// The records that make this state, and nothing that they replace: replayed into a new shard they give the same.
-    /// Of the headers they have only what tells a bookmark's [`Reader`]; the others are history and not state.
+    /// Of the headers they have only what is [`Told`]; the others are history and not state.
     pub fn dump_records(&self) -> Records {
         let mut out = Output::default();
         let headers = Headers::default();
@@ -197,10 +206,15 @@ impl GroupShard {
             if let Some(streams) = group.streams() {
                 streams.write(headers.clone(), &mut out);
             }
+            let barred_until_ms = self.reseated.get(&group.id).copied();
             for (topic, bookmarks) in group.offsets.topics() {
                 for (partition, bookmark) in bookmarks {
                     let id = &group.id;
-                    let headers = bookmark.reader.headers();
+                    let told = Told {
+                        reader: bookmark.reader,
+                        barred_until_ms,
+                    };
+                    let headers = told.headers();
                     record::offset_commit(id, topic, *partition, bookmark, &headers, &mut out);
                 }
             }

@@ -319,7 +319,7 @@ pub(crate) fn error_of(reply: &Reply) -> ErrorCode {
         Reply::TxnOffsetCommit(response) => response.topics[0].partitions[0].error_code,
         Reply::EndTransaction(error) => error.code(),
         Reply::DescribeGroup(response) => response.error_code,
-        Reply::DescribeExpiry(_) | Reply::LastCommits(_) | Reply::ListGroups(_) => 0,
+        Reply::Survey(_) | Reply::ListGroups(_) => 0,
         Reply::DeleteGroup(response) => response.error_code,
         Reply::ConsumerGroupHeartbeat(response) => response.error_code,
         Reply::ConsumerGroupDescribe(response) => response.error_code,

@@ -12,4 +12,5 @@ mod live;
 mod protection;
 mod rebalances;
 mod static_members;
+mod survey;
 mod transactions;

@@ -142,8 +142,7 @@ fn show_reply(reply: &Reply, shown: &Shown) -> String {
     match reply {
         Reply::MoveOffsets(moved) => format!("{moved:?}"),
         Reply::Tag(error) | Reply::Kick(error) => format!("{error:?}"),
-        Reply::LastCommits(commits) => format!("{commits:?}"),
-        Reply::DescribeExpiry(expiry) => format!("{expiry:?}"),
+        Reply::Survey(survey) => format!("{survey:?}"),
         Reply::JoinGroup(r) if failed => {
             format!("{} as {}", error(r.error_code), member(&r.member_id, shown))
         }
