@@ -80,6 +80,29 @@ impl Default for Said {
 }
 
 impl Said {
+    /// Whether a request says nothing new of its member, which still calls from the same place.
+    pub(super) fn is_unchanged_by(
+        &self,
+        ctx: &Context<'_>,
+        request: &StreamsGroupHeartbeatRequest,
+    ) -> bool {
+        let tasks = [
+            &request.active_tasks,
+            &request.standby_tasks,
+            &request.warmup_tasks,
+        ];
+        tasks.into_iter().all(Option::is_none)
+            && request.topology.is_none()
+            && request.rack_id.is_none()
+            && request.rebalance_timeout_ms == -1
+            && request.process_id.is_none()
+            && request.user_endpoint.is_none()
+            && request.client_tags.is_none()
+            && !request.shutdown_application
+            && self.client_id == ctx.client.client_id
+            && self.client_host == ctx.client.client_host
+    }
+
     /// With what a request says; what it leaves out stays.
     pub(super) fn updated(
         &self,
