@@ -12,7 +12,7 @@ use super::GroupShard;
 use crate::config::{GroupSettings, MigrationPolicy};
 use crate::effect::{Call, Context, Output, Reply};
 use crate::group::consumer::{ConsumerGroup, compile_regex, validate};
-use crate::group::{Env, Group, GroupKind, Refused, Scope, fits_record};
+use crate::group::{Committers, Env, Group, GroupKind, Refused, Scope, fits_record};
 use crate::record::headers::{Cause, because};
 
 /// First version of JoinGroup whose newcomers are told their id before they may join (KIP-394).

@@ -96,7 +96,7 @@ impl GroupShard {
             return Err(ErrorCode::InvalidGroupId);
         }
         let partitions = request.topics.iter().flat_map(|topic| {
-            let id = self.image.topic(&topic.name).map_or(Uuid::ZERO, |t| t.id);
+            let id = self.image.topic(&topic.name).map_or(&Uuid::ZERO, |t| &t.id);
             let all = topic.partitions.iter();
             all.map(move |partition| (&topic.name, id, partition.partition_index))
         });
