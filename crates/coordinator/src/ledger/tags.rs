@@ -6,7 +6,8 @@ use catchword_wire::batch::Record;
 use catchword_wire::{ErrorCode, Str};
 
 use super::{Key, Place, Who, who};
-use crate::effect::{Client, CoordinatorRecord};
+use crate::call::Client;
+use crate::effect::CoordinatorRecord;
 use crate::record::headers::{Cause, by};
 use crate::record::tag;
 

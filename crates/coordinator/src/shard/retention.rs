@@ -5,9 +5,9 @@ use std::sync::Arc;
 use catchword_wire::Str;
 
 use super::GroupShard;
-use crate::effect::GroupExpiry;
 use crate::group::Group;
 use crate::offsets::expires_at;
+use crate::reply::GroupExpiry;
 use crate::retention::{Retention, RetentionRules};
 
 /// A group of which something expires soon.

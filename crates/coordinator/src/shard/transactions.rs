@@ -7,10 +7,8 @@ use catchword_wire::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
-use crate::effect::{
-    Context, CoordinatorRecord, Headers, Marker, Output, ProducerEpoch, Transactional,
-    TxnOffsetCommitCall,
-};
+use crate::call::{Context, TxnOffsetCommitCall};
+use crate::effect::{CoordinatorRecord, Headers, Marker, Output, ProducerEpoch, Transactional};
 use crate::group::{Group, fits_record};
 use crate::offsets::pending::{Key, Waiting};
 use crate::offsets::{Bookmark, metadata_fits};

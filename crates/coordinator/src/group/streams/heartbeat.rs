@@ -11,7 +11,7 @@ use super::target::assigned_by;
 use super::task::{Role, Tasks, lists, owned};
 use super::topology::Topology;
 use super::{Refused, StreamsGroup};
-use crate::effect::Context;
+use crate::call::Context;
 use crate::group::{Env, Scope};
 
 /// What a heartbeat led to.

@@ -8,7 +8,7 @@ use catchword_wire::Str;
 use catchword_wire::messages::StreamsGroupHeartbeatRequest;
 
 use super::task::{Held, Task};
-use crate::effect::Context;
+use crate::call::Context;
 use crate::group::progress;
 pub(super) use crate::group::progress::MemberState;
 use crate::timer::Deadline;
