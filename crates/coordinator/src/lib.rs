@@ -29,6 +29,7 @@ mod offsets;
 mod partition;
 mod pins;
 pub mod record;
+mod records;
 mod reply;
 mod retention;
 mod shard;
@@ -43,15 +44,14 @@ pub use call::{
 pub use config::{
     ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection, StreamsSettings,
 };
-pub use effect::{
-    CoordinatorRecord, Effect, Headers, Marker, Output, ProducerEpoch, Transactional,
-};
+pub use effect::{Effect, Headers, Marker, Output, ProducerEpoch, Transactional};
 pub use metadata::{MetadataImage, TopicImage};
 pub use notice::{Notice, Noticed};
 pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;
 pub use pins::Pins;
 pub use record::ReplayError;
+pub use records::{CoordinatorRecord, RecordRef, Records};
 pub use reply::{GroupExpiry, Moved, Reply};
 pub use retention::{Retention, RetentionRule, RetentionRules};
 pub use shard::{Expiring, GroupShard};

@@ -7,9 +7,9 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::{Key, Place, Who, who};
 use crate::call::Client;
-use crate::effect::CoordinatorRecord;
 use crate::record::headers::{Cause, by};
 use crate::record::tag;
+use crate::records::CoordinatorRecord;
 
 /// A group's bookmarks under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]

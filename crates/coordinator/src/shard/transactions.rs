@@ -8,12 +8,13 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
 use crate::call::{Context, TxnOffsetCommitCall};
-use crate::effect::{CoordinatorRecord, Headers, Marker, Output, ProducerEpoch, Transactional};
+use crate::effect::{Headers, Marker, Output, ProducerEpoch, Transactional};
 use crate::group::{Group, fits_record};
 use crate::offsets::pending::{Key, Waiting};
 use crate::offsets::{Bookmark, metadata_fits};
 use crate::record;
 use crate::record::headers::{Cause, by};
+use crate::records::CoordinatorRecord;
 
 impl GroupShard {
     pub(super) fn commit_in_transaction(
