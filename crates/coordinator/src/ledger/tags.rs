@@ -6,7 +6,7 @@ use catchword_wire::batch::Record;
 use catchword_wire::{ErrorCode, Str};
 
 use super::{Key, Place, Who, who};
-use crate::effect::Client;
+use crate::call::Client;
 use crate::record::headers::{Cause, by};
 use crate::record::tag;
 use crate::records::CoordinatorRecord;

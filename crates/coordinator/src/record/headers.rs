@@ -9,7 +9,8 @@ use bytes::Bytes;
 use catchword_wire::Str;
 use catchword_wire::batch::Header;
 
-use crate::effect::{Client, Headers};
+use crate::call::Client;
+use crate::effect::Headers;
 
 /// Why the bookmark moved: a [`Cause`]'s name. Left out for [`Cause::Commit`].
 pub const CAUSE: &str = "cw.cause";

@@ -24,13 +24,15 @@ use std::sync::Arc;
 use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
 use catchword_wire::{ErrorCode, Str};
 
+use crate::call::{Call, Context, ReplyTo};
 use crate::config::{GroupConfig, GroupSettings, Protection};
-use crate::effect::{Call, Context, Output, Reply, ReplyTo};
+use crate::effect::Output;
 use crate::group::{Group, GroupKind, Scope, describe_unknown, passes};
 use crate::ids::IdSource;
 use crate::metadata::MetadataImage;
 use crate::offsets::pending::Pending;
 use crate::offsets::{fetch, hide_unstable};
+use crate::reply::Reply;
 use crate::retention::RetentionRules;
 use crate::timer::TimerKey;
 pub use retention::Expiring;

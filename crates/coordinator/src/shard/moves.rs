@@ -3,11 +3,13 @@
 use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
-use crate::effect::{BookmarkMove, Context, MoveOffsets, Moved, Output};
+use crate::call::{BookmarkMove, Context, MoveOffsets};
+use crate::effect::Output;
 use crate::group::{Group, fits_record};
 use crate::offsets::{Bookmark, find};
 use crate::record::headers::{BARRED_UNTIL, Cause, OF, by, with};
 use crate::record::{offset_commit, offset_tombstone, origin};
+use crate::reply::Moved;
 
 impl GroupShard {
     /// Refuses with [`ErrorCode::NonEmptyGroup`] while the group has members, as Kafka refuses a reset: they would go on

@@ -6,7 +6,8 @@ use catchword_wire::messages::{
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
-use crate::effect::{Context, Headers, Output};
+use crate::call::Context;
+use crate::effect::{Headers, Output};
 use crate::group::{Group, GroupKind, Scope, fits_record};
 use crate::notice::Noticed;
 use crate::offsets::{self, Committer, refused_commit};

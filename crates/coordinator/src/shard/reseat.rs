@@ -11,7 +11,8 @@ use catchword_wire::messages::JoinGroupRequest;
 use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
-use crate::effect::{Call, Context, Output};
+use crate::call::{Call, Context};
+use crate::effect::Output;
 use crate::group::consumer::claims_partitions;
 use crate::group::{Group, GroupKind, Scope};
 

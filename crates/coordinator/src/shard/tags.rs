@@ -6,7 +6,8 @@
 use catchword_wire::ErrorCode;
 
 use super::GroupShard;
-use crate::effect::{Context, Output, TagCall};
+use crate::call::{Context, TagCall};
+use crate::effect::Output;
 use crate::ledger::{Key, Place, tag_record};
 use crate::offsets::Bookmark;
 

@@ -6,10 +6,12 @@ use catchword_wire::messages::join_group_request::JoinGroupRequestProtocol;
 use catchword_wire::{ErrorCode, Str};
 
 use super::{ClassicGroup, session_key};
-use crate::effect::{Output, Reply, ReplyTo};
+use crate::call::ReplyTo;
+use crate::effect::Output;
 use crate::group::Scope;
 use crate::group::member::Member;
 use crate::group::state::ClassicState;
+use crate::reply::Reply;
 
 impl ClassicGroup {
     /// Adds a member that waits for its join to be answered, if `to` says so.
