@@ -107,12 +107,12 @@ fn fill(dir: &str, groups: i32, partitions: i32, commits: i64) -> Result<(), Fai
             let call = commit(n, partitions, round);
             machines[shard].step(&ctx, ReplyTo(0), call, &mut out);
             let mut builder = BatchBuilder::new(0);
-            for record in &out.records {
+            for record in out.records.iter() {
                 builder.push(NewRecord {
                     timestamp: now_ms,
-                    key: Some(&record.key),
-                    value: record.value.as_deref(),
-                    headers: &record.headers,
+                    key: Some(record.key),
+                    value: record.value,
+                    headers: record.headers,
                 })?;
             }
             let batch = Batch::parse(&builder.build()?)?;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use catchword_coordinator::{
-    Call, Client, Context, CoordinatorRecord, GroupConfig, GroupShard, MetadataImage,
-    OffsetFetchCall, Output, ReplyTo, TopicImage,
+    Call, Client, Context, GroupConfig, GroupShard, MetadataImage, OffsetFetchCall, Output,
+    Records, ReplyTo, TopicImage,
 };
 use catchword_wire::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -121,11 +121,11 @@ fn memory(name: &str, groups: i64, partitions: i32) -> GroupShard {
     shard
 }
 
-fn replay(records: &[CoordinatorRecord]) {
+fn replay(records: &Records) {
     let mut shard = GroupShard::new(GroupConfig::default(), 1);
     let started = Instant::now();
-    for record in records {
-        let replayed = shard.replay(0, &record.key, record.value.as_deref(), &record.headers);
+    for record in records.iter() {
+        let replayed = shard.replay(0, record.key, record.value, record.headers);
         assert!(replayed.is_ok());
     }
     let each = started.elapsed().as_nanos() / records.len() as u128;

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use catchword_wire::messages::consumer_group_describe_response;
 use catchword_wire::messages::create_topics_request::CreatableTopic;
 use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
@@ -27,6 +26,7 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 use crate::ledger::Place;
 use crate::notice::Notice;
 use crate::record::headers::Cause;
+use crate::records::Records;
 use crate::shard::{Survey, SurveyCall};
 use crate::timer::TimerKey;
 
@@ -208,17 +208,6 @@ pub enum Reply {
 /// A record's headers: shared, since all records of a request carry the same.
 pub type Headers = Arc<[catchword_wire::batch::Header]>;
 
-/// A record for `__consumer_offsets`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CoordinatorRecord {
-    /// Kafka's key: two bytes of type, then the fields.
-    pub key: Bytes,
-    /// Kafka's value: two bytes of version, then the fields. `None` is a tombstone.
-    pub value: Option<Bytes>,
-    /// Who moved the bookmark and why; see [`crate::record::headers`].
-    pub headers: Headers,
-}
-
 /// Something for the driver to do once the records before it are durable.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
@@ -250,13 +239,11 @@ pub enum Effect {
 #[derive(Debug)]
 pub struct Output<E = Effect> {
     /// To be appended, in this order, in one batch.
-    pub records: Vec<CoordinatorRecord>,
+    pub records: Records,
     /// To be appended after the records, in this order, each in a batch of its own.
     pub transactional: Vec<Transactional>,
     /// To be performed, in this order, once all of these are durable.
     pub effects: Vec<E>,
-    /// Where keys and values are written before they are split off.
-    pub(crate) scratch: BytesMut,
 }
 
 /// What belongs to a producer's transaction: its batch carries the producer's id and epoch.
@@ -267,7 +254,7 @@ pub enum Transactional {
         /// Whose transaction.
         producer: ProducerEpoch,
         /// What is written.
-        records: Vec<CoordinatorRecord>,
+        records: Records,
     },
     /// The end of the transaction in this partition.
     Marker(Marker),
@@ -298,10 +285,9 @@ pub struct Marker {
 impl<E> Default for Output<E> {
     fn default() -> Output<E> {
         Output {
-            records: Vec::new(),
+            records: Records::default(),
             transactional: Vec::new(),
             effects: Vec::new(),
-            scratch: BytesMut::new(),
         }
     }
 }

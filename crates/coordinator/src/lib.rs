@@ -28,6 +28,7 @@ mod offsets;
 mod partition;
 mod pins;
 pub mod record;
+mod records;
 mod retention;
 mod shard;
 pub mod share;
@@ -38,8 +39,8 @@ pub use config::{
     ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection, StreamsSettings,
 };
 pub use effect::{
-    BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, Headers, Marker, MoveOffsets,
-    Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, TagCall, Transactional,
+    BookmarkMove, Call, Client, Context, Effect, Headers, Marker, MoveOffsets, Moved,
+    OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, TagCall, Transactional,
     TxnOffsetCommitCall,
 };
 pub use metadata::{MetadataImage, TopicImage};
@@ -48,6 +49,7 @@ pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;
 pub use pins::Pins;
 pub use record::ReplayError;
+pub use records::{CoordinatorRecord, RecordRef, Records};
 pub use retention::{Retention, RetentionRule, RetentionRules};
 pub use shard::{BookmarkNow, Expiring, GroupNow, GroupShard, Survey, SurveyCall};
 pub use timer::{TimerKey, TimerKind};

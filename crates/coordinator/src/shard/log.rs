@@ -5,7 +5,7 @@ use catchword_wire::batch::HeadersView;
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
-use crate::effect::{CoordinatorRecord, Headers, Output, ProducerEpoch};
+use crate::effect::{Headers, Output, ProducerEpoch};
 use crate::group::{
     ClassicGroup, ConsumerGroup, Group, GroupKind, Scope, ShareGroup, StreamsGroup,
 };
@@ -14,6 +14,7 @@ use crate::record::consumer::Writer;
 use crate::record::headers::Told;
 use crate::record::writer::RecordWriter;
 use crate::record::{self, Record, ReplayError, quick};
+use crate::records::{RecordRef, Records};
 
 impl GroupShard {
     /// Applies a record of the log, on load.
@@ -181,15 +182,15 @@ impl GroupShard {
 
     /// The records that make this state, and nothing that they replace: replayed into a new shard they give the same.
     /// Of the headers they have only what is [`Told`]; the others are history and not state.
-    pub fn dump_records(&self) -> Vec<CoordinatorRecord> {
+    pub fn dump_records(&self) -> Records {
         let mut out = Output::default();
         let headers = Headers::default();
         for group in self.groups.values() {
             if let Some(recorded) = group.recorded() {
-                out.records.push(CoordinatorRecord {
-                    key: record::group_metadata_key(&group.id),
-                    value: Some(recorded.clone()),
-                    headers: headers.clone(),
+                out.records.push(RecordRef {
+                    key: &record::group_metadata_key(&group.id),
+                    value: Some(recorded),
+                    headers: &headers,
                 });
             }
             if let Some(consumer) = group.consumer() {
@@ -224,7 +225,7 @@ impl GroupShard {
     /// As [`dump_records`](GroupShard::dump_records), with what a replay leaves besides: a group without a record of its
     /// own that has lost all its bookmarks is there until the next [`expire_offsets`](GroupShard::expire_offsets). It is
     /// made by a bookmark that is set and taken away again.
-    pub fn snapshot_records(&self) -> Vec<CoordinatorRecord> {
+    pub fn snapshot_records(&self) -> Records {
         let mut out = Output::default();
         let headers = Headers::default();
         let nowhere = Bookmark::new(0, -1, 0, Uuid::ZERO, Str::EMPTY, None);

@@ -20,7 +20,7 @@ impl GroupShard {
         }
         match tag_record(&call.group_id, &call.name, places.as_deref(), ctx.client) {
             Ok(record) => {
-                out.records.push(record);
+                out.records.push(record.as_ref());
                 ErrorCode::None
             }
             Err(error) => error,

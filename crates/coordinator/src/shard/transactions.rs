@@ -8,14 +8,14 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
 use crate::effect::{
-    Context, CoordinatorRecord, Headers, Marker, Output, ProducerEpoch, Transactional,
-    TxnOffsetCommitCall,
+    Context, Headers, Marker, Output, ProducerEpoch, Transactional, TxnOffsetCommitCall,
 };
 use crate::group::{Group, fits_record};
 use crate::offsets::pending::{Key, Waiting};
 use crate::offsets::{Bookmark, metadata_fits};
 use crate::record;
 use crate::record::headers::{Cause, by};
+use crate::records::CoordinatorRecord;
 
 impl GroupShard {
     pub(super) fn commit_in_transaction(
