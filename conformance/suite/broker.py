@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 from .report import Failure
@@ -66,17 +67,27 @@ class Broker:
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
 
 
+# Given out already: whoever has one may not listen on it yet, or not just now.
+taken = set()
+taking = threading.Lock()
+
+
 def free_port():
     """A port below the range for outgoing connections, so that it is still free after a kill, with the one 1000 above it."""
     while True:
         port = random.randrange(20000, 29000)
-        try:
-            for candidate in (port, port + 1000):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", candidate))
+        pair = {port, port + 1000}
+        with taking:
+            if pair & taken:
+                continue
+            try:
+                for candidate in pair:
+                    with socket.socket() as probe:
+                        probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            taken.update(pair)
             return port
-        except OSError:
-            continue
 
 
 def answers(port):

@@ -1,6 +1,7 @@
-"""Counts tests and prints one line for each; knows nothing of brokers and clients."""
+"""Counts tests and prints one line for each; knows nothing of brokers and clients. Scenarios may run beside each other."""
 
 import contextlib
+import threading
 import time
 import traceback
 
@@ -13,6 +14,7 @@ class Report:
     def __init__(self):
         self.passed, self.failed, self.skipped = 0, 0, 0
         self.failed_names = []
+        self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def test(self, name):
@@ -21,27 +23,32 @@ class Report:
         try:
             yield
         except Exception as error:
-            self.failed += 1
-            self.failed_names.append(name)
             told = str(error) if isinstance(error, Failure) else traceback.format_exc()
-            self._line("FAILED", name, began)
-            print("    " + told.strip().replace("\n", "\n    "), flush=True)
+            self._fail(name, f"({time.monotonic() - began:.1f} s)\n    " + told.strip().replace("\n", "\n    "))
             raise Failure(name) from error
-        self.passed += 1
-        self._line("ok", name, began)
+        with self._lock:
+            self.passed += 1
+            print(f"ok       {name} ({time.monotonic() - began:.1f} s)", flush=True)
 
     def skip(self, name, why):
-        self.skipped += 1
-        print(f"SKIPPED  {name}: {why}", flush=True)
+        with self._lock:
+            self.skipped += 1
+            print(f"SKIPPED  {name}: {why}", flush=True)
 
     def not_reached(self, names):
         for name in names:
+            self._fail(name, "(not reached)")
+
+    def say(self, text):
+        """A line that is no test's, whole beside those of others."""
+        with self._lock:
+            print(text, flush=True)
+
+    def _fail(self, name, how):
+        with self._lock:
             self.failed += 1
             self.failed_names.append(name)
-            print(f"FAILED   {name} (not reached)", flush=True)
-
-    def _line(self, outcome, name, began):
-        print(f"{outcome:<8} {name} ({time.monotonic() - began:.1f} s)", flush=True)
+            print(f"FAILED   {name} {how}", flush=True)
 
     def close(self):
         """Prints the closing lines and says whether all is well."""

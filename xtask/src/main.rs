@@ -1,7 +1,8 @@
 //! Chores of development that write files which are checked in.
 //!
 //! `cargo xtask messages DIR` generates `catchword-wire`'s messages from Kafka's schemas. DIR is a folder into which
-//! the `common/` folders of Kafka's jars (kafka-clients, kafka-group-coordinator, kafka-metadata, ...) were unpacked.
+//! the `common/` folders of Kafka's jars (kafka-clients, kafka-group-coordinator, kafka-metadata, ...) were unpacked, or a
+//! source tree of Kafka.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -164,7 +165,12 @@ fn main() {
         .collect::<Vec<_>>()
         .as_slice()
     {
-        ["messages", dir] => messages(Path::new(dir)),
+        ["messages", dir] => {
+            if let Err(error) = messages(Path::new(dir)) {
+                eprintln!("{error}");
+                std::process::exit(1);
+            }
+        }
         _ => {
             eprintln!(
                 "usage: cargo xtask messages DIR   (DIR holds the schemas unpacked from Kafka's jars)"
@@ -174,13 +180,12 @@ fn main() {
     }
 }
 
-fn messages(dir: &Path) {
-    let schemas = schema::read_all(dir);
-    let get = |name: &str| {
-        schemas
-            .get(name)
-            .unwrap_or_else(|| panic!("no schema {name}"))
-    };
+fn messages(dir: &Path) -> Result<(), schema::SchemaError> {
+    let apis = APIS.iter();
+    let apis = apis.flat_map(|api| [format!("{api}Request"), format!("{api}Response")]);
+    let others = DATA.iter().chain(RECORDS).map(|name| (*name).to_owned());
+    let schemas = schema::read(dir, &apis.chain(others).collect())?;
+    let get = |name: &str| schemas.get(name).expect("what is asked for was read");
     let src = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crates/wire/src");
     let apis: Vec<_> = APIS
         .iter()
@@ -207,6 +212,7 @@ fn messages(dir: &Path) {
         &random::file(&messages, &records),
     );
     write(&tests.join("names.rs"), &random::names(&messages, &records));
+    Ok(())
 }
 
 fn write_folder(dir: &Path, what: &str, schemas: &[&schema::Schema]) {

@@ -1,7 +1,8 @@
 //! Kafka's message schemas as they stand in its jars: JSON with `//` comments.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -117,26 +118,114 @@ impl Field {
     }
 }
 
-/// Reads every schema below `dir`, by name.
-pub(crate) fn read_all(dir: &Path) -> BTreeMap<String, Schema> {
+/// Why there is no schema to generate from.
+#[derive(Debug)]
+pub(crate) enum SchemaError {
+    /// A folder or file cannot be read.
+    Unreadable(PathBuf, std::io::Error),
+    /// A file that is named like a message is no schema.
+    Malformed(PathBuf, serde_json::Error),
+    /// No file below the folder is named like these messages.
+    Missing(PathBuf, Vec<String>),
+}
+
+impl fmt::Display for SchemaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, why) => write!(f, "cannot read {}: {why}", path.display()),
+            Self::Malformed(path, why) => write!(f, "{} is no schema: {why}", path.display()),
+            Self::Missing(dir, names) => write!(
+                f,
+                "no schema below {} for {}; unpack common/message of the jar that has it (kafka-clients, \
+                 kafka-group-coordinator, ...) there, or give a source tree of Kafka",
+                dir.display(),
+                names.join(", ")
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SchemaError {}
+
+/// Reads the schemas of these names below `dir`. Each stands in a file that is named like it; all other files are passed
+/// over, since a source tree of Kafka has more that is JSON, and messages of Kafka's own with more than line comments.
+pub(crate) fn read(
+    dir: &Path,
+    wanted: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Schema>, SchemaError> {
     let mut schemas = BTreeMap::new();
     let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {
-        let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
-        for path in entries.flatten().map(|entry| entry.path()) {
+        let unreadable = |why| SchemaError::Unreadable(dir.clone(), why);
+        for entry in std::fs::read_dir(&dir).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let is_json = path.extension().is_some_and(|e| e == "json");
+            let name = path.file_stem().and_then(|stem| stem.to_str());
             if path.is_dir() {
                 dirs.push(path);
-            } else if path.extension().is_some_and(|e| e == "json") {
-                let text = std::fs::read_to_string(&path).expect("a readable schema");
-                let bare: Vec<&str> = text
-                    .lines()
-                    .filter(|l| !l.trim_start().starts_with("//"))
-                    .collect();
-                let schema: Schema = serde_json::from_str(&bare.join("\n"))
-                    .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            } else if is_json && name.is_some_and(|name| wanted.contains(name)) {
+                let schema = read_one(&path)?;
                 schemas.insert(schema.name.clone(), schema);
             }
         }
     }
-    schemas
+    let missing = wanted.iter().filter(|name| !schemas.contains_key(*name));
+    let missing: Vec<String> = missing.cloned().collect();
+    match missing.is_empty() {
+        true => Ok(schemas),
+        false => Err(SchemaError::Missing(dir.to_owned(), missing)),
+    }
+}
+
+fn read_one(path: &Path) -> Result<Schema, SchemaError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|why| SchemaError::Unreadable(path.to_owned(), why))?;
+    let is_comment = |line: &&str| line.trim_start().starts_with("//");
+    let bare: Vec<&str> = text.lines().filter(|line| !is_comment(line)).collect();
+    let schema = serde_json::from_str(&bare.join("\n"));
+    schema.map_err(|why| SchemaError::Malformed(path.to_owned(), why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder like a source tree: two schemas, and what else such a tree has that is JSON.
+    fn tree(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        let messages = dir.join("clients/src/main/resources/common/message");
+        std::fs::create_dir_all(&messages).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(messages.join(name), text).unwrap();
+        let schema = "// A comment.\n{\"name\": \"Ours\", \"validVersions\": \"0-1\"}";
+        write("Ours.json", schema);
+        write(
+            "Other.json",
+            "/*** what we do not read ***/ {\"name\": \"Other\"}",
+        );
+        write("package.json", "{\"private\": true}");
+        dir
+    }
+
+    fn read_these(dir: &Path, names: &[&str]) -> Result<BTreeMap<String, Schema>, SchemaError> {
+        read(dir, &names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn what_is_no_message_of_ours_is_passed_over() {
+        let dir = tree("passed-over");
+        let schemas = read_these(&dir, &["Ours"]).unwrap();
+        assert_eq!(schemas.keys().collect::<Vec<_>>(), ["Ours"]);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn what_is_missing_or_no_schema_is_named() {
+        let dir = tree("missing");
+        let missing = read_these(&dir, &["Ours", "Theirs"]).unwrap_err();
+        assert!(missing.to_string().contains("for Theirs;"), "{missing}");
+        let malformed = read_these(&dir, &["Other"]).unwrap_err();
+        let said = malformed.to_string();
+        assert!(said.contains("Other.json is no schema: "), "{said}");
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }

@@ -72,6 +72,9 @@ fn fill(dir: &str, groups: i32, partitions: i32, commits: i64) -> Result<(), Fai
         client_host: "/10.0.0.7".into(),
         principal: Str::EMPTY,
     };
+    // They know what they decided, so that the commits say of each consumer that it reads on.
+    let new_machine = |_| GroupShard::new(GroupConfig::default(), 0);
+    let mut machines: Vec<GroupShard> = (0..SHARDS).map(new_machine).collect();
     let mut out = Output::default();
     let mut written = 0;
     let mut round = 0;
@@ -94,26 +97,26 @@ fn fill(dir: &str, groups: i32, partitions: i32, commits: i64) -> Result<(), Fai
     while written < commits {
         round += 1;
         for n in 0..groups {
-            let mut shard = GroupShard::new(GroupConfig::default(), 0);
+            let shard = usize::try_from(partition_for(&group(n), SHARDS))?;
             let ctx = Context {
                 now_ms,
                 client: &client,
                 api_version: 9,
             };
             out.clear();
-            shard.step(&ctx, ReplyTo(0), commit(n, partitions, round), &mut out);
+            let call = commit(n, partitions, round);
+            machines[shard].step(&ctx, ReplyTo(0), call, &mut out);
             let mut builder = BatchBuilder::new(0);
-            for record in &out.records {
+            for record in out.records.iter() {
                 builder.push(NewRecord {
                     timestamp: now_ms,
-                    key: Some(&record.key),
-                    value: record.value.as_deref(),
-                    headers: &record.headers,
+                    key: Some(record.key),
+                    value: record.value,
+                    headers: record.headers,
                 })?;
             }
             let batch = Batch::parse(&builder.build()?)?;
-            let log = &logs[usize::try_from(partition_for(&group(n), SHARDS))?];
-            log.append(&[batch], how)?;
+            logs[shard].append(&[batch], how)?;
             written += i64::from(partitions);
             if written >= commits {
                 break;

@@ -14,6 +14,7 @@ mod features;
 mod fetch;
 mod flush;
 mod foreign;
+mod gauge;
 mod groups;
 mod guardian;
 mod http;

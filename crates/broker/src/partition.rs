@@ -71,10 +71,10 @@ impl Partition {
         Ok(appended)
     }
 
-    /// What a reader at `from` has before it; `None` if the log cannot be read, or not just now. Blocks.
-    pub(crate) fn unread(&self, from: i64) -> Option<Unread> {
+    /// What readers at these offsets have before them, in their order; `None` if the log cannot be read. Blocks.
+    pub(crate) fn unread(&self, from: &[i64]) -> Option<Vec<Unread>> {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.unread(&*self.log, from).ok()
+        tally.unread_of(&*self.log, from).ok()
     }
 
     /// A number that changes with every append, without touching the log.

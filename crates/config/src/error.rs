@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration, said so that the reader can mend it.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::key::Scope;
@@ -26,6 +27,21 @@ pub enum ConfigError {
         value: String,
         /// What is allowed.
         why: String,
+    },
+    /// The value is beyond that of another key, which bounds it. What it must be is said as Kafka says it, since tools
+    /// look for these words.
+    #[error("{name} must be {relation} {bound}, which is {limit}; it would be {value}")]
+    OutOfBounds {
+        /// The key.
+        name: &'static str,
+        /// Its value.
+        value: i64,
+        /// What it must be to the bound.
+        relation: Relation,
+        /// The key that bounds it.
+        bound: &'static str,
+        /// That key's value.
+        limit: i64,
     },
     /// Two values that do not go together.
     #[error("{first} and {second} do not go together: {why}")]
@@ -69,6 +85,38 @@ pub enum ConfigError {
         /// The error.
         error: Box<ConfigError>,
     },
+}
+
+/// What a value must be to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// `>=`
+    AtLeast,
+    /// `<=`
+    AtMost,
+    /// `>`
+    MoreThan,
+}
+
+impl Relation {
+    /// Whether it holds between these two.
+    pub fn holds(self, value: i64, limit: i64) -> bool {
+        match self {
+            Self::AtLeast => value >= limit,
+            Self::AtMost => value <= limit,
+            Self::MoreThan => value > limit,
+        }
+    }
+}
+
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtLeast => "greater than or equal to",
+            Self::AtMost => "less than or equal to",
+            Self::MoreThan => "greater than",
+        })
+    }
 }
 
 impl ConfigError {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::broker::BrokerConfig;
-use crate::error::{ConfigError, nearest};
+use crate::error::{ConfigError, Relation, nearest};
 use crate::key::{Key, Scope, key_table, same};
 use crate::value::Value;
 
@@ -173,24 +173,15 @@ pub fn validate_group_configs(
     ];
     // What follows the broker's own key is the broker's affair.
     for (name, value, least, most) in bounded.into_iter().filter(|b| overrides.contains_key(b.0)) {
-        let bound = |key: &'static str| match broker.effective(key) {
-            Value::Integer(bound) => Some(bound),
-            _ => None,
-        };
         let value = i64::from(value);
-        let low = least.and_then(|key| Some((key, bound(key)?)));
-        let low = low.filter(|(_, bound)| value < *bound);
-        let high = bound(most)
-            .filter(|bound| value > *bound)
-            .map(|bound| (most, bound));
-        if let Some((key, bound)) = low.or(high) {
-            return Err(ConfigError::BadValue {
-                name: name.to_owned(),
-                value: value.to_string(),
-                why: format!("{key} is {bound}"),
-            });
+        let least = least.map(|key| (Relation::AtLeast, key));
+        for (relation, key) in least.into_iter().chain([(Relation::AtMost, most)]) {
+            if let Value::Integer(limit) = broker.effective(key) {
+                within(name, value, relation, (key, limit))?;
+            }
         }
     }
+    // A member must be able to heartbeat within its session.
     for (session, timeout, heartbeat, interval) in [
         (
             "consumer.session.timeout.ms",
@@ -211,13 +202,8 @@ pub fn validate_group_configs(
             settings.streams_heartbeat_interval_ms,
         ),
     ] {
-        if timeout <= interval {
-            return Err(ConfigError::Conflict {
-                first: format!("{session}={timeout}"),
-                second: format!("{heartbeat}={interval}"),
-                why: "a member must be able to heartbeat within its session".to_owned(),
-            });
-        }
+        let bound = (heartbeat, i64::from(interval));
+        within(session, i64::from(timeout), Relation::MoreThan, bound)?;
     }
     settings.pins()?;
     if settings.offsets_retention_minutes == 0 {
@@ -236,6 +222,25 @@ pub fn validate_group_configs(
         });
     }
     Ok(())
+}
+
+/// Whether a key's value is to another's, the bound, as it must be.
+fn within(
+    name: &'static str,
+    value: i64,
+    relation: Relation,
+    (bound, limit): (&'static str, i64),
+) -> Result<(), ConfigError> {
+    if relation.holds(value, limit) {
+        return Ok(());
+    }
+    Err(ConfigError::OutOfBounds {
+        name,
+        value,
+        relation,
+        bound,
+        limit,
+    })
 }
 
 fn is_offset_reset(text: &str) -> bool {
@@ -333,6 +338,29 @@ mod tests {
         assert!(check(&[("consumer.heartbeat.interval.ms", "4999")]).is_err());
         assert!(check(&[("share.delivery.count.limit", "11")]).is_err());
         assert!(check(&[("streams.num.standby.replicas", "3")]).is_err());
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_is_refused_in_the_words_that_tools_look_for() {
+        let why = |pairs: &[(&str, &str)]| check(pairs).unwrap_err().to_string();
+        assert_eq!(
+            why(&[("streams.session.timeout.ms", "1")]),
+            "streams.session.timeout.ms must be greater than or equal to \
+             group.streams.min.session.timeout.ms, which is 45000; it would be 1"
+        );
+        assert_eq!(
+            why(&[("streams.num.standby.replicas", "3")]),
+            "streams.num.standby.replicas must be less than or equal to \
+             group.streams.max.standby.replicas, which is 2; it would be 3"
+        );
+        let broker = BrokerConfig::from_pairs(&[("group.streams.min.session.timeout.ms", "100")]);
+        let set = BTreeMap::from([("streams.session.timeout.ms".to_owned(), "5000".to_owned())]);
+        let beats = validate_group_configs(&broker.unwrap(), &set).unwrap_err();
+        assert_eq!(
+            beats.to_string(),
+            "streams.session.timeout.ms must be greater than streams.heartbeat.interval.ms, \
+             which is 5000; it would be 5000"
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use describe::{
     ConfigSource, Described, Synonym, describe_broker, describe_client_metrics, describe_group,
     describe_topic,
 };
-pub use error::{ConfigError, Warning};
+pub use error::{ConfigError, Relation, Warning};
 pub use group::{
     GROUP_KEYS, GroupSettings, offset_reset_duration_ms, validate_group_config,
     validate_group_configs,

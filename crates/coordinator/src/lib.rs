@@ -17,6 +17,7 @@
 //! what a [`MetadataImage`] says.
 
 mod assignor;
+mod call;
 mod config;
 mod effect;
 mod group;
@@ -28,20 +29,22 @@ mod offsets;
 mod partition;
 mod pins;
 pub mod record;
+mod records;
+mod reply;
 mod retention;
 mod shard;
 pub mod share;
 mod timer;
 mod transaction;
 
+pub use call::{
+    BookmarkMove, Call, Client, Context, MoveOffsets, OffsetFetchCall, ReplyTo, TagCall,
+    TxnOffsetCommitCall,
+};
 pub use config::{
     ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection, StreamsSettings,
 };
-pub use effect::{
-    BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, GroupExpiry, Headers, Marker,
-    MoveOffsets, Moved, OffsetFetchCall, Output, ProducerEpoch, Reply, ReplyTo, TagCall,
-    Transactional, TxnOffsetCommitCall,
-};
+pub use effect::{Effect, Headers, Marker, Output, ProducerEpoch, Transactional};
 pub use group::{Roster, RosterMember};
 pub use metadata::{MetadataImage, TopicImage};
 pub use notice::{Handed, Leaving, LeftAt, Notice, Noticed};
@@ -49,8 +52,10 @@ pub use offsets::history::{History, HistoryPass};
 pub use partition::partition_for;
 pub use pins::Pins;
 pub use record::ReplayError;
+pub use records::{CoordinatorRecord, RecordRef, Records};
+pub use reply::{Moved, Reply};
 pub use retention::{Retention, RetentionRule, RetentionRules};
-pub use shard::{Expiring, GroupShard};
+pub use shard::{BookmarkNow, Expiring, GroupNow, GroupShard, Survey, SurveyCall};
 pub use timer::{TimerKey, TimerKind};
 pub use transaction::{
     CLIENT_MANAGED, EPOCH_BUMP, EndOfTransaction, InitCall, PartitionsCall, TransactionCall,

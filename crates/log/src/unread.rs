@@ -5,15 +5,16 @@
 //! what becomes of a record is known there. It keeps the count at [`MAX_MARKS`] places at the most, and what it has once
 //! found out of a bookmark until the log is compacted.
 //!
-//! Nothing is counted until somebody asks, and then from the lowest bookmark that was asked for. A call reads
-//! [`MAX_STEP`] bytes at the most; what it did not get to is told as offsets, apart.
+//! Nothing is counted until somebody asks, and then from the lowest bookmark that was asked for. Who has many bookmarks asks
+//! for them together, so that a stretch of the log in which several stand is read once. A call reads [`MAX_STEP`] bytes at
+//! the most for the count; what it did not get to is told as offsets, apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use catchword_wire::Records;
 use catchword_wire::batch::{Batch, records, split};
 
-use crate::api::{Fetched, PartitionLog, Read, ReadLimit};
+use crate::api::{Fetched, Offsets, PartitionLog, Read, ReadLimit};
 use crate::error::ReadError;
 
 /// Places at which the count is kept: 24 bytes each.
@@ -95,13 +96,43 @@ impl Tally {
     /// # Errors
     /// What the storage says.
     pub fn unread(&mut self, log: &dyn PartitionLog, from: i64) -> Result<Unread, ReadError> {
+        let all = self.unread_of(log, &[from])?;
+        Ok(all.first().copied().unwrap_or_default())
+    }
+
+    /// As [`unread`](Tally::unread), of many readers, in their order; cheapest if that is rising.
+    ///
+    /// # Errors
+    /// What the storage says.
+    pub fn unread_of(
+        &mut self,
+        log: &dyn PartitionLog,
+        from: &[i64],
+    ) -> Result<Vec<Unread>, ReadError> {
         let offsets = log.offsets();
+        let behind = from.iter().map(|from| (*from).max(offsets.log_start));
+        let behind = behind.filter(|from| *from < offsets.high_watermark);
+        if let Some(lowest) = behind.min() {
+            self.begin(log, lowest);
+            self.count(log, offsets.last_stable)?;
+        }
+        let mut stretch = Stretch::default();
+        from.iter()
+            .map(|from| self.unread_at(log, &offsets, *from, &mut stretch))
+            .collect()
+    }
+
+    fn unread_at(
+        &mut self,
+        log: &dyn PartitionLog,
+        offsets: &Offsets,
+        from: i64,
+        stretch: &mut Stretch,
+    ) -> Result<Unread, ReadError> {
         let from = from.max(offsets.log_start);
         if from >= offsets.high_watermark {
             return Ok(Unread::default());
         }
-        self.begin(log, from);
-        self.count(log, offsets.last_stable)?;
         let rest = offsets.high_watermark - self.end.offset.max(from);
         let unsure = rest.max(0);
         if from >= self.end.offset {
@@ -113,7 +144,7 @@ impl Tally {
         }
         let (below, oldest_ms) = match self.known.get(&from) {
             Some(known) => *known,
-            None => self.look(log, from)?,
+            None => self.look(log, from, stretch)?,
         };
         let counted = self.end.sum.less(below);
         Ok(Unread {
@@ -153,7 +184,7 @@ impl Tally {
         self.end.offset = self.end.offset.max(begin);
         let mut bytes = 0;
         while self.end.offset < upto && bytes < MAX_STEP {
-            let fetched = read(log, self.end.offset)?;
+            let fetched = read(log, self.end.offset, CHUNK)?;
             let read = fetched.data.len() as u64;
             if read == 0 {
                 return Ok(());
@@ -196,23 +227,33 @@ impl Tally {
 
     /// Finds out of a bookmark below the count's end what was counted below it, and how old the first record above it is:
     /// by reading from there to the next place of which the count is known.
-    fn look(&mut self, log: &dyn PartitionLog, from: i64) -> Result<(Sum, i64), ReadError> {
+    fn look(
+        &mut self,
+        log: &dyn PartitionLog,
+        from: i64,
+        stretch: &mut Stretch,
+    ) -> Result<(Sum, i64), ReadError> {
         let at = self.marks.partition_point(|mark| mark.offset <= from);
         let next = self.marks.get(at).copied().unwrap_or(self.end);
+        // From one place to the next it is hardly more than this.
+        let bytes = usize::try_from(self.stride).unwrap_or(CHUNK).min(CHUNK);
         let (mut above, mut oldest_ms) = (Sum::default(), None);
         let mut offset = from;
         while offset < next.offset || (oldest_ms.is_none() && offset < self.end.offset) {
-            let (fetched, begin) = (read(log, offset)?, offset);
-            each(&fetched, |batch, counts| {
-                if counts {
+            let begin = offset;
+            stretch.reach(log, offset, bytes)?;
+            for (batch, counts) in stretch.from(begin) {
+                if offset >= next.offset && oldest_ms.is_some() {
+                    break;
+                }
+                if *counts {
                     if batch.header.base_offset < next.offset {
-                        above.add(batch, offset);
+                        above.add(batch, begin);
                     }
                     oldest_ms = oldest_ms.or_else(|| first_timestamp(batch, from));
                 }
                 offset = offset.max(batch.header.next_offset());
-                offset < next.offset || oldest_ms.is_none()
-            });
+            }
             if offset == begin {
                 break;
             }
@@ -231,8 +272,45 @@ impl Tally {
     }
 }
 
-fn read(log: &dyn PartitionLog, offset: i64) -> Result<Fetched, ReadError> {
-    match log.read(offset, CHUNK, ReadLimit::LastStable, true) {
+/// The batches that were read last, and whether their records count: where many bookmarks stand close together, the next one
+/// mostly stands in it too.
+#[derive(Debug, Default)]
+struct Stretch {
+    /// It was read from here.
+    begin: i64,
+    batches: Vec<(Batch, bool)>,
+}
+
+impl Stretch {
+    /// The batches with offsets from this one on.
+    fn from(&self, offset: i64) -> &[(Batch, bool)] {
+        let ends_before = |(batch, _): &(Batch, bool)| batch.header.next_offset() <= offset;
+        &self.batches[self.batches.partition_point(ends_before)..]
+    }
+
+    /// Reads so many bytes from an offset on, unless there is something of it.
+    fn reach(
+        &mut self,
+        log: &dyn PartitionLog,
+        offset: i64,
+        bytes: usize,
+    ) -> Result<(), ReadError> {
+        if offset >= self.begin && !self.from(offset).is_empty() {
+            return Ok(());
+        }
+        let fetched = read(log, offset, bytes)?;
+        self.begin = offset;
+        self.batches.clear();
+        each(&fetched, |batch, counts| {
+            self.batches.push((batch.clone(), counts));
+            true
+        });
+        Ok(())
+    }
+}
+
+fn read(log: &dyn PartitionLog, offset: i64, bytes: usize) -> Result<Fetched, ReadError> {
+    match log.read(offset, bytes, ReadLimit::LastStable, true) {
         Read::Now(read) => read,
         // A log that is elsewhere is not fetched for this: nothing is found, and all is unsure.
         Read::Later(_) => Ok(Fetched {

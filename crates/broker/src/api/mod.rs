@@ -58,6 +58,7 @@ pub(crate) mod txn_offset_commit;
 pub(crate) mod update_features;
 pub(crate) mod write_txn_markers;
 
+mod described;
 mod distinct;
 mod error;
 mod share_group_offsets;

@@ -83,6 +83,9 @@ fn notice_beyond_end(
     found: &Topic,
 ) {
     let told = call.broker.groups.audit().beyond_end(group_id, &topic.name);
+    if told.is_enough() {
+        return;
+    }
     for partition in &topic.partitions {
         let index = partition.partition_index;
         let Some(known) = found.partition(index).filter(|_| !told.is_told(index)) else {

@@ -1,10 +1,9 @@
 //! ShareGroupDescribe (77): state, members and assignments of share groups.
 
-use catchword_coordinator::{Call as GroupCall, Reply};
-use catchword_wire::messages::share_group_describe_response::DescribedGroup;
+use catchword_coordinator::Call as GroupCall;
 use catchword_wire::messages::{ShareGroupDescribeRequest, ShareGroupDescribeResponse};
 
-use super::describe_groups::{each, operations};
+use super::described::described;
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
 
@@ -12,28 +11,9 @@ pub(crate) fn handle(
     call: &Call,
     request: ShareGroupDescribeRequest,
 ) -> Outcome<ShareGroupDescribeResponse> {
-    let authorized_operations = operations(request.include_authorized_operations);
-    let take = |reply| match reply {
-        Reply::ShareGroupDescribe(group) => Some(group),
-        _ => None,
-    };
-    let unavailable = |group_id, error_code| DescribedGroup {
-        group_id,
-        error_code,
-        ..DescribedGroup::default()
-    };
-    let groups = each(
-        call,
-        request.group_ids,
-        GroupCall::ShareGroupDescribe,
-        take,
-        unavailable,
-    );
-    Outcome::later(async move {
-        let mut groups = groups.await;
-        for group in &mut groups {
-            group.authorized_operations = authorized_operations;
-        }
+    let operations = request.include_authorized_operations;
+    let ask = GroupCall::ShareGroupDescribe;
+    described(call, request.group_ids, ask, operations, |groups| {
         ShareGroupDescribeResponse {
             groups,
             ..ShareGroupDescribeResponse::default()

@@ -20,6 +20,8 @@ const LOG_EVERY_MS: i64 = 1000;
 const AGAIN_AFTER_MS: i64 = 60_000;
 /// How many bookmarks beyond the end are told apart; when two share a slot, they are told more often.
 const SLOTS: usize = 4096;
+/// So many of them are told in a minute at most: nobody could read more, and they would cost every commit.
+const MAX_TOLD: u64 = MAX_KEPT as u64;
 
 /// A notice and its time, ms since 1970.
 pub(crate) type Kept = (i64, Notice);
@@ -29,6 +31,8 @@ pub(crate) struct Audit {
     kept: Mutex<Ring>,
     /// Which bookmarks were last told to be beyond the end, and when: 32 bits of a hash and 32 of the time.
     told: Box<[AtomicU64]>,
+    /// The minute in which one was last told, and in the low 32 bits how many were in that minute.
+    told_in_minute: AtomicU64,
     hasher: RandomState,
     step_back: AtomicU64,
     refused: AtomicU64,
@@ -67,6 +71,7 @@ impl Default for Audit {
         Audit {
             kept: Mutex::default(),
             told: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            told_in_minute: AtomicU64::new(0),
             hasher: RandomState::new(),
             step_back: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -168,6 +173,12 @@ impl BeyondEnd<'_> {
         (slot, own << 32 | self.minute & 0xffff_ffff)
     }
 
+    /// Whether as many were told in this minute as may be.
+    pub(crate) fn is_enough(&self) -> bool {
+        let told = self.audit.told_in_minute.load(Ordering::Relaxed);
+        told >> 32 == self.minute && told & 0xffff_ffff >= MAX_TOLD
+    }
+
     /// Whether it was told in this minute.
     pub(crate) fn is_told(&self, partition: i32) -> bool {
         let (slot, told) = self.slot(partition);
@@ -178,6 +189,12 @@ impl BeyondEnd<'_> {
     pub(crate) fn tell(&self, partition: i32, notice: Notice) {
         let (slot, told) = self.slot(partition);
         slot.store(told, Ordering::Relaxed);
+        let count = &self.audit.told_in_minute;
+        let one_more = |told: u64| match told >> 32 == self.minute {
+            true => Some(told + 1),
+            false => Some(self.minute << 32 | 1),
+        };
+        let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
         self.audit.note(notice);
     }
 }
@@ -282,6 +299,21 @@ mod tests {
         at(1, "g").tell(0, notice("g", 1_000_001));
         assert!(at(1, "g").is_told(0));
         assert!(!at(1, "g").is_told(1) && !at(1, "h").is_told(0) && !at(2, "g").is_told(0));
+    }
+
+    #[test]
+    fn no_more_bookmarks_beyond_the_end_are_told_in_a_minute_than_are_kept() {
+        let audit = Audit::default();
+        let at = |minute| BeyondEnd {
+            minute,
+            ..audit.beyond_end("g", "t")
+        };
+        for partition in 0..MAX_KEPT as i32 {
+            assert!(!at(1).is_enough(), "{partition}");
+            at(1).tell(partition, notice("g", 1_000_001));
+        }
+        assert!(at(1).is_enough());
+        assert!(!at(2).is_enough());
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub(super) fn look_around(machine: &mut GroupShard, broker: &Broker, call: &Call
         Call::ConsumerGroupHeartbeat(request) => &request.group_id,
         Call::ShareGroupHeartbeat(request) => &request.group_id,
         Call::StreamsGroupHeartbeat(request) => &request.group_id,
-        Call::DescribeExpiry(_) => return machine.set_retention_rules(catalog.retention_rules()),
+        Call::Survey(_) => return machine.set_retention_rules(catalog.retention_rules()),
         _ => return,
     };
     let own = catalog.group_configs(beats);

@@ -77,6 +77,9 @@ impl Holds {
     /// The bytes that a log keeps past their time, if it is this group that it waits for.
     pub(crate) fn held_for(&self, group: &str, topic: &str, partition: i32) -> u64 {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_empty() {
+            return 0;
+        }
         let held = known.get(&TopicPartition::new(topic, partition));
         let held = held.filter(|held| held.group.as_deref() == Some(group));
         held.map_or(0, |held| held.partition.log.held_bytes())

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use catchword_coordinator::{GroupConfig, GroupShard};
+use catchword_coordinator::{GroupConfig, GroupShard, Records};
 use catchword_log::{PartitionLog, TopicPartition};
 use tracing::{debug, warn};
 
@@ -191,7 +191,7 @@ fn take(
 /// state, so that a reader finds them passed by again.
 fn waiting(machine: &GroupShard, overtaken: bool) -> Vec<Part> {
     let all = machine.dump_pending(overtaken).into_iter();
-    all.map(|(producer, record)| (Some(producer), vec![record]))
+    all.map(|(producer, record)| (Some(producer), Records::from_iter([record])))
         .collect()
 }
 

@@ -3,7 +3,7 @@
 //! A machine decides and knows nothing of logs; [`Shard`](super::shard::Shard) makes what it decided durable and then
 //! performs it. What is not an answer to a caller goes to [`Outside`].
 
-use catchword_coordinator::record::headers::Reader;
+use catchword_coordinator::record::headers::Told;
 use catchword_coordinator::{
     Call, Context, Effect, GroupConfig, GroupShard, Output, ProducerEpoch, ReplayError, Reply,
     ReplyTo,
@@ -100,9 +100,8 @@ impl Machine for GroupShard {
         value: Option<&[u8]>,
         headers: HeadersView<'_>,
     ) -> Result<(), ReplayError> {
-        // The rest of the headers is history and not state.
-        let reader = Reader::told(|name| headers.get(name));
-        GroupShard::replay_read_by(self, key, value, reader)
+        let told = Told::by(|name| headers.get(name));
+        GroupShard::replay_told(self, key, value, told)
     }
 
     fn replay_in_transaction(

@@ -254,6 +254,24 @@ impl Groups {
         }
     }
 
+    /// How many shards there are; 0 before the topic exists.
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards().len()
+    }
+
+    /// Asks one shard for what is not about one group.
+    pub(crate) fn call_shard(
+        &self,
+        shard: usize,
+        call: &Call,
+        request: GroupCall,
+    ) -> Outcome<Option<Reply>> {
+        match self.shards().get(shard) {
+            Some(shard) => shard.call(call, request),
+            None => Outcome::Now(Some(request.refuse(ErrorCode::NotCoordinator))),
+        }
+    }
+
     /// Asks every shard, for ListGroups.
     pub(crate) fn call_all(
         &self,

@@ -24,7 +24,7 @@ use tracing::{error, info};
 pub(crate) use self::admit::InTransaction;
 use super::load::{self, Amount, Loaded};
 use super::machine::{Machine, Outside, Task};
-use super::write::{self, Write};
+use super::write::Writes;
 use crate::broker::Broker;
 use crate::clock;
 use crate::dispatch::Call;
@@ -69,7 +69,7 @@ pub(crate) struct Active<M: Machine> {
     pub(crate) machine: M,
     pub(crate) out: Output<M::Effect>,
     /// Decided, not yet appended, and what waits for it.
-    writes: Vec<Write>,
+    writes: Writes,
     /// The end of the log, where something was appended that no sync has been asked for yet.
     appended: Option<i64>,
     effects: Vec<M::Effect>,
@@ -171,7 +171,7 @@ impl<M: Machine> Shard<M> {
         let mut active = Active {
             machine,
             out: Output::default(),
-            writes: Vec::new(),
+            writes: Writes::default(),
             appended: None,
             effects: Vec::new(),
             syncing: None,
@@ -307,7 +307,7 @@ impl<M: Machine> Shard<M> {
             effects,
             ..
         } = active;
-        write::gather(out, guard, writes);
+        writes.gather(out, guard);
         effects.append(&mut out.effects);
         out.clear();
         if active.syncing.is_some() {
@@ -337,13 +337,9 @@ impl<M: Machine> Shard<M> {
 
     /// Appends what has gathered, while the sync before may still be under way.
     fn append_gathered(&self, active: &mut Active<M>) -> Result<(), Then> {
-        let writes = std::mem::take(&mut active.writes);
-        if writes.is_empty() {
-            return Ok(());
-        }
-        match write::append(&self.partition, &writes) {
+        match active.writes.append(&self.partition) {
             Ok(end) => {
-                active.appended = Some(end);
+                active.appended = end.or(active.appended);
                 Ok(())
             }
             Err(why) => Err(self.not_stored(active, &why)),

@@ -14,7 +14,7 @@
 //! time: all that it says is in the log as well, so a version that is not known is simply not used.
 
 use bytes::{Buf, BufMut, Bytes};
-use catchword_coordinator::{CoordinatorRecord, ProducerEpoch};
+use catchword_coordinator::{ProducerEpoch, Records};
 use catchword_wire::Uuid;
 use catchword_wire::batch::{BatchBuilder, BuildError, NewRecord};
 
@@ -49,7 +49,7 @@ pub(super) struct Snapshot {
 }
 
 /// Records that belong together, and the producer in whose transaction they wait, if they do.
-pub(super) type Part = (Option<ProducerEpoch>, Vec<CoordinatorRecord>);
+pub(super) type Part = (Option<ProducerEpoch>, Records);
 
 /// Writes a snapshot. The parts keep their order.
 pub(super) fn encode(of: Of, parts: &[Part]) -> Result<Vec<u8>, BuildError> {
@@ -76,26 +76,24 @@ pub(super) fn count(parts: &[Part]) -> usize {
 
 fn put_batches(
     producer: Option<ProducerEpoch>,
-    mut rest: &[CoordinatorRecord],
+    records: &Records,
     bytes: &mut Vec<u8>,
 ) -> Result<(), BuildError> {
-    while !rest.is_empty() {
+    let mut rest = records.iter().peekable();
+    while rest.peek().is_some() {
         let mut builder = BatchBuilder::new(0);
         if let Some(ProducerEpoch { id, epoch }) = producer {
             builder = builder.producer(id, epoch, -1).transactional(true);
         }
-        let mut taken = 0;
-        while taken < rest.len() && builder.uncompressed_len() < BATCH_BYTES {
+        while let Some(record) = rest.next_if(|_| builder.uncompressed_len() < BATCH_BYTES) {
             builder.push(NewRecord {
                 timestamp: 0,
-                key: Some(&rest[taken].key),
-                value: rest[taken].value.as_deref(),
-                headers: &rest[taken].headers,
+                key: Some(record.key),
+                value: record.value,
+                headers: record.headers,
             })?;
-            taken += 1;
         }
         bytes.put_slice(&builder.build()?);
-        rest = &rest[taken..];
     }
     Ok(())
 }
@@ -133,6 +131,7 @@ pub(super) fn decode(bytes: Bytes) -> Result<Snapshot, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use catchword_coordinator::CoordinatorRecord;
     use catchword_wire::batch::{records, split};
 
     const OF: Of = Of {
@@ -141,7 +140,7 @@ mod tests {
         leader_epoch: 3,
     };
 
-    fn some(count: usize) -> Vec<CoordinatorRecord> {
+    fn some(count: usize) -> Records {
         let one = |n| CoordinatorRecord {
             key: Bytes::from(format!("key-{n}")),
             value: (n % 3 != 0).then(|| Bytes::from(vec![b'v'; 1000])),

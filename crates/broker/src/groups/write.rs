@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use catchword_coordinator::record::headers::are_of_one_request;
-use catchword_coordinator::{CoordinatorRecord, Marker, Output, ProducerEpoch, Transactional};
+use catchword_coordinator::{Headers, Marker, Output, ProducerEpoch, Records, Transactional};
 use catchword_log::{AppendError, AppendOrigin, TransactionMarker, VerificationGuard};
-use catchword_wire::batch::{Batch, BatchBuilder, NewRecord, split};
+use catchword_wire::batch::{Batch, BatchBuilder, EncodedHeaders, NewRecord, split};
 
 use crate::clock;
 use crate::partition::Partition;
@@ -14,62 +14,83 @@ use crate::partition::Partition;
 const MAX_BATCH_BYTES: usize = 900_000;
 /// But what one request did stays in one batch up to this size, so that a crash keeps all of it or nothing.
 const MAX_CHANGE_BYTES: usize = 16 << 20;
+/// What a record commonly takes beside its key and value: its headers, lengths and numbers.
+const RECORD_BYTES: usize = 72;
+
+/// Decided, not yet appended.
+#[derive(Default)]
+pub(super) struct Writes {
+    waiting: Vec<Write>,
+    /// Empty, with the memory of what was appended last.
+    spare: Records,
+}
 
 /// Something to append.
-pub(super) enum Write {
-    Records(Vec<CoordinatorRecord>),
+enum Write {
+    Records(Records),
     InTransaction {
         producer: ProducerEpoch,
-        records: Vec<CoordinatorRecord>,
+        records: Records,
         /// Stands for the coordinator's word that the transaction spans the partition; `None` where it has begun here.
         guard: Option<VerificationGuard>,
     },
 }
 
-/// Takes over what a step wants written.
-pub(super) fn gather<E>(
-    out: &mut Output<E>,
-    guard: Option<VerificationGuard>,
-    writes: &mut Vec<Write>,
-) {
-    if !out.records.is_empty() {
-        match writes.last_mut() {
-            Some(Write::Records(records)) => records.append(&mut out.records),
-            _ => writes.push(Write::Records(std::mem::take(&mut out.records))),
-        }
+impl Writes {
+    /// Whether all is appended.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
-    let transactional = out.transactional.drain(..);
-    writes.extend(transactional.filter_map(|write| match write {
-        Transactional::Records { producer, records } => Some(Write::InTransaction {
-            producer,
-            records,
-            guard,
-        }),
-        // It stands in the log already: see `shard/admit.rs`.
-        Transactional::Marker(_) => None,
-    }));
-}
 
-/// Appends all. Returns the end of the log then.
-pub(super) fn append(partition: &Partition, writes: &[Write]) -> Result<i64, AppendError> {
-    let mut end = 0;
-    for write in writes {
-        end = match write {
-            Write::Records(records) => {
-                append_records(partition, records, None, AppendOrigin::Coordinator)?
+    /// Takes over what a step wants written.
+    pub(super) fn gather<E>(&mut self, out: &mut Output<E>, guard: Option<VerificationGuard>) {
+        if !out.records.is_empty() {
+            match self.waiting.last_mut() {
+                Some(Write::Records(records)) => records.append(&mut out.records),
+                _ => {
+                    let mut records = std::mem::take(&mut self.spare);
+                    records.append(&mut out.records);
+                    self.waiting.push(Write::Records(records));
+                }
             }
-            Write::InTransaction {
+        }
+        let transactional = out.transactional.drain(..);
+        let writes = transactional.filter_map(|write| match write {
+            Transactional::Records { producer, records } => Some(Write::InTransaction {
                 producer,
                 records,
                 guard,
-            } => {
-                let origin =
-                    guard.map_or(AppendOrigin::Coordinator, AppendOrigin::CoordinatorVerified);
-                append_records(partition, records, Some(*producer), origin)?
-            }
-        };
+            }),
+            // It stands in the log already: see `shard/admit.rs`.
+            Transactional::Marker(_) => None,
+        });
+        self.waiting.extend(writes);
     }
-    Ok(end)
+
+    /// Appends all, and gives up what could not be. Returns the end of the log then; `None` if there was nothing.
+    pub(super) fn append(&mut self, partition: &Partition) -> Result<Option<i64>, AppendError> {
+        let mut end = None;
+        for write in std::mem::take(&mut self.waiting) {
+            match write {
+                Write::Records(mut records) => {
+                    let origin = AppendOrigin::Coordinator;
+                    end = Some(append(partition, &records, None, origin)?);
+                    records.clear();
+                    self.spare = records;
+                }
+                Write::InTransaction {
+                    producer,
+                    records,
+                    guard,
+                } => {
+                    let origin =
+                        guard.map_or(AppendOrigin::Coordinator, AppendOrigin::CoordinatorVerified);
+                    end = Some(append(partition, &records, Some(producer), origin)?);
+                }
+            }
+        }
+        Ok(end)
+    }
 }
 
 /// The marker as the log takes it.
@@ -84,9 +105,9 @@ pub(crate) fn of_log(marker: &Marker, timestamp: i64) -> TransactionMarker {
     }
 }
 
-fn append_records(
+fn append(
     partition: &Partition,
-    records: &[CoordinatorRecord],
+    records: &Records,
     producer: Option<ProducerEpoch>,
     origin: AppendOrigin,
 ) -> Result<i64, AppendError> {
@@ -96,30 +117,27 @@ fn append_records(
     };
     let now = clock::now_ms();
     let mut end = 0;
-    let mut rest = records;
-    while !rest.is_empty() {
+    let mut encoder = HeadersEncoder::default();
+    let mut rest = records.iter().peekable();
+    while rest.peek().is_some() {
         let mut builder = BatchBuilder::new(0);
+        builder.reserve(records.bytes().min(MAX_BATCH_BYTES) + RECORD_BYTES * rest.len());
         if let Some(ProducerEpoch { id, epoch }) = producer {
             builder = builder.producer(id, epoch, -1).transactional(true);
         }
-        let mut taken = 0;
-        for record in rest {
-            let is_full = builder.uncompressed_len() > MAX_BATCH_BYTES;
-            if taken > 0 && is_full && may_split(&rest[taken - 1], record, &builder) {
-                break;
-            }
+        let mut last = None;
+        while let Some(record) = rest.next_if(|next| fits(last, next.headers, &builder)) {
             let new = NewRecord {
                 timestamp: now,
-                key: Some(&record.key),
-                value: record.value.as_deref(),
-                headers: &record.headers,
+                key: Some(record.key),
+                value: record.value,
+                headers: &[],
             };
             builder
-                .push(new)
+                .push_with(new, encoder.encode(record.headers))
                 .map_err(|_| invalid("a coordinator record is too large"))?;
-            taken += 1;
+            last = Some(record.headers);
         }
-        rest = &rest[taken..];
         let bytes = builder
             .build()
             .map_err(|_| invalid("a batch of coordinator records is too large"))?;
@@ -130,9 +148,30 @@ fn append_records(
     Ok(end)
 }
 
-/// Whether a batch may end between two records: not within a change, whose records say the same of who and why.
-fn may_split(last: &CoordinatorRecord, next: &CoordinatorRecord, builder: &BatchBuilder) -> bool {
-    let is_one_change = Arc::ptr_eq(&last.headers, &next.headers)
-        || are_of_one_request(&last.headers, &next.headers);
-    !is_one_change || builder.uncompressed_len() > MAX_CHANGE_BYTES
+/// Encodes headers once for all the records in a row that carry them.
+#[derive(Default)]
+struct HeadersEncoder<'a> {
+    last: Option<&'a Headers>,
+    encoded: EncodedHeaders,
+}
+
+impl<'a> HeadersEncoder<'a> {
+    fn encode(&mut self, headers: &'a Headers) -> &EncodedHeaders {
+        if !self.last.is_some_and(|last| Arc::ptr_eq(last, headers)) {
+            self.last = Some(headers);
+            self.encoded = EncodedHeaders::new(headers);
+        }
+        &self.encoded
+    }
+}
+
+/// Whether a record with the headers `next` goes into a batch whose last record has `last`. A batch does not end within a
+/// change, whose records say the same of who and why.
+fn fits(last: Option<&Headers>, next: &Headers, builder: &BatchBuilder) -> bool {
+    let bytes = builder.uncompressed_len();
+    let Some(last) = last.filter(|_| bytes > MAX_BATCH_BYTES) else {
+        return true;
+    };
+    let is_one_change = Arc::ptr_eq(last, next) || are_of_one_request(last, next);
+    is_one_change && bytes <= MAX_CHANGE_BYTES
 }

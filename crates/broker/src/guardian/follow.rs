@@ -4,7 +4,6 @@
 //! partition that it writes to, as it holds up every reader of committed records.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use catchword_client::{Client, ClientError, FetchFrom, FetchOptions, TopicPartition};
@@ -51,7 +50,7 @@ pub(super) fn run(guardian: &Arc<Guardian>, broker: &Arc<Broker>) {
             Ok(()) => return,
             Err(trouble) => trouble,
         };
-        guardian.gauges.connected.store(false, Ordering::Relaxed);
+        guardian.gauges.connected.set(false);
         if matches!(trouble, Trouble::Keep(_)) {
             // What is on disk counts, not what was to be there.
             shelves = None;
@@ -93,7 +92,7 @@ fn session(
         *shelves = Some(open(guardian, broker, there.partitions)?);
     }
     let shelves = shelves.get_or_insert_default();
-    guardian.gauges.connected.store(true, Ordering::Relaxed);
+    guardian.gauges.connected.set(true);
     info!(bootstrap = %guardian.kafka.bootstrap, cluster = %found, "following the guarded Kafka");
     let options = FetchOptions {
         max_wait: WAIT,
@@ -123,11 +122,12 @@ fn session(
             shelf.settle()?;
         }
         let gauges = &guardian.gauges;
-        gauges.heard_ms.store(clock::now_ms(), Ordering::Relaxed);
-        gauges.unread.store(unread, Ordering::Relaxed);
+        gauges.heard_ms.set(clock::now_ms());
+        gauges.unread.set(unread);
         // A partition whose leader is moving is not answered for.
         let is_all = unread == 0 && answered == shelves.len();
-        if is_all && !gauges.caught_up.swap(true, Ordering::Relaxed) {
+        if is_all && !gauges.caught_up.is_set() {
+            gauges.caught_up.set(true);
             info!("all that the guarded Kafka remembers has been read");
         }
     }

@@ -15,7 +15,6 @@ mod shelf;
 mod topics;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use catchword_client::{Client, ClientOptions};
@@ -25,6 +24,7 @@ use serde::Serialize;
 
 use crate::broker::Broker;
 use crate::clock;
+use crate::gauge::{Gauge, Shown};
 use crate::partition::Partition;
 use crate::plane::{Asker, PlaneError};
 use errand::Errands;
@@ -45,14 +45,15 @@ pub(crate) struct Guardian {
 /// How the guardian is doing.
 #[derive(Debug, Default)]
 struct Gauges {
-    connected: AtomicBool,
-    caught_up: AtomicBool,
+    connected: Gauge,
+    caught_up: Gauge,
     /// Records of the other `__consumer_offsets` that have not been read, as of the last answer.
-    unread: AtomicI64,
-    kept: AtomicU64,
+    unread: Gauge,
+    kept: Gauge,
     /// Offsets that were gone when the guardian came to them.
-    missed: AtomicU64,
-    heard_ms: AtomicI64,
+    missed: Gauge,
+    /// 0: not since the start.
+    heard_ms: Gauge,
 }
 
 /// The names of fields are for scripts and stay as they are.
@@ -65,8 +66,8 @@ pub(crate) struct GuardianView {
     /// Whether all that there was has been read once since the start.
     caught_up: bool,
     unread: i64,
-    kept: u64,
-    missed: u64,
+    kept: i64,
+    missed: i64,
     /// When that Kafka answered last, ms since 1970; null: not since the start.
     heard_ms: Option<i64>,
 }
@@ -97,7 +98,7 @@ impl Guardian {
 
     /// Whether all that there was has been read once since the start.
     pub(crate) fn is_ready(&self) -> bool {
-        self.gauges.caught_up.load(Ordering::Relaxed)
+        self.gauges.caught_up.is_set()
     }
 
     /// Asks for the topics anew; what is known stays if that fails. Blocks.
@@ -133,50 +134,49 @@ impl Guardian {
     /// How it is doing.
     pub(crate) fn view(&self, broker: &Broker) -> GuardianView {
         let gauges = &self.gauges;
-        let heard_ms = gauges.heard_ms.load(Ordering::Relaxed);
+        let heard_ms = gauges.heard_ms.get();
         GuardianView {
             cluster_id: broker.cluster_id.to_string(),
             bootstrap: self.kafka.bootstrap.clone(),
-            connected: gauges.connected.load(Ordering::Relaxed),
+            connected: gauges.connected.is_set(),
             caught_up: self.is_ready(),
-            unread: gauges.unread.load(Ordering::Relaxed),
-            kept: gauges.kept.load(Ordering::Relaxed),
-            missed: gauges.missed.load(Ordering::Relaxed),
+            unread: gauges.unread.get(),
+            kept: gauges.kept.get(),
+            missed: gauges.missed.get(),
             heard_ms: (heard_ms > 0).then_some(heard_ms),
         }
     }
 
     /// Names, explanations and values for the metrics.
-    pub(crate) fn metrics(&self) -> [(&'static str, &'static str, i64); 6] {
+    pub(crate) fn metrics(&self) -> [Shown; 6] {
         let gauges = &self.gauges;
-        let count = |n: &AtomicU64| i64::try_from(n.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        let heard_ms = gauges.heard_ms.load(Ordering::Relaxed);
+        let heard_ms = gauges.heard_ms.get();
         let silent_ms = clock::now_ms().saturating_sub(heard_ms);
         [
             (
                 "catchword_guardian_connected",
                 "1 while the guarded Kafka answers.",
-                i64::from(gauges.connected.load(Ordering::Relaxed)),
+                gauges.connected.get(),
             ),
             (
                 "catchword_guardian_caught_up",
                 "1 once all that there was has been read.",
-                i64::from(self.is_ready()),
+                gauges.caught_up.get(),
             ),
             (
                 "catchword_guardian_unread",
                 "Records of __consumer_offsets there that have not been read.",
-                gauges.unread.load(Ordering::Relaxed),
+                gauges.unread.get(),
             ),
             (
                 "catchword_guardian_kept",
                 "Records of bookmarks kept since the start.",
-                count(&gauges.kept),
+                gauges.kept.get(),
             ),
             (
                 "catchword_guardian_missed",
                 "Offsets of __consumer_offsets that were gone when the guardian came to them, since the start.",
-                count(&gauges.missed),
+                gauges.missed.get(),
             ),
             (
                 "catchword_guardian_silent_ms",

@@ -205,8 +205,7 @@ impl Shelf {
                 self.append(std::mem::replace(&mut builder, BatchBuilder::new(0)))?;
             }
             self.push(&mut builder, guardian, record, &event);
-            let kept = &guardian.gauges.kept;
-            kept.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            guardian.gauges.kept.add(1);
         }
         if !builder.is_empty() {
             self.append(builder)?;
@@ -231,11 +230,7 @@ impl Shelf {
     }
 
     fn missed(&self, guardian: &Guardian, offsets: i64) {
-        let offsets = u64::try_from(offsets).unwrap_or(0);
-        if offsets > 0 {
-            let missed = &guardian.gauges.missed;
-            missed.fetch_add(offsets, std::sync::atomic::Ordering::Relaxed);
-        }
+        guardian.gauges.missed.add(offsets.max(0));
     }
 
     fn append(&mut self, builder: BatchBuilder) -> Result<(), KeepError> {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{guard, metrics};
 use crate::broker::Broker;
 use crate::lag;
+use crate::outcome;
 use crate::plane::{self, Asker, ChangeView, How, PlaneError, Put, Span, Then};
 
 const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
@@ -131,7 +132,7 @@ async fn route(
         ("GET", ["ready"]) => Ok(text("text/plain", "ok\n")),
         ("GET", ["metrics"]) => Ok(text(METRICS, metrics::text(broker, &asker).await?)),
         ("GET", ["v1", "openapi.json"]) => Ok(text(JSON, OPENAPI)),
-        ("GET", ["v1", "groups"]) => json(&plane::groups(broker, &asker).await?),
+        ("GET", ["v1", "groups"]) => large(plane::groups(broker, &asker).await?).await,
         ("GET", ["v1", "groups", group]) => {
             json(&plane::group(broker, &asker, &Str::copy(group)).await?)
         }
@@ -232,7 +233,7 @@ async fn route(
             if value(&query, "partitions").as_deref() == Some("false") {
                 found.groups.iter_mut().for_each(|g| g.partitions = None);
             }
-            json(&found)
+            large(found).await
         }
         ("GET", ["v1", "history"]) => json(&plane::history(broker)),
         ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
@@ -345,6 +346,14 @@ fn decoded(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// A document that may be so large that making it takes longer than connections should wait.
+async fn large(
+    document: impl Serialize + Send + 'static,
+) -> Result<Response<Full<Bytes>>, PlaneError> {
+    let made = outcome::blocking(move || json(&document)).await;
+    made.ok_or_else(PlaneError::stopping)?
 }
 
 fn json(document: &impl Serialize) -> Result<Response<Full<Bytes>>, PlaneError> {

@@ -20,6 +20,7 @@ use catchword_wire::Str;
 
 use crate::broker::Broker;
 use crate::clock;
+use crate::outcome;
 use crate::plane::{self, Asker, GroupView, PartitionLag, PlaneError};
 use edge::{Before, Keep};
 use pace::{Look, Pace};
@@ -35,37 +36,47 @@ pub(crate) struct Paces(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    groups: BTreeMap<String, BTreeMap<(String, i32), Pace>>,
+    /// Of each group by topic and partition.
+    groups: BTreeMap<String, Vec<(Str, i32, Pace)>>,
     partitions: usize,
 }
 
 impl Paces {
-    /// Takes a look at a group's partitions, and tells the pace of each. What the group no longer reads is forgotten.
-    fn look(&self, group: &GroupView, now_ms: u64) -> BTreeMap<(String, i32), Pace> {
+    /// Takes a look at a group's partitions, which are in order, and tells the pace of each. What the group no longer reads
+    /// is forgotten.
+    fn look(&self, group: &GroupView, now_ms: u64) -> Vec<Option<Pace>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut before = known.groups.remove(&group.group).unwrap_or_default();
+        let before = known.groups.get_mut(&group.group).map(std::mem::take);
+        let before = before.unwrap_or_default();
         known.partitions -= before.len();
-        let mut own = BTreeMap::new();
-        for lag in &group.partitions {
-            let (Some(end), Some(behind)) = (lag.end, lag.lag) else {
-                continue;
-            };
+        let mut before = before.into_iter().peekable();
+        let mut own = Vec::with_capacity(group.partitions.len());
+        let look = |lag: &PartitionLag| {
             let look = Look {
                 at_ms: now_ms,
                 committed: lag.committed,
-                end,
-                behind,
+                end: lag.end?,
+                behind: lag.lag?,
             };
-            let key = (lag.topic.clone(), lag.partition);
-            let mut pace = before.remove(&key).unwrap_or_else(|| Pace::new(look));
+            let here = (&lag.topic, lag.partition);
+            while before.next_if(|(topic, p, _)| (topic, *p) < here).is_some() {}
+            let was = before.next_if(|(topic, p, _)| (topic, *p) == here);
+            let mut pace = was.map_or_else(|| Pace::new(look), |(.., pace)| pace);
             pace.note(look);
-            own.insert(key, pace);
-        }
+            own.push((lag.topic.clone(), lag.partition, pace));
+            Some(pace)
+        };
+        let paces = group.partitions.iter().map(look).collect();
         if known.partitions + own.len() <= MAX_PACES {
             known.partitions += own.len();
-            known.groups.insert(group.group.clone(), own.clone());
+            match known.groups.get_mut(&group.group) {
+                Some(known) => *known = own,
+                None => drop(known.groups.insert(group.group.clone(), own)),
+            }
+        } else {
+            known.groups.remove(&group.group);
         }
-        own
+        paces
     }
 
     /// Forgets all groups but these.
@@ -77,7 +88,7 @@ impl Paces {
                 known.groups.insert(group.group.clone(), own);
             }
         }
-        known.partitions -= gone.values().map(BTreeMap::len).sum::<usize>();
+        known.partitions -= gone.values().map(Vec::len).sum::<usize>();
     }
 }
 
@@ -94,9 +105,15 @@ pub(crate) async fn group(
 /// All groups.
 pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<LagList, PlaneError> {
     let groups = plane::groups(broker, asker).await?.groups;
-    broker.paces.keep_only(&groups);
-    let groups = groups.into_iter().map(|group| looked_at(broker, group));
-    Ok(list(broker, groups.collect()))
+    let broker = broker.clone();
+    // Of many groups it takes longer than connections should wait.
+    let work = move || {
+        broker.paces.keep_only(&groups);
+        let groups = groups.into_iter().map(|group| looked_at(&broker, group));
+        list(&broker, groups.collect())
+    };
+    let looked = outcome::blocking(work).await;
+    looked.ok_or_else(PlaneError::stopping)
 }
 
 fn list(broker: &Broker, groups: Vec<GroupLag>) -> LagList {
@@ -110,13 +127,11 @@ fn list(broker: &Broker, groups: Vec<GroupLag>) -> LagList {
 /// With how fast it reads, and what that leads to.
 fn looked_at(broker: &Broker, mut group: GroupView) -> GroupLag {
     let paces = broker.paces.look(&group, clock::steady_ms());
-    let partitions = std::mem::take(&mut group.partitions)
-        .into_iter()
-        .map(|lag| {
-            let pace = paces.get(&(lag.topic.clone(), lag.partition));
-            let retention_in_ms = retention_in_ms(broker, &lag, pace);
-            PartitionPace::of(lag, pace, retention_in_ms)
-        });
+    let partitions = std::mem::take(&mut group.partitions).into_iter();
+    let partitions = partitions.zip(&paces).map(|(lag, pace)| {
+        let retention_in_ms = retention_in_ms(broker, &lag, pace.as_ref());
+        PartitionPace::of(lag, pace.as_ref(), retention_in_ms)
+    });
     let partitions = partitions.collect();
     let objective = broker.objectives.of(&group.group);
     GroupLag::of(group, partitions, objective)
@@ -148,9 +163,9 @@ mod tests {
     use super::*;
 
     fn seen(name: &str, places: &[(i32, i64)]) -> GroupView {
-        let lags = places
-            .iter()
-            .map(|(p, committed)| PartitionLag::of("t", *p, *committed, Some(0), Some(1000)));
+        let lags = places.iter().map(|(p, committed)| {
+            PartitionLag::of(&"t".into(), *p, *committed, Some(0), Some(1000))
+        });
         GroupView::of(name, "Stable", "classic", Vec::new(), lags.collect())
     }
 
@@ -158,9 +173,9 @@ mod tests {
     fn a_second_look_tells_the_speed() {
         let paces = Paces::default();
         let first = paces.look(&seen("g", &[(0, 10)]), 1000);
-        assert_eq!(first[&("t".into(), 0)].rates(), None);
+        assert_eq!(first[0].unwrap().rates(), None);
         let second = paces.look(&seen("g", &[(0, 60)]), 6000);
-        assert_eq!(second[&("t".into(), 0)].rates().unwrap().read, 10.0);
+        assert_eq!(second[0].unwrap().rates().unwrap().read, 10.0);
     }
 
     #[test]

@@ -114,7 +114,7 @@ mod tests {
             to_zero_ms,
             speed: Some(1.26),
             ..PartitionPace::of(
-                PartitionLag::of("t", 0, 0, Some(0), Some(lag)),
+                PartitionLag::of(&"t".into(), 0, 0, Some(0), Some(lag)),
                 None,
                 retention_in_ms,
             )

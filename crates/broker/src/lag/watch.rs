@@ -16,9 +16,9 @@ use super::views::GroupLag;
 use super::webhook::Webhook;
 use crate::broker::Broker;
 use crate::clock;
-use crate::plane::{self, Asker};
+use crate::plane::{self, Asker, GroupView};
 
-type Place = (String, i32);
+type Place = (Str, i32);
 
 /// What is known of the groups that have an objective.
 #[derive(Default)]
@@ -123,7 +123,10 @@ impl Objectives {
             } else {
                 now_ms
             },
-            partition: place.map(|(topic, partition)| PlaceView { topic, partition }),
+            partition: place.map(|(topic, partition)| PlaceView {
+                topic: topic.to_string(),
+                partition,
+            }),
         };
         (status != was).then_some(was)
     }
@@ -156,21 +159,21 @@ async fn look_at_all(broker: &Arc<Broker>) {
     let wanted = settings.filter_map(|(group, settings)| Some((group, objective(&settings)?)));
     let wanted: BTreeMap<Str, Objective> = wanted.collect();
     broker.objectives.keep_only(&wanted);
-    for (group, objective) in &wanted {
-        look(broker, group, *objective).await;
-    }
-}
-
-/// A group that does not exist, or not yet, keeps every objective.
-async fn look(broker: &Arc<Broker>, group: &Str, objective: Objective) {
     let asker = Asker {
         client_id: Str::from("lag-objectives"),
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
-    let Ok(found) = plane::group(broker, &asker, group).await else {
-        return;
-    };
-    let commits = plane::last_commits(broker, &asker, group).await;
+    // A group that does not exist, or not yet, keeps every objective.
+    let found = plane::those(broker, &asker, wanted.keys()).await;
+    for group in found.unwrap_or_default() {
+        if let Some(objective) = wanted.get(group.group.as_str()) {
+            judge(broker, group, *objective);
+        }
+    }
+}
+
+fn judge(broker: &Arc<Broker>, found: GroupView, objective: Objective) {
+    let group = found.group.clone();
     let now_ms = clock::now_ms();
     // Nobody knows of consumers that assign themselves their partitions whether they are there.
     let has_members = found.state != "Empty" || found.kind == "simple";
@@ -181,14 +184,14 @@ async fn look(broker: &Arc<Broker>, group: &Str, objective: Objective) {
             committed: lag.committed,
             behind: lag.lag?,
             age_ms: lag.age_ms,
-            last_commit_ms: commits.get(&place).copied(),
+            last_commit_ms: lag.committed_ms,
         };
         Some((place, sample))
     });
     let samples = samples.collect();
     let changed = broker
         .objectives
-        .take(group, objective, has_members, samples, now_ms);
+        .take(&group, objective, has_members, samples, now_ms);
     let mut now = looked_at(broker, found);
     let (Some(was), Some(view)) = (changed, &now.objective) else {
         return;

@@ -112,7 +112,8 @@ pub(crate) async fn audit(
 fn records_between(broker: &Broker, topic: &str, partition: i32, from: i64, to: i64) -> i64 {
     let known = broker.catalog.topic(topic);
     let partition = known.as_ref().and_then(|t| t.partition(partition));
-    let counted = partition.and_then(|p| Some(p.unread(from)?.records - p.unread(to)?.records));
+    let unread = partition.and_then(|p| p.unread(&[from, to]));
+    let counted = unread.and_then(|of| Some(of.first()?.records - of.last()?.records));
     counted.map_or(to.saturating_sub(from), |records| records.max(0))
 }
 

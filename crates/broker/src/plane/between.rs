@@ -77,7 +77,8 @@ fn measure(broker: &Broker, span: Span) -> SpanView {
     let known = broker.catalog.topic(&span.topic);
     let partition = known.as_ref().and_then(|t| t.partition(span.partition));
     let (low, high) = (span.from.min(span.to), span.from.max(span.to));
-    let counted = partition.and_then(|p| p.unread(low).zip(p.unread(high)));
+    let counted = partition.and_then(|p| p.unread(&[low, high]));
+    let counted = counted.and_then(|unread| Some((*unread.first()?, *unread.get(1)?)));
     let records = counted.map(|(low, high)| (low.records - high.records).max(0));
     let bytes = counted.map(|(low, high)| (low.bytes - high.bytes).max(0));
     SpanView {

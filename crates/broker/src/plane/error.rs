@@ -177,7 +177,7 @@ impl PlaneError {
         )
     }
 
-    pub(super) fn stopping() -> PlaneError {
+    pub(crate) fn stopping() -> PlaneError {
         PlaneError::new(
             503,
             "stopping",

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use catchword_coordinator::{
-    Call as GroupCall, GroupExpiry, Pins, Reply, Retention, RetentionRule,
-};
+use catchword_coordinator::{BookmarkNow, GroupNow, Pins, Retention, RetentionRule};
 use catchword_wire::Str;
 use serde::Serialize;
 
 use super::error::PlaneError;
-use super::views::KeptView;
-use super::{Asker, call};
+use super::now::KeptView;
+use super::{Asker, survey};
 use crate::broker::Broker;
 
 /// The names of fields are for scripts and stay as they are.
@@ -48,7 +46,7 @@ pub(crate) async fn expiry(
             "what has expired is kept: `catchword trash` lists it, `catchword restore GROUP` puts it back",
         ));
     }
-    let found = ask(broker, asker, group).await?;
+    let found = survey::one(broker, asker, group).await?;
     let found = found.ok_or_else(|| match broker.groups.is_loading() {
         true => PlaneError::loading(),
         false => PlaneError::no_group(group),
@@ -58,10 +56,10 @@ pub(crate) async fn expiry(
         RetentionRule::Pattern(pattern) => ("pattern", Some(pattern)),
         RetentionRule::Default => ("default", None),
     };
-    let partition = |(topic, partition, expires_at_ms): (Str, i32, Option<i64>)| PartitionExpiry {
-        topic: topic.to_string(),
-        partition,
-        expires_at_ms,
+    let partition = |bookmark: &BookmarkNow| PartitionExpiry {
+        topic: bookmark.topic.to_string(),
+        partition: bookmark.partition,
+        expires_at_ms: bookmark.expires_ms,
     };
     Ok(ExpiryView {
         group: group.to_string(),
@@ -71,37 +69,24 @@ pub(crate) async fn expiry(
         },
         rule,
         pattern,
-        partitions: found.offsets.into_iter().map(partition).collect(),
+        partitions: found.bookmarks.iter().map(partition).collect(),
     })
-}
-
-async fn ask(
-    broker: &Arc<Broker>,
-    asker: &Asker,
-    group: &Str,
-) -> Result<Option<GroupExpiry>, PlaneError> {
-    let call = call(broker, asker);
-    let request = GroupCall::DescribeExpiry(group.clone());
-    match broker.groups.call(&call, request).get().await.flatten() {
-        Some(Reply::DescribeExpiry(found)) => Ok(found),
-        _ => Err(PlaneError::stopping()),
-    }
 }
 
 /// The same in short, as lists of groups show it.
-pub(super) async fn kept(
-    broker: &Arc<Broker>,
-    asker: &Asker,
-    group: &Str,
-) -> Result<KeptView, PlaneError> {
-    let found = ask(broker, asker, group).await?;
-    let offsets = found.into_iter().flat_map(|found| found.offsets);
+pub(super) fn kept(broker: &Broker, group: &GroupNow) -> KeptView {
+    let id = &group.listed.group_id;
+    let expiries = group.bookmarks.iter().filter_map(|b| b.expires_ms);
     let rules = broker.catalog.retention_rules();
-    let pins = rules.pins.get(group);
-    Ok(KeptView {
-        expires_at_ms: offsets.filter_map(|(_, _, at_ms)| at_ms).min(),
-        holds_retention: broker.catalog.holders().contains(group),
-        expires_soon: broker.groups.warned().has(group),
-        pins: pins.into_iter().flat_map(Pins::texts).collect(),
-    })
+    KeptView {
+        expires_at_ms: expiries.min(),
+        holds_retention: broker.catalog.holders().contains(id),
+        expires_soon: broker.groups.warned().has(id),
+        pins: rules
+            .pins
+            .get(id)
+            .into_iter()
+            .flat_map(Pins::texts)
+            .collect(),
+    }
 }

@@ -3,71 +3,57 @@
 //! Lag is records that the group will still be given (see [`catchword_log::Tally`]), from where the log still begins; what
 //! that has lost before the group read it is told apart, or a group that stands still would seem to fall behind for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use catchword_coordinator::ledger::{Key, Place};
-use catchword_coordinator::{Call as GroupCall, OffsetFetchCall, Reply, Roster, RosterMember};
-use catchword_wire::messages::list_groups_response::ListedGroup;
-use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
-use catchword_wire::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use catchword_coordinator::{GroupNow, Roster, RosterMember};
+use catchword_log::Unread;
 use catchword_wire::{Str, Uuid};
 
 use super::error::PlaneError;
-use super::views::{GroupList, GroupView, KeptView, MemberView, PartitionLag};
-use super::{Asker, blocking, call, expiry};
+use super::now::{GroupList, GroupView, MemberView, PartitionLag};
+use super::{Asker, blocking, expiry, survey};
 use crate::broker::Broker;
-use crate::catalog::Topic;
 use crate::clock;
 use crate::outcome;
 
-/// All groups, with their members only if asked for.
+/// All groups, without their members.
 pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupList, PlaneError> {
     if let Some(guardian) = broker.guardian.clone() {
         let found = outcome::blocking(move || guardian.groups()).await;
         return found.ok_or_else(PlaneError::stopping)?;
     }
-    let call = call(broker, asker);
-    let list = || GroupCall::ListGroups {
-        states: Vec::new(),
-        types: Vec::new(),
+    let found = survey::all(broker, asker).await;
+    // Where nobody is, nobody was handed anything.
+    let has_members = |group: &&GroupNow| &*group.listed.group_state != "Empty";
+    let ids = found.iter().filter(has_members);
+    let ids = ids.map(|group| &group.listed.group_id);
+    let mut rosters = survey::rosters(broker, asker, ids).await?.into_iter();
+    let with_roster = |group| {
+        let roster = has_members(&&group).then(|| rosters.next().flatten());
+        (group, roster.flatten())
     };
-    let mut listed = Vec::new();
-    for reply in broker.groups.call_all(&call, list) {
-        if let Some(Some(Reply::ListGroups(some))) = reply.get().await {
-            listed.extend(some);
-        }
-    }
-    listed.sort_by(|a, b| a.group_id.cmp(&b.group_id));
-    let mut found = Vec::with_capacity(listed.len());
-    for one in listed {
-        let fetched = committed(broker, asker, &one.group_id).await?;
-        let kept = expiry::kept(broker, asker, &one.group_id).await?;
-        // Where nobody is, nobody was handed anything.
-        let roster = match &*one.group_state {
-            "Empty" => None,
-            _ => roster(broker, asker, &one.group_id).await?,
-        };
-        found.push((one, fetched, kept, roster));
-    }
-    let broker = broker.clone();
-    let work = move || {
-        type Found = (
-            ListedGroup,
-            OffsetFetchResponseGroup,
-            KeptView,
-            Option<Box<Roster>>,
-        );
-        let view = |(one, fetched, kept, roster): Found| {
-            let kind = kind(&one.group_type, &one.protocol_type);
-            let partitions = partitions(&broker, &fetched, roster.as_deref());
-            let (group, state) = (&one.group_id, &one.group_state);
-            GroupView::of(group, state, kind, Vec::new(), partitions).kept(kept)
-        };
-        found.into_iter().map(view).collect()
-    };
-    let groups = blocking(work).await.ok_or_else(PlaneError::stopping)?;
+    let found = found.into_iter().map(with_roster).collect();
+    let groups = seen(broker, found).await?;
     Ok(GroupList { groups })
+}
+
+/// Those of some groups that exist, without their members and what those were handed.
+pub(crate) async fn those(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    wanted: impl Iterator<Item = &Str> + Clone,
+) -> Result<Vec<GroupView>, PlaneError> {
+    if broker.guardian.is_some() {
+        let wanted: BTreeSet<&str> = wanted.map(Str::as_str).collect();
+        let mut all = groups(broker, asker).await?.groups;
+        all.retain(|group| wanted.contains(group.group.as_str()));
+        return Ok(all);
+    }
+    let found = survey::those(broker, asker, wanted).await?;
+    let found = found.into_iter().map(|group| (group, None)).collect();
+    seen(broker, found).await
 }
 
 /// One group.
@@ -81,36 +67,25 @@ pub(crate) async fn group(
         let found = outcome::blocking(move || guardian.group(&group)).await;
         return found.ok_or_else(PlaneError::stopping)?;
     }
-    let roster = roster(broker, asker, group).await?;
+    let roster = survey::rosters(broker, asker, std::iter::once(group)).await?;
+    let roster = roster.into_iter().flatten().next();
     let roster = roster.ok_or_else(|| match broker.groups.is_loading() {
         true => PlaneError::loading(),
         false => PlaneError::no_group(group),
     })?;
+    let state = roster.state.to_string();
     let members = roster.members.iter().map(MemberView::on_roster).collect();
-    let fetched = committed(broker, asker, group).await?;
-    let kept = expiry::kept(broker, asker, group).await?;
-    let broker = broker.clone();
-    let work = move || {
-        let kind = kind(&roster.kind, &roster.protocol_type);
-        let partitions = partitions(&broker, &fetched, Some(&roster));
-        GroupView::of(&fetched.group_id, &roster.state, kind, members, partitions)
-    };
-    let view = blocking(work).await.ok_or_else(PlaneError::stopping)?;
-    Ok(view.kept(kept))
-}
-
-/// Who is in a group, and who has what; `None` if there is no such group.
-async fn roster(
-    broker: &Arc<Broker>,
-    asker: &Asker,
-    group: &Str,
-) -> Result<Option<Box<Roster>>, PlaneError> {
-    let call = call(broker, asker);
-    let request = GroupCall::Roster(group.clone());
-    match broker.groups.call(&call, request).get().await.flatten() {
-        Some(Reply::Roster(roster)) => Ok(roster),
-        _ => Err(PlaneError::stopping()),
-    }
+    let found = survey::one(broker, asker, group).await?;
+    let found = found.map(|now| (now, Some(roster)));
+    let found = seen(broker, found.into_iter().collect()).await?;
+    // It may have gone in between.
+    let view = found.into_iter().next();
+    let view = view.ok_or_else(|| PlaneError::no_group(group))?;
+    Ok(GroupView {
+        state,
+        members,
+        ..view
+    })
 }
 
 /// Kafka's clients tell a simple group, whose consumers assign themselves their partitions, by its having no protocol.
@@ -121,111 +96,121 @@ pub(crate) fn kind<'a>(group_type: &'a str, protocol_type: &str) -> &'a str {
     }
 }
 
-/// The committed offsets of a group, as its coordinator has them.
-async fn committed(
-    broker: &Arc<Broker>,
-    asker: &Asker,
-    group: &Str,
-) -> Result<OffsetFetchResponseGroup, PlaneError> {
-    let request = GroupCall::OffsetFetch(OffsetFetchCall {
-        group: OffsetFetchRequestGroup {
-            group_id: group.clone(),
-            topics: None,
-            ..OffsetFetchRequestGroup::default()
-        },
-        require_stable: false,
-    });
-    let call = call(broker, asker);
-    match broker.groups.call(&call, request).get().await.flatten() {
-        Some(Reply::OffsetFetch(fetched)) => Ok(fetched),
-        _ => Err(PlaneError::stopping()),
-    }
-}
-
-/// When a group last committed in each partition, ms since 1970; nothing where its coordinator cannot be asked.
-pub(crate) async fn last_commits(
-    broker: &Arc<Broker>,
-    asker: &Asker,
-    group: &Str,
-) -> BTreeMap<(String, i32), i64> {
-    let call = call(broker, asker);
-    let request = GroupCall::LastCommits(group.clone());
-    let commits = match broker.groups.call(&call, request).get().await.flatten() {
-        Some(Reply::LastCommits(commits)) => commits,
-        _ => Vec::new(),
-    };
-    let one = |(topic, partition, at_ms): (Str, i32, i64)| ((topic.to_string(), partition), at_ms);
-    commits.into_iter().map(one).collect()
-}
-
 /// Where a group's bookmarks are. Of the topics' ids nothing is said.
 pub(super) async fn places(
     broker: &Arc<Broker>,
     asker: &Asker,
     group: &Str,
 ) -> Result<BTreeMap<Key, Place>, PlaneError> {
-    let mut places = BTreeMap::new();
-    for topic in committed(broker, asker, group).await?.topics {
-        for p in topic.partitions {
-            let place = Place {
-                offset: p.committed_offset,
-                leader_epoch: p.committed_leader_epoch,
-                metadata: p.metadata.unwrap_or_default(),
-                topic_id: Uuid::ZERO,
-            };
-            places.insert((topic.name.clone(), p.partition_index), place);
-        }
-    }
-    Ok(places)
+    let found = survey::one(broker, asker, group).await?.into_iter();
+    let bookmarks = found.flat_map(|group| group.bookmarks);
+    let places = bookmarks.map(|b| {
+        let place = Place {
+            topic_id: Uuid::ZERO,
+            ..b.place
+        };
+        ((b.topic, b.partition), place)
+    });
+    Ok(places.collect())
 }
 
-/// What a group has before it in each partition where it has a bookmark, and what its members were handed. Reads logs, so it
-/// blocks.
-fn partitions(
-    broker: &Broker,
-    fetched: &OffsetFetchResponseGroup,
-    roster: Option<&Roster>,
-) -> Vec<PartitionLag> {
-    let readers: BTreeMap<(&Str, i32), &RosterMember> = roster
-        .into_iter()
-        .flat_map(|roster| &roster.members)
-        .flat_map(|member| {
-            member
-                .partitions
-                .iter()
-                .map(move |(t, p)| ((t, *p), member))
-        })
-        .collect();
-    let handed = |topic: &Topic, index| {
-        let reader = readers.get(&(&topic.name, index))?;
-        let (client_id, host) = (&reader.client_id, &reader.client_host);
-        let handed = broker.readings.handed(client_id, host, topic.id, index)?;
-        Some(handed.to)
+/// A group, and who has what if somebody is to know what was handed out.
+type Found = (GroupNow, Option<Box<Roster>>);
+
+/// Groups with what they have before them, their members left out.
+async fn seen(broker: &Arc<Broker>, found: Vec<Found>) -> Result<Vec<GroupView>, PlaneError> {
+    let broker = broker.clone();
+    let work = move || {
+        let lags = lags(&broker, &found).into_iter();
+        let view = |((group, _), partitions): (&Found, Vec<PartitionLag>)| {
+            let listed = &group.listed;
+            let kind = kind(&listed.group_type, &listed.protocol_type);
+            let (id, state) = (&listed.group_id, &listed.group_state);
+            let view = GroupView::of(id, state, kind, Vec::new(), partitions);
+            view.kept(expiry::kept(&broker, group))
+        };
+        found.iter().zip(lags).map(view).collect()
     };
-    let holds = |topic: &Str, index| broker.holds.held_for(&fetched.group_id, topic, index);
-    let now_ms = clock::now_ms();
-    let mut all = Vec::new();
-    for topic in &fetched.topics {
-        let known = broker.catalog.topic(&topic.name);
-        for p in &topic.partitions {
-            let partition = known.as_ref().and_then(|t| t.partition(p.partition_index));
-            let offsets = partition.map(|partition| partition.log.offsets());
-            let (start, end) = (
-                offsets.map(|o| o.log_start),
-                offsets.map(|o| o.high_watermark),
-            );
-            let (index, committed) = (p.partition_index, p.committed_offset);
-            let lag = PartitionLag {
-                held_bytes: holds(&topic.name, index),
-                ..PartitionLag::of(&topic.name, index, committed, start, end)
+    blocking(work).await.ok_or_else(PlaneError::stopping)
+}
+
+/// What groups have before them in each partition where they have a bookmark, and what their members were handed. A partition is asked once for all of them.
+/// Reads logs, so it blocks.
+fn lags(broker: &Broker, groups: &[Found]) -> Vec<Vec<PartitionLag>> {
+    let bookmarks = || groups.iter().flat_map(|(group, _)| &group.bookmarks);
+    let mut readers: BTreeMap<(&Str, i32), Vec<(i64, usize)>> = BTreeMap::new();
+    for (at, bookmark) in bookmarks().enumerate() {
+        let own = readers.entry((&bookmark.topic, bookmark.partition));
+        own.or_default().push((bookmark.place.offset, at));
+    }
+    let mut before = vec![Before::default(); bookmarks().count()];
+    for ((topic, index), mut readers) in readers {
+        let topic = broker.catalog.topic(topic);
+        let Some(partition) = topic.as_ref().and_then(|topic| topic.partition(index)) else {
+            continue;
+        };
+        readers.sort_unstable();
+        let offsets = partition.log.offsets();
+        let from: Vec<i64> = readers.iter().map(|(offset, _)| *offset).collect();
+        let unread = partition.unread(&from).unwrap_or_default();
+        for (n, (_, at)) in readers.iter().enumerate() {
+            before[*at] = Before {
+                topic_id: topic.as_ref().map(|topic| topic.id),
+                start: Some(offsets.log_start),
+                end: Some(offsets.high_watermark),
+                unread: unread.get(n).copied(),
             };
-            let unread = partition.and_then(|partition| partition.unread(committed));
+        }
+    }
+    let now_ms = clock::now_ms();
+    let mut before = before.into_iter();
+    let of_group = |(group, roster): &Found| {
+        let has = roster.as_deref().map(holders).unwrap_or_default();
+        let id = &group.listed.group_id;
+        let own = group.bookmarks.iter().zip(before.by_ref());
+        own.map(|(b, before)| {
+            let Before {
+                start, end, unread, ..
+            } = before;
+            let handed = before.topic_id.and_then(|topic_id| {
+                let reader = has.get(&(&b.topic, b.partition))?;
+                let (client_id, host) = (&reader.client_id, &reader.client_host);
+                broker
+                    .readings
+                    .handed(client_id, host, topic_id, b.partition)
+            });
+            let lag = PartitionLag {
+                committed_ms: Some(b.committed_ms),
+                held_bytes: broker.holds.held_for(id, &b.topic, b.partition),
+                ..PartitionLag::of(&b.topic, b.partition, b.place.offset, start, end)
+            };
             let lag = match unread {
                 Some(unread) => lag.counted(unread, now_ms),
                 None => lag,
             };
-            all.push(lag.fetched(known.as_ref().and_then(|topic| handed(topic, index))));
-        }
-    }
-    all
+            lag.fetched(handed.map(|handed| handed.to))
+        })
+        .collect()
+    };
+    groups.iter().map(of_group).collect()
+}
+
+/// Who has each partition.
+fn holders(roster: &Roster) -> BTreeMap<(&Str, i32), &RosterMember> {
+    let members = roster.members.iter();
+    members
+        .flat_map(|member| {
+            let own = member.partitions.iter();
+            own.map(move |(topic, index)| ((topic, *index), member))
+        })
+        .collect()
+}
+
+/// What is before a bookmark. All of it is absent where its partition is gone.
+#[derive(Debug, Clone, Copy, Default)]
+struct Before {
+    topic_id: Option<Uuid>,
+    start: Option<i64>,
+    end: Option<i64>,
+    unread: Option<Unread>,
 }

@@ -222,12 +222,12 @@ mod tests {
         let mut out = Output::default();
         machine.step(&ctx, ReplyTo(1), Call::OffsetCommit(request), &mut out);
         let mut batch = BatchBuilder::new(0);
-        for record in &out.records {
+        for record in out.records.iter() {
             let new = NewRecord {
                 timestamp: ctx.now_ms,
-                key: Some(&record.key),
-                value: record.value.as_deref(),
-                headers: &record.headers,
+                key: Some(record.key),
+                value: record.value,
+                headers: record.headers,
             };
             batch.push(new).unwrap();
         }

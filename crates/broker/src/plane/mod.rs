@@ -15,8 +15,10 @@ mod expiry;
 mod history;
 mod lag;
 mod marks;
+mod now;
 mod place;
 mod scan;
+mod survey;
 mod tags;
 pub(crate) mod transactional;
 mod views;
@@ -47,15 +49,14 @@ pub(crate) use between::{Span, between};
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
 pub(crate) use history::history;
-pub(crate) use lag::{group, groups, kind, last_commits};
+pub(crate) use lag::{group, groups, kind, those};
 pub(crate) use marks::Marks;
+pub(crate) use now::{GroupList, GroupView, MemberView, PartitionLag};
 pub(crate) use place::{Put, kick, put};
 pub(crate) use scan::records_from;
 use scan::{Wanted, scan};
 pub(crate) use tags::{Then, restore_to, tag, tags, untag};
-pub(crate) use views::{
-    ChangeList, ChangeView, Done, GroupAt, GroupList, GroupView, MemberView, PartitionLag, Trash,
-};
+pub(crate) use views::{ChangeList, ChangeView, Done, GroupAt, Trash};
 
 /// The most groups whose changes are gathered for a question about all groups.
 const MAX_GROUPS: usize = 10_000;

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::PlaneError;
 use super::lag;
-use super::views::{Done, MemberView};
+use super::now::MemberView;
+use super::views::Done;
 use super::{Asker, How, call, ledger, topic_ids, write};
 use crate::broker::Broker;
 

@@ -3,9 +3,10 @@
 use catchword_coordinator::share::{AckBatch, AckError, AckType, ShareKey};
 use catchword_wire::{ErrorCode, Str, Uuid};
 
-use super::{Pending, partition_of, settings, wake};
+use super::{Pending, settings, wake};
 use crate::broker::Broker;
 use crate::clock;
+use crate::lookup;
 
 /// What became of an acknowledgement.
 pub(crate) struct Acked {
@@ -50,7 +51,9 @@ pub(crate) fn acknowledge(
         };
         let decide = || {
             let batches = batches?;
-            partition_of(&broker.catalog, &key).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+            let topic = broker.catalog.topic_by_id(topic_id);
+            let topic = topic.ok_or(ErrorCode::UnknownTopicId)?;
+            lookup::partition(&topic, partition)?;
             let shard = broker.shares.shard(&key);
             let shard = shard.ok_or(ErrorCode::InvalidRecordState)?;
             let now = clock::now_ms();
@@ -59,6 +62,7 @@ pub(crate) fn acknowledge(
             taken.map_err(|error| match error {
                 AckError::Invalid => ErrorCode::InvalidRequest,
                 AckError::NotHeld => ErrorCode::InvalidRecordState,
+                AckError::NeverRead => ErrorCode::UnknownTopicOrPartition,
             })?;
             // Room has become free, or records have.
             wake(&broker.catalog, &key);

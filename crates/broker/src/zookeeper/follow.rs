@@ -62,10 +62,10 @@ impl Follower {
     }
 
     /// How many records were not followed yet.
-    pub(super) fn unread(&self, broker: &Broker) -> u64 {
+    pub(super) fn unread(&self, broker: &Broker) -> i64 {
         let left = |p: &Arc<Partition>| {
             let next = self.logs.get(&p.tp.partition).map_or(0, |log| log.next);
-            u64::try_from(p.log.offsets().log_end - next).unwrap_or(0)
+            (p.log.offsets().log_end - next).max(0)
         };
         partitions(broker).iter().map(left).sum()
     }

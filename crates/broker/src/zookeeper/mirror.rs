@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use catchword_zookeeper::store::{Event, Found, MOST_WRITES, Write, Written};
@@ -57,7 +56,7 @@ pub(super) async fn run(broker: Arc<Broker>) {
     loop {
         let began = Instant::now();
         let ended = session(&broker).await;
-        broker.zookeeper.connected.store(false, Ordering::Relaxed);
+        broker.zookeeper.connected.set(false);
         if let Err(ended) = ended {
             warn!(
                 "committed offsets are not mirrored to ZooKeeper for now: {ended}. They are safe in __consumer_offsets, and mirrored when {} can be used again",
@@ -74,8 +73,7 @@ pub(super) async fn run(broker: Arc<Broker>) {
 }
 
 fn count_unread(broker: &Broker, follower: &Follower) {
-    let unread = follower.unread(broker);
-    broker.zookeeper.unread.store(unread, Ordering::Relaxed);
+    broker.zookeeper.unread.set(follower.unread(broker));
 }
 
 async fn session(broker: &Arc<Broker>) -> Result<(), Ended> {
@@ -89,7 +87,7 @@ async fn session(broker: &Arc<Broker>) -> Result<(), Ended> {
     let mut store = store.await?;
     store.watch().await?;
     let mut session = Session::begin(broker.clone(), &store).await?;
-    broker.zookeeper.connected.store(true, Ordering::Relaxed);
+    broker.zookeeper.connected.set(true);
     info!(
         "committed offsets are mirrored to {}",
         config.zookeeper_connect
@@ -221,7 +219,7 @@ impl Session {
             match taken {
                 // The log says so in the next turn.
                 Taken::Moved => {
-                    self.broker.zookeeper.taken.fetch_add(1, Ordering::Relaxed);
+                    self.broker.zookeeper.taken.add(1);
                 }
                 Taken::Same => self.book.agreed(place),
                 Taken::Ahead(offset) => self.book.moved(
@@ -281,9 +279,7 @@ impl Session {
                 }
                 self.version = versions.last().copied();
                 self.kept = progress;
-                let written = bookmarks.len() as u64;
-                let gauge = &self.broker.zookeeper.written;
-                gauge.fetch_add(written, Ordering::Relaxed);
+                self.broker.zookeeper.written.add(bookmarks.len() as i64);
                 for ((place, offset, _), version) in bookmarks.into_iter().zip(versions) {
                     self.book.wrote(place, offset, version);
                 }
@@ -347,13 +343,8 @@ impl Session {
 
     fn tell(&self) {
         let gauges = &self.broker.zookeeper;
-        let count = |n: usize| n as u64;
-        gauges
-            .behind
-            .store(count(self.book.behind()), Ordering::Relaxed);
-        gauges
-            .held
-            .store(count(self.book.held()), Ordering::Relaxed);
+        gauges.behind.set_count(self.book.behind());
+        gauges.held.set_count(self.book.held());
         count_unread(&self.broker, &self.follower);
     }
 }

@@ -11,24 +11,24 @@ mod mirror;
 mod take;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::task::JoinHandle;
 
 use crate::broker::Broker;
+use crate::gauge::{Gauge, Shown};
 
 /// How the mirror is doing, for the metrics.
 #[derive(Debug, Default)]
 pub(crate) struct Gauges {
-    connected: AtomicBool,
+    connected: Gauge,
     /// Bookmarks that differ, as of the last look.
-    behind: AtomicU64,
+    behind: Gauge,
     /// Some of them that were tried in vain.
-    held: AtomicU64,
-    written: AtomicU64,
-    taken: AtomicU64,
+    held: Gauge,
+    written: Gauge,
+    taken: Gauge,
     /// Records of `__consumer_offsets` that the mirror has not come to, as of the last look.
-    unread: AtomicU64,
+    unread: Gauge,
 }
 
 /// Starts the mirror, if there is to be one.
@@ -43,42 +43,41 @@ pub(crate) fn is_on(broker: &Broker) -> bool {
 }
 
 /// Names, explanations and values; none where nothing is mirrored.
-pub(crate) fn metrics(broker: &Broker) -> Vec<(&'static str, &'static str, i64)> {
+pub(crate) fn metrics(broker: &Broker) -> Vec<Shown> {
     if !is_on(broker) {
         return Vec::new();
     }
     let gauges = &broker.zookeeper;
-    let count = |n: &AtomicU64| i64::try_from(n.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
     vec![
         (
             "catchword_zookeeper_connected",
             "1 while the broker has a session with ZooKeeper.",
-            i64::from(gauges.connected.load(Ordering::Relaxed)),
+            gauges.connected.get(),
         ),
         (
             "catchword_zookeeper_behind",
             "Committed offsets that differ from ZooKeeper's.",
-            count(&gauges.behind),
+            gauges.behind.get(),
         ),
         (
             "catchword_zookeeper_held",
             "Committed offsets that ZooKeeper or a live group refused for now.",
-            count(&gauges.held),
+            gauges.held.get(),
         ),
         (
             "catchword_zookeeper_unread",
             "Records of __consumer_offsets that the mirror has not come to.",
-            count(&gauges.unread),
+            gauges.unread.get(),
         ),
         (
             "catchword_zookeeper_written",
             "Committed offsets written into ZooKeeper since the start.",
-            count(&gauges.written),
+            gauges.written.get(),
         ),
         (
             "catchword_zookeeper_taken",
             "Committed offsets taken over from ZooKeeper since the start.",
-            count(&gauges.taken),
+            gauges.taken.get(),
         ),
     ]
 }

@@ -80,12 +80,12 @@ impl Groups {
         let mut out = Output::default();
         self.machine.step(&ctx, ReplyTo(0), call, &mut out);
         let mut builder = BatchBuilder::new(0);
-        for record in &out.records {
+        for record in out.records.iter() {
             let new = NewRecord {
                 timestamp: now_ms,
-                key: Some(&record.key),
-                value: record.value.as_deref(),
-                headers: &record.headers,
+                key: Some(record.key),
+                value: record.value,
+                headers: record.headers,
             };
             builder.push(new).unwrap();
         }

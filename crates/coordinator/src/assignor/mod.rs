@@ -92,13 +92,17 @@ pub(crate) mod tests {
         assert_eq!(owned, wanted);
     }
 
+    /// Throws dice: the same throws for the same seed.
+    pub(crate) fn dice(mut seed: u32) -> impl FnMut(u32) -> u32 {
+        move |sides| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) % sides
+        }
+    }
+
     #[test]
     fn both_assignors_give_each_partition_to_one_subscriber_whatever_the_subscriptions() {
-        let mut seed = 7u32;
-        let mut dice = |n: u32| {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (seed >> 8) % n
-        };
+        let mut dice = dice(7);
         for _ in 0..300 {
             let topics = 1 + dice(4) as u8;
             let counts: BTreeMap<Uuid, i32> =

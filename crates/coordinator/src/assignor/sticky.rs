@@ -271,6 +271,7 @@ fn each(tasks: &TaskSet) -> impl Iterator<Item = Task<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::dice;
     use super::*;
 
     /// Members by name, each in a process of the letter it begins with, and what they have.
@@ -355,11 +356,7 @@ mod tests {
 
     #[test]
     fn whatever_joins_and_leaves_each_task_runs_once_and_has_its_copies_elsewhere() {
-        let mut seed = 5u32;
-        let mut dice = |n: u32| {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (seed >> 8) % n
-        };
+        let mut dice = dice(5);
         let all = ["a1", "a2", "a3", "b1", "b2", "c1", "d1"];
         for _ in 0..300 {
             let subtopologies = [

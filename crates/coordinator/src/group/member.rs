@@ -6,7 +6,7 @@ use bytes::Bytes;
 use catchword_wire::Str;
 use catchword_wire::messages::join_group_request::JoinGroupRequestProtocol;
 
-use crate::effect::ReplyTo;
+use crate::call::ReplyTo;
 use crate::timer::Deadline;
 
 /// A member and what it waits for.

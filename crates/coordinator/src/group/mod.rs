@@ -4,10 +4,12 @@
 //! stands in its own folder.
 
 pub(crate) mod classic;
+mod committers;
 pub(crate) mod consumer;
 mod describe;
 mod kept;
 mod member;
+mod progress;
 mod roster;
 pub(crate) mod share;
 mod state;
@@ -26,6 +28,7 @@ use crate::offsets::{Expiry, Offsets};
 use crate::timer::TimerKind;
 
 pub(crate) use classic::ClassicGroup;
+pub(crate) use committers::Committers;
 pub(crate) use consumer::ConsumerGroup;
 pub(crate) use describe::{describe_unknown, passes};
 pub(crate) use kept::Kept;
@@ -179,7 +182,7 @@ impl Group {
         member_id: &str,
         instance_id: Option<&Str>,
         generation: i32,
-        partitions: impl Iterator<Item = (&'a Str, Uuid, i32)>,
+        partitions: impl Iterator<Item = (&'a Str, &'a Uuid, i32)>,
     ) -> Result<(), ErrorCode> {
         match &self.kind {
             GroupKind::Simple if generation < 0 => Ok(()),

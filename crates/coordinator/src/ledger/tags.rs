@@ -6,9 +6,10 @@ use catchword_wire::batch::Record;
 use catchword_wire::{ErrorCode, Str};
 
 use super::{Key, Place, Who, who};
-use crate::effect::{Client, CoordinatorRecord};
+use crate::call::Client;
 use crate::record::headers::{Cause, by};
 use crate::record::tag;
+use crate::records::CoordinatorRecord;
 
 /// A group's bookmarks under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]

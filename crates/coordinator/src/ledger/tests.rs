@@ -11,8 +11,8 @@ use catchword_wire::messages::{OffsetCommitRequest, OffsetDeleteRequest};
 use super::*;
 use crate::record::headers::Cause;
 use crate::{
-    BookmarkMove, Call, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupShard,
-    MoveOffsets, Moved, Output, Reply, ReplyTo,
+    BookmarkMove, Call, Client, Context, Effect, GroupConfig, GroupShard, MoveOffsets, Moved,
+    Output, Records, Reply, ReplyTo,
 };
 
 pub(super) const BOOK: Uuid = Uuid([1; 16]);
@@ -57,7 +57,7 @@ impl World {
         reply.unwrap()
     }
 
-    fn append(&mut self, records: Vec<CoordinatorRecord>) {
+    fn append(&mut self, records: Records) {
         let next = |log: &[(i64, Record)]| log.last().map_or(0, |(_, last)| last.offset + 1);
         let batch = next(&self.log);
         for record in records {

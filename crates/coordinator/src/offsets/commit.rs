@@ -9,8 +9,9 @@ use catchword_wire::messages::{OffsetCommitRequest, OffsetCommitResponse};
 use catchword_wire::{ErrorCode, Str};
 
 use super::{Bookmark, Offsets, Walk, find, put_at};
+use crate::call::Context;
 use crate::config::GroupConfig;
-use crate::effect::{Context, Effect, Output};
+use crate::effect::{Effect, Output};
 use crate::notice::{Notice, Noticed};
 use crate::record::headers::{Cause, Reader, by};
 use crate::record::{offset_commit, origin};

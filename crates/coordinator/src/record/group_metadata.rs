@@ -11,7 +11,8 @@ use catchword_wire::records::{GroupMetadataKey, GroupMetadataValue};
 use catchword_wire::{DecodeError, Decoder, Encoder, Message, Str};
 
 use super::key_type;
-use crate::effect::{CoordinatorRecord, Headers, Output};
+use crate::effect::{Headers, Output};
+use crate::records::RecordRef;
 
 const VALUE_VERSION: i16 = 3;
 
@@ -27,11 +28,9 @@ pub(crate) fn group_metadata(
     out: &mut Output,
 ) -> Bytes {
     let value = encode(VALUE_VERSION, VALUE_VERSION, value);
-    let key = encode_key(group_id);
-    let headers = headers.clone();
-    out.records.push(CoordinatorRecord {
-        key,
-        value: Some(value.clone()),
+    out.records.push(RecordRef {
+        key: &encode_key(group_id),
+        value: Some(&value),
         headers,
     });
     value
@@ -39,11 +38,10 @@ pub(crate) fn group_metadata(
 
 /// Adds the tombstone of a group.
 pub(crate) fn group_metadata_tombstone(group_id: &Str, headers: &Headers, out: &mut Output) {
-    let key = encode_key(group_id);
-    out.records.push(CoordinatorRecord {
-        key,
+    out.records.push(RecordRef {
+        key: &encode_key(group_id),
         value: None,
-        headers: headers.clone(),
+        headers,
     });
 }
 
@@ -98,15 +96,15 @@ mod tests {
     fn s5_group_records_are_written_as_version_3_and_read_from_0_to_4() {
         let mut out = Output::default();
         group_metadata(&"g".into(), &value(), &Headers::default(), &mut out);
-        let record = &out.records[0];
-        assert_eq!(record.key.as_ref(), b"\0\x02\0\x01g");
-        assert_eq!(record.value.as_ref().unwrap()[..2], [0, 3]);
+        let record = out.records.iter().next().unwrap();
+        assert_eq!(record.key, b"\0\x02\0\x01g");
+        assert_eq!(record.value.unwrap()[..2], [0, 3]);
         for version in 0..=4 {
             let bytes = encode(version, version, &value());
             let Ok(Record::Group {
                 group_id,
                 value: Some(read),
-            }) = decode(&record.key, Some(&bytes))
+            }) = decode(record.key, Some(&bytes))
             else {
                 panic!("version {version} is not read")
             };

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use catchword_wire::Str;
 use catchword_wire::batch::Header;
 
-use crate::effect::{Client, Headers};
+use crate::call::Client;
+use crate::effect::Headers;
 
 /// Why the bookmark moved: a [`Cause`]'s name. Left out for [`Cause::Commit`].
 pub const CAUSE: &str = "cw.cause";
@@ -26,6 +27,9 @@ pub const PRINCIPAL: &str = "cw.principal";
 pub const FROM: &str = "cw.from";
 /// In snapshots alone: a [`Reader`] in hexadecimal digits.
 pub const READER: &str = "cw.reader";
+/// On every record of a move that was made while the group was read: until when, ms since 1970, nobody commits to the group
+/// who is no member of it.
+pub const BARRED_UNTIL: &str = "cw.barred.until";
 
 /// The change that was undone, as a [`ChangeId`](crate::ledger::ChangeId) is written.
 pub const OF: &str = "cw.of";
@@ -103,7 +107,7 @@ impl Reader {
     }
 
     /// As a record's headers tell, given how to look one up.
-    pub fn told<'a>(header: impl Fn(&str) -> Option<&'a [u8]>) -> Reader {
+    fn told<'a>(header: impl Fn(&str) -> Option<&'a [u8]>) -> Reader {
         let Some(cause) = header(CAUSE) else {
             return Reader::UNKNOWN;
         };
@@ -118,11 +122,48 @@ impl Reader {
     }
 
     /// Headers from which [`told`](Reader::told) makes it again; none of [`UNKNOWN`](Reader::UNKNOWN).
-    pub(crate) fn headers(self) -> Headers {
+    fn headers(self) -> Headers {
         if self == Reader::UNKNOWN {
             return Headers::default();
         }
         with(&because(Cause::Assigned), READER, format!("{:x}", self.0))
+    }
+}
+
+/// What of a record's headers is state; the rest is history.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Who reads here without a group.
+    pub reader: Reader,
+    /// Until when the group is barred to whoever is no member, ms since 1970; see [`BARRED_UNTIL`].
+    pub barred_until_ms: Option<i64>,
+}
+
+impl Told {
+    /// As a record's headers tell, given how to look one up.
+    pub fn by<'a>(header: impl Fn(&str) -> Option<&'a [u8]>) -> Told {
+        // What most commits carry says nothing of either.
+        if header(CAUSE).is_none() {
+            return Told::default();
+        }
+        let until = header(BARRED_UNTIL).and_then(|text| std::str::from_utf8(text).ok());
+        Told {
+            barred_until_ms: until.and_then(|text| text.parse().ok()),
+            reader: Reader::told(header),
+        }
+    }
+
+    /// Headers from which [`by`](Told::by) makes it again; none where there is nothing to tell.
+    pub(crate) fn headers(self) -> Headers {
+        let reader = self.reader.headers();
+        let Some(until_ms) = self.barred_until_ms else {
+            return reader;
+        };
+        let reader = match reader.is_empty() {
+            true => because(Cause::Reset),
+            false => reader,
+        };
+        with(&reader, BARRED_UNTIL, until_ms.to_string())
     }
 }
 

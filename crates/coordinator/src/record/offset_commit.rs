@@ -9,12 +9,12 @@
 //! Version 1 is written only where the client asked for a retention of its own (OffsetCommit 2 to 4); versions 0 to 4
 //! are read. Written by hand because it is the hottest path; the tests hold it against the generated codec.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use catchword_wire::records::{OffsetCommitKey, OffsetCommitValue};
 use catchword_wire::{DecodeError, Decoder, Encoder, Message, Uuid};
 
 use super::key_type;
-use crate::effect::{CoordinatorRecord, Headers, Output};
+use crate::effect::{Headers, Output};
 use crate::offsets::Bookmark;
 
 /// The version that is written where no retention of its own was asked for.
@@ -35,14 +35,32 @@ pub(crate) fn offset_commit(
     headers: &Headers,
     out: &mut Output,
 ) {
+    let key = |buffer: &mut Vec<u8>| put_key(group_id, topic, partition, buffer);
+    out.records
+        .put(headers, key, |buffer| put_value(bookmark, buffer));
+}
+
+/// Adds the tombstone of an offset.
+pub(crate) fn offset_tombstone(
+    group_id: &str,
+    topic: &str,
+    partition: i32,
+    headers: &Headers,
+    out: &mut Output,
+) {
+    let key = |buffer: &mut Vec<u8>| put_key(group_id, topic, partition, buffer);
+    out.records.put_tombstone(headers, key);
+}
+
+fn put_key(group_id: &str, topic: &str, partition: i32, buffer: &mut Vec<u8>) {
+    buffer.put_i16(key_type::OFFSET_COMMIT);
+    put_string(buffer, group_id);
+    put_string(buffer, topic);
+    buffer.put_i32(partition);
+}
+
+fn put_value(bookmark: &Bookmark, buffer: &mut Vec<u8>) {
     let metadata = bookmark.metadata();
-    // One reservation for both, so that the buffer isn't grown between them.
-    reserve(
-        key_len(group_id, topic) + 64 + metadata.len(),
-        &mut out.scratch,
-    );
-    let key = encode_key(group_id, topic, partition, &mut out.scratch);
-    let buffer = &mut out.scratch;
     match bookmark.expire_timestamp_ms() {
         None => {
             buffer.put_i16(VALUE_VERSION);
@@ -67,29 +85,6 @@ pub(crate) fn offset_commit(
             buffer.put_i64(expire_timestamp_ms);
         }
     }
-    let value = out.scratch.split().freeze();
-    out.records.push(CoordinatorRecord {
-        key,
-        value: Some(value),
-        headers: headers.clone(),
-    });
-}
-
-/// Adds the tombstone of an offset.
-pub(crate) fn offset_tombstone(
-    group_id: &str,
-    topic: &str,
-    partition: i32,
-    headers: &Headers,
-    out: &mut Output,
-) {
-    reserve(key_len(group_id, topic), &mut out.scratch);
-    let key = encode_key(group_id, topic, partition, &mut out.scratch);
-    out.records.push(CoordinatorRecord {
-        key,
-        value: None,
-        headers: headers.clone(),
-    });
 }
 
 /// The value of a committed offset with the id of its topic put in; `None` if it has one already, cannot have one (a
@@ -108,33 +103,13 @@ pub fn with_topic_id(value: &[u8], topic_id: Uuid) -> Option<Bytes> {
     encoder.into_bytes().ok()
 }
 
-/// Makes room for so many bytes. Records share large buffers, which live until the last record in them was stored.
-fn reserve(bytes: usize, buffer: &mut BytesMut) {
-    const CHUNK_BYTES: usize = 8192;
-    if buffer.capacity() < bytes {
-        buffer.reserve(bytes.max(CHUNK_BYTES));
-    }
-}
-
-fn key_len(group_id: &str, topic: &str) -> usize {
-    2 + 2 + group_id.len() + 2 + topic.len() + 4
-}
-
-fn encode_key(group_id: &str, topic: &str, partition: i32, buffer: &mut BytesMut) -> Bytes {
-    buffer.put_i16(key_type::OFFSET_COMMIT);
-    put_string(buffer, group_id);
-    put_string(buffer, topic);
-    buffer.put_i32(partition);
-    buffer.split().freeze()
-}
-
-fn put_string(buffer: &mut BytesMut, text: &str) {
+fn put_string(buffer: &mut Vec<u8>, text: &str) {
     let len = i16::try_from(text.len()).expect("calls with longer texts are refused");
     buffer.put_i16(len);
     buffer.put_slice(text.as_bytes());
 }
 
-fn put_uvarint(buffer: &mut BytesMut, mut value: u32) {
+fn put_uvarint(buffer: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         buffer.put_u8(value as u8 | 0x80);
         value >>= 7;
@@ -146,6 +121,7 @@ fn put_uvarint(buffer: &mut BytesMut, mut value: u32) {
 mod tests {
     use super::*;
     use crate::record::{Record, decode};
+    use crate::records::CoordinatorRecord;
     use catchword_wire::Str;
 
     fn generated<M: Message>(version: i16, prefix: i16, message: &M) -> Bytes {
@@ -158,7 +134,7 @@ mod tests {
     fn written(bookmark: &Bookmark) -> CoordinatorRecord {
         let mut out = Output::default();
         offset_commit("group", "topic", 7, bookmark, &Headers::default(), &mut out);
-        out.records.remove(0)
+        out.records.into_iter().next().unwrap()
     }
 
     fn value_of(bookmark: &Bookmark) -> OffsetCommitValue {

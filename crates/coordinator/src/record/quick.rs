@@ -171,7 +171,7 @@ mod tests {
             &Headers::default(),
             &mut out,
         );
-        let record = out.records.remove(0);
+        let record = out.records.into_iter().next().unwrap();
         (record.key.to_vec(), record.value.unwrap().to_vec())
     }
 

@@ -6,7 +6,8 @@ use catchword_wire::records::{ConsumerGroupMemberMetadataKey, ConsumerGroupMetad
 use catchword_wire::{Message, Str};
 
 use super::group_metadata::encode;
-use crate::effect::{CoordinatorRecord, Headers, Output};
+use crate::effect::{Headers, Output};
+use crate::records::RecordRef;
 
 /// Writes the records of one group, all values in version 0.
 pub(crate) struct RecordWriter<'a> {
@@ -32,10 +33,10 @@ impl RecordWriter<'_> {
     }
 
     fn put<V: Message>(&mut self, key_type: i16, key: &impl Message, value: Option<&V>) {
-        self.out.records.push(CoordinatorRecord {
-            key: encode(key_type, 0, key),
-            value: value.map(|value| encode(0, 0, value)),
-            headers: self.headers.clone(),
+        self.out.records.push(RecordRef {
+            key: &encode(key_type, 0, key),
+            value: value.map(|value| encode(0, 0, value)).as_deref(),
+            headers: &self.headers,
         });
     }
 }

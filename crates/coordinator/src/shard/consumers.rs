@@ -9,12 +9,14 @@ use catchword_wire::messages::{
 use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
+use crate::call::{Call, Context};
 use crate::config::{GroupSettings, MigrationPolicy};
-use crate::effect::{Call, Context, Effect, Output, Reply};
+use crate::effect::{Effect, Output};
 use crate::group::consumer::{ConsumerGroup, compile_regex, validate};
-use crate::group::{Env, Group, GroupKind, Refused, Scope, fits_record};
+use crate::group::{Committers, Env, Group, GroupKind, Refused, Scope, fits_record};
 use crate::notice::Leaving;
 use crate::record::headers::{Cause, because};
+use crate::reply::Reply;
 
 /// First version of JoinGroup whose newcomers are told their id before they may join (KIP-394).
 const KNOWN_MEMBER_ID: i16 = 4;

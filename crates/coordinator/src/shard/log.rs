@@ -5,15 +5,16 @@ use catchword_wire::batch::HeadersView;
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
-use crate::effect::{CoordinatorRecord, Headers, Output, ProducerEpoch};
+use crate::effect::{Headers, Output, ProducerEpoch};
 use crate::group::{
     ClassicGroup, ConsumerGroup, Group, GroupKind, Scope, ShareGroup, StreamsGroup,
 };
 use crate::offsets::Bookmark;
 use crate::record::consumer::Writer;
-use crate::record::headers::Reader;
+use crate::record::headers::Told;
 use crate::record::writer::RecordWriter;
 use crate::record::{self, Record, ReplayError, quick};
+use crate::records::{RecordRef, Records};
 
 impl GroupShard {
     /// Applies a record of the log, on load.
@@ -28,20 +29,29 @@ impl GroupShard {
         value: Option<&[u8]>,
         headers: &[catchword_wire::batch::Header],
     ) -> Result<(), ReplayError> {
-        let reader = Reader::told(|name| HeadersView::Taken(headers).get(name));
-        self.replay_read_by(key, value, reader)
+        let told = Told::by(|name| HeadersView::Taken(headers).get(name));
+        self.replay_told(key, value, told)
     }
 
-    /// As [`replay`](GroupShard::replay), for whoever has looked up the one thing that is state in the headers.
+    /// As [`replay`](GroupShard::replay), for whoever has looked up what is state in the headers.
     ///
     /// # Errors
     /// The same.
-    pub fn replay_read_by(
+    pub fn replay_told(
         &mut self,
         key: &[u8],
         value: Option<&[u8]>,
-        reader: Reader,
+        told: Told,
     ) -> Result<(), ReplayError> {
+        let Told {
+            reader,
+            barred_until_ms,
+        } = told;
+        if let Some(until_ms) = barred_until_ms
+            && let Some(key) = quick::offset_key(key)
+        {
+            self.bar(key.group_id, until_ms);
+        }
         if let Some(key) = quick::offset_key(key)
             && let Some(bookmark) = value.and_then(quick::bookmark)
         {
@@ -171,16 +181,16 @@ impl GroupShard {
     }
 
     /// The records that make this state, and nothing that they replace: replayed into a new shard they give the same.
-    /// Of the headers they have only what tells a bookmark's [`Reader`]; the others are history and not state.
-    pub fn dump_records(&self) -> Vec<CoordinatorRecord> {
+    /// Of the headers they have only what is [`Told`]; the others are history and not state.
+    pub fn dump_records(&self) -> Records {
         let mut out = Output::default();
         let headers = Headers::default();
         for group in self.groups.values() {
             if let Some(recorded) = group.recorded() {
-                out.records.push(CoordinatorRecord {
-                    key: record::group_metadata_key(&group.id),
-                    value: Some(recorded.clone()),
-                    headers: headers.clone(),
+                out.records.push(RecordRef {
+                    key: &record::group_metadata_key(&group.id),
+                    value: Some(recorded),
+                    headers: &headers,
                 });
             }
             if let Some(consumer) = group.consumer() {
@@ -196,10 +206,15 @@ impl GroupShard {
             if let Some(streams) = group.streams() {
                 streams.write(headers.clone(), &mut out);
             }
+            let barred_until_ms = self.reseated.get(&group.id).copied();
             for (topic, bookmarks) in group.offsets.topics() {
                 for (partition, bookmark) in bookmarks {
                     let id = &group.id;
-                    let headers = bookmark.reader.headers();
+                    let told = Told {
+                        reader: bookmark.reader,
+                        barred_until_ms,
+                    };
+                    let headers = told.headers();
                     record::offset_commit(id, topic, *partition, bookmark, &headers, &mut out);
                 }
             }
@@ -210,7 +225,7 @@ impl GroupShard {
     /// As [`dump_records`](GroupShard::dump_records), with what a replay leaves besides: a group without a record of its
     /// own that has lost all its bookmarks is there until the next [`expire_offsets`](GroupShard::expire_offsets). It is
     /// made by a bookmark that is set and taken away again.
-    pub fn snapshot_records(&self) -> Vec<CoordinatorRecord> {
+    pub fn snapshot_records(&self) -> Records {
         let mut out = Output::default();
         let headers = Headers::default();
         let nowhere = Bookmark::new(0, -1, 0, Uuid::ZERO, Str::EMPTY, None);

@@ -9,9 +9,11 @@ use catchword_wire::messages::{
 };
 
 use super::GroupShard;
+use crate::call::{Call, Client, Context, ReplyTo};
 use crate::config::GroupConfig;
-use crate::effect::{Call, Client, Context, Output, Reply, ReplyTo};
+use crate::effect::Output;
 use crate::group::{ClassicGroup, Group, GroupKind, Scope, fits_record};
+use crate::reply::Reply;
 
 impl GroupShard {
     pub(super) fn join_group(

@@ -14,6 +14,7 @@ mod reseat;
 mod retention;
 mod shares;
 mod streams;
+mod survey;
 mod tags;
 mod transactions;
 
@@ -23,17 +24,20 @@ use std::sync::Arc;
 use catchword_wire::messages::delete_groups_response::DeletableGroupResult;
 use catchword_wire::{ErrorCode, Str};
 
+use crate::call::{Call, Context, ReplyTo};
 use crate::config::{GroupConfig, GroupSettings, Protection};
-use crate::effect::{Call, Context, Effect, Output, Reply, ReplyTo};
+use crate::effect::{Effect, Output};
 use crate::group::{Group, GroupKind, Scope, describe_unknown, passes};
 use crate::ids::IdSource;
 use crate::metadata::MetadataImage;
 use crate::notice::Leaving;
 use crate::offsets::pending::Pending;
 use crate::offsets::{fetch, hide_unstable};
+use crate::reply::Reply;
 use crate::retention::RetentionRules;
 use crate::timer::TimerKey;
 pub use retention::Expiring;
+pub use survey::{BookmarkNow, GroupNow, Survey, SurveyCall};
 pub(crate) use transactions::refused_txn_commit;
 
 /// The state of one partition of `__consumer_offsets`.
@@ -52,8 +56,8 @@ pub struct GroupShard {
     retention: Arc<RetentionRules>,
     /// Groups that outsiders may not move as they like.
     protected: BTreeMap<Str, Protection>,
-    /// Groups whose members were sent away to rejoin, and until when that may take, ms. Not in the log: after a restart
-    /// their member ids are unknown as well.
+    /// Groups whose members were sent away to rejoin, and until when that may take or has taken, ms. In the log it stands on
+    /// the records of the move that they were sent away for.
     reseated: BTreeMap<Str, i64>,
 }
 
@@ -135,14 +139,11 @@ impl GroupShard {
                     None => describe_unknown(group_id, ctx.api_version),
                 })
             }
-            Call::DescribeExpiry(group_id) => {
-                Reply::DescribeExpiry(self.describe_expiry(&group_id))
-            }
             Call::Roster(group_id) => {
                 let group = self.groups.get(&group_id);
                 Reply::Roster(group.map(|group| Box::new(group.roster(&self.image))))
             }
-            Call::LastCommits(group_id) => Reply::LastCommits(self.last_commits(&group_id)),
+            Call::Survey(call) => Reply::Survey(self.survey(&call)),
             Call::ListGroups { states, types } => Reply::ListGroups(
                 self.groups
                     .values()

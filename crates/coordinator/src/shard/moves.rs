@@ -3,11 +3,13 @@
 use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
-use crate::effect::{BookmarkMove, Context, MoveOffsets, Moved, Output};
+use crate::call::{BookmarkMove, Context, MoveOffsets};
+use crate::effect::Output;
 use crate::group::{Group, fits_record};
 use crate::offsets::{Bookmark, find};
-use crate::record::headers::{Cause, OF, by, with};
+use crate::record::headers::{BARRED_UNTIL, Cause, OF, by, with};
 use crate::record::{offset_commit, offset_tombstone, origin};
+use crate::reply::Moved;
 
 impl GroupShard {
     /// Refuses with [`ErrorCode::NonEmptyGroup`] while the group has members, as Kafka refuses a reset: they would go on
@@ -43,10 +45,15 @@ impl GroupShard {
         if !elsewhere.is_empty() {
             return Moved::Elsewhere(elsewhere);
         }
-        if is_live {
-            self.reseat(ctx, &call.group_id, out);
-        }
+        let barred_until_ms = match is_live {
+            true => self.reseat(ctx, &call.group_id, out),
+            false => None,
+        };
         let headers = by(call.cause, ctx.client, &Str::EMPTY);
+        let headers = match barred_until_ms {
+            Some(until_ms) => with(&headers, BARRED_UNTIL, until_ms.to_string()),
+            None => headers,
+        };
         let headers = match call.of {
             Some(of) => with(&headers, OF, of),
             None => headers,

@@ -6,7 +6,8 @@ use catchword_wire::messages::{
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
-use crate::effect::{Context, Headers, Output};
+use crate::call::Context;
+use crate::effect::{Headers, Output};
 use crate::group::{Group, GroupKind, Scope, fits_record};
 use crate::notice::Noticed;
 use crate::offsets::{self, Committer, refused_commit};
@@ -14,20 +15,6 @@ use crate::record;
 use crate::record::headers::{Cause, because, by};
 
 impl GroupShard {
-    /// When each bookmark of a group was last committed; nothing of a group that does not exist.
-    pub(super) fn last_commits(&self, group_id: &Str) -> Vec<(Str, i32, i64)> {
-        let topics = self.groups.get(group_id).into_iter();
-        let topics = topics.flat_map(|group| group.offsets.topics());
-        topics
-            .flat_map(|(topic, bookmarks)| {
-                let one = |(partition, bookmark): &(i32, offsets::Bookmark)| {
-                    (topic.clone(), *partition, bookmark.commit_timestamp_ms)
-                };
-                bookmarks.iter().map(one)
-            })
-            .collect()
-    }
-
     pub(super) fn commit_offsets(
         &mut self,
         ctx: &Context<'_>,

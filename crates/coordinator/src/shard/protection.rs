@@ -8,8 +8,8 @@ use catchword_wire::messages::OffsetCommitRequest;
 use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
+use crate::call::{Call, MoveOffsets};
 use crate::config::Protection;
-use crate::effect::{Call, MoveOffsets};
 use crate::offsets::find;
 
 impl GroupShard {

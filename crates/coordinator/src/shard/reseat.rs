@@ -11,7 +11,8 @@ use catchword_wire::messages::JoinGroupRequest;
 use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
-use crate::effect::{Call, Context, Output};
+use crate::call::{Call, Context};
+use crate::effect::Output;
 use crate::group::consumer::claims_partitions;
 use crate::group::{Group, GroupKind, Scope};
 use crate::notice::Leaving;
@@ -20,14 +21,18 @@ impl GroupShard {
     /// Sends all members away, for good unless they come back. The group is empty then, and says so in the log before
     /// anything that the caller writes after this.
     ///
-    /// Until the longest of their rebalance and session timeouts is over, nobody commits to the group who is no member.
-    pub(super) fn reseat(&mut self, ctx: &Context<'_>, group_id: &Str, out: &mut Output) {
+    /// Until the longest of their rebalance and session timeouts is over, nobody commits to the group who is no member. When
+    /// that is, ms, is returned and belongs on the caller's records, so that a restart does not let them in earlier.
+    pub(super) fn reseat(
+        &mut self,
+        ctx: &Context<'_>,
+        group_id: &Str,
+        out: &mut Output,
+    ) -> Option<i64> {
         let settings = self.settings_of(group_id);
-        let Some(group) = self.groups.get_mut(group_id) else {
-            return;
-        };
+        let group = self.groups.get_mut(group_id)?;
         let patience_ms = match &mut group.kind {
-            GroupKind::Simple | GroupKind::Share(_) => return,
+            GroupKind::Simple | GroupKind::Share(_) => return None,
             GroupKind::Classic(classic) => {
                 let patience_ms = classic.patience_ms();
                 let mut scope = Scope {
@@ -58,8 +63,14 @@ impl GroupShard {
             }
         };
         let until_ms = ctx.now_ms.saturating_add(i64::from(patience_ms));
-        self.reseated.retain(|_, until| *until > ctx.now_ms);
-        self.reseated.insert(group_id.detached(), until_ms);
+        self.bar(group_id, until_ms);
+        Some(until_ms)
+    }
+
+    /// Keeps out who is no member, as a move says that is being made or read back. When that is over it stays known, so that
+    /// what was read back is what was there: of few groups, and none of them matters to others.
+    pub(super) fn bar(&mut self, group_id: &str, until_ms: i64) {
+        self.reseated.insert(Str::copy(group_id), until_ms);
     }
 
     /// Whether a member that was sent away wants to rejoin with the partitions and the positions that it had. franz-go does,

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use catchword_wire::Str;
 
 use super::GroupShard;
-use crate::effect::GroupExpiry;
 use crate::group::Group;
-use crate::offsets::expires_at;
+use crate::offsets::{Bookmark, expires_at};
 use crate::retention::{Retention, RetentionRules};
 
 /// A group of which something expires soon.
@@ -27,20 +26,6 @@ impl GroupShard {
         self.retention = rules;
     }
 
-    pub(super) fn describe_expiry(&self, group_id: &Str) -> Option<GroupExpiry> {
-        let group = self.groups.get(group_id)?;
-        let (retention, rule) = self
-            .retention
-            .of(group_id, self.config.offsets_retention_ms);
-        let offsets = self.expiries(group, retention);
-        let offsets = offsets.map(|(topic, partition, at_ms)| (topic.clone(), partition, at_ms));
-        Some(GroupExpiry {
-            retention,
-            rule,
-            offsets: offsets.collect(),
-        })
-    }
-
     /// The groups of which something expires within `lead_ms` of now if nobody reads it. Of a group whose offsets are kept
     /// for less than twice that, within half of their time: it would be told of forever else.
     pub fn expiring(&self, now_ms: i64, lead_ms: i64) -> Vec<Expiring> {
@@ -54,7 +39,7 @@ impl GroupShard {
             };
             let until_ms = now_ms.saturating_add(lead_ms.min(retention_ms / 2));
             let due = self.expiries(group, retention);
-            let due = due.filter_map(|(_, _, at_ms)| at_ms.filter(|at_ms| *at_ms <= until_ms));
+            let due = due.filter_map(|(.., at_ms)| at_ms.filter(|at_ms| *at_ms <= until_ms));
             let (mut first_ms, mut offsets) = (i64::MAX, 0);
             for at_ms in due {
                 first_ms = first_ms.min(at_ms);
@@ -71,19 +56,20 @@ impl GroupShard {
         all
     }
 
-    /// When each bookmark expires if nothing changes; `None`: not while things are as they are.
-    fn expiries<'a>(
+    /// The bookmarks of a group, and when each expires if nothing changes; `None`: not while things are as they are.
+    pub(super) fn expiries<'a>(
         &'a self,
         group: &'a Group,
         retention: Retention,
-    ) -> impl Iterator<Item = (&'a Str, i32, Option<i64>)> {
+    ) -> impl Iterator<Item = (&'a Str, i32, &'a Bookmark, Option<i64>)> {
         let (expiry, pins) = (group.expiry(), self.retention.pins.get(&group.id));
         group.offsets.topics().flat_map(move |(topic, bookmarks)| {
             let is_read = group.kind.is_subscribed_to(topic);
             bookmarks.iter().map(move |(partition, bookmark)| {
                 let is_pinned = pins.is_some_and(|pins| pins.has(topic, *partition));
                 let at_ms = expires_at(bookmark, expiry, retention);
-                (topic, *partition, at_ms.filter(|_| !is_read && !is_pinned))
+                let at_ms = at_ms.filter(|_| !is_read && !is_pinned);
+                (topic, *partition, bookmark, at_ms)
             })
         })
     }

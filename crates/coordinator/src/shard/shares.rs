@@ -4,9 +4,11 @@ use catchword_wire::messages::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatRe
 use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
-use crate::effect::{Context, Output, Reply};
+use crate::call::Context;
+use crate::effect::Output;
 use crate::group::share::{self, LEFT, ShareGroup};
 use crate::group::{Group, GroupKind, Refused, fits_record};
+use crate::reply::Reply;
 
 impl GroupShard {
     pub(super) fn share_heartbeat(

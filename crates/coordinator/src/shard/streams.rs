@@ -4,10 +4,12 @@ use catchword_wire::messages::{StreamsGroupHeartbeatRequest, StreamsGroupHeartbe
 use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
-use crate::effect::{Context, Output, Reply};
+use crate::call::Context;
+use crate::effect::Output;
 use crate::group::streams::{self, Heard, LEFT, Refused, StreamsGroup};
 use crate::group::{Env, Group, GroupKind, Kept, Scope, fits_record};
 use crate::record::headers::{Cause, because};
+use crate::reply::Reply;
 
 impl GroupShard {
     pub(super) fn streams_heartbeat(

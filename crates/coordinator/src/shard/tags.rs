@@ -6,7 +6,8 @@
 use catchword_wire::ErrorCode;
 
 use super::GroupShard;
-use crate::effect::{Context, Output, TagCall};
+use crate::call::{Context, TagCall};
+use crate::effect::Output;
 use crate::ledger::{Key, Place, tag_record};
 use crate::offsets::Bookmark;
 
@@ -20,7 +21,7 @@ impl GroupShard {
         }
         match tag_record(&call.group_id, &call.name, places.as_deref(), ctx.client) {
             Ok(record) => {
-                out.records.push(record);
+                out.records.push(record.as_ref());
                 ErrorCode::None
             }
             Err(error) => error,

@@ -7,15 +7,14 @@ use catchword_wire::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::GroupShard;
-use crate::effect::{
-    Context, CoordinatorRecord, Headers, Marker, Output, ProducerEpoch, Transactional,
-    TxnOffsetCommitCall,
-};
+use crate::call::{Context, TxnOffsetCommitCall};
+use crate::effect::{Headers, Marker, Output, ProducerEpoch, Transactional};
 use crate::group::{Group, fits_record};
 use crate::offsets::pending::{Key, Waiting};
 use crate::offsets::{Bookmark, metadata_fits};
 use crate::record;
 use crate::record::headers::{Cause, by};
+use crate::records::CoordinatorRecord;
 
 impl GroupShard {
     pub(super) fn commit_in_transaction(
@@ -96,7 +95,7 @@ impl GroupShard {
             return Err(ErrorCode::InvalidGroupId);
         }
         let partitions = request.topics.iter().flat_map(|topic| {
-            let id = self.image.topic(&topic.name).map_or(Uuid::ZERO, |t| t.id);
+            let id = self.image.topic(&topic.name).map_or(&Uuid::ZERO, |t| &t.id);
             let all = topic.partitions.iter();
             all.map(move |partition| (&topic.name, id, partition.partition_index))
         });

@@ -132,7 +132,7 @@ impl ShareShard {
         settings: &ShareSettings,
         out: &mut Vec<ShareRecord>,
     ) -> Result<(), AckError> {
-        let entry = self.partitions.get_mut(key).ok_or(AckError::NotHeld)?;
+        let entry = self.partitions.get_mut(key).ok_or(AckError::NeverRead)?;
         let changed = entry
             .partition
             .acknowledge(member, batches, now_ms, settings)?;

@@ -7,7 +7,8 @@ use catchword_wire::messages::{
 };
 use catchword_wire::{ErrorCode, Str};
 
-use crate::effect::{Marker, ProducerEpoch, ReplyTo};
+use crate::call::ReplyTo;
+use crate::effect::{Marker, ProducerEpoch};
 
 /// A request to the shard that its transactional id lives in.
 #[derive(Debug, Clone, PartialEq)]

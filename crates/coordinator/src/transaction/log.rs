@@ -5,8 +5,8 @@ use catchword_wire::Str;
 use super::call::TransactionEffect;
 use super::state::Transaction;
 use super::{TransactionOutput, TransactionShard, record};
-use crate::effect::CoordinatorRecord;
 use crate::record::ReplayError;
+use crate::records::Records;
 
 impl TransactionShard {
     /// Applies a record of the log, on load.
@@ -34,7 +34,7 @@ impl TransactionShard {
     }
 
     /// The records that make this state, and nothing that they replace.
-    pub fn dump_records(&self) -> Vec<CoordinatorRecord> {
+    pub fn dump_records(&self) -> Records {
         let all = self.transactions.iter();
         all.map(|(id, transaction)| record::encode(id, transaction))
             .collect()
@@ -48,7 +48,7 @@ impl TransactionShard {
         out: &mut TransactionOutput,
     ) {
         out.records
-            .push(record::encode(&transactional_id, &transaction));
+            .push(record::encode(&transactional_id, &transaction).as_ref());
         self.transactions.insert(transactional_id, transaction);
     }
 }

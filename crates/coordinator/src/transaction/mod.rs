@@ -25,7 +25,8 @@ use std::collections::BTreeMap;
 
 use catchword_wire::{ErrorCode, Str};
 
-use crate::effect::{Context, Output, ReplyTo};
+use crate::call::{Context, ReplyTo};
+use crate::effect::Output;
 pub use call::{
     EndOfTransaction, InitCall, PartitionsCall, TransactionCall, TransactionEffect,
     TransactionReply,

@@ -12,8 +12,9 @@ use catchword_wire::records::{TransactionLogKey, TransactionLogValue};
 use catchword_wire::{Encoder, Message, Str};
 
 use super::state::{Status, Transaction};
-use crate::effect::{CoordinatorRecord, Headers};
+use crate::effect::Headers;
 use crate::record::{ReplayError, decoder, versioned};
+use crate::records::CoordinatorRecord;
 
 const KEY_TYPE: i16 = 0;
 const VALUE_VERSION: i16 = 1;

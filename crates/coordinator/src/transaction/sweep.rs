@@ -24,7 +24,8 @@ impl TransactionShard {
         };
         for transactional_id in self.ids(is_due) {
             self.transactions.remove(&transactional_id);
-            out.records.push(record::tombstone(&transactional_id));
+            out.records
+                .push(record::tombstone(&transactional_id).as_ref());
         }
     }
 

@@ -107,7 +107,7 @@ impl Driver {
             api_version: 0,
         };
         self.shard.step(&ctx, ReplyTo(0), call, &mut out);
-        assert_eq!(out.records, [], "a question has changed something");
+        assert!(out.records.is_empty(), "a question has changed something");
         match out.effects.pop() {
             Some(Effect::Reply { reply, .. }) => reply,
             other => panic!("no answer: {other:?}"),
@@ -319,10 +319,7 @@ pub(crate) fn error_of(reply: &Reply) -> ErrorCode {
         Reply::TxnOffsetCommit(response) => response.topics[0].partitions[0].error_code,
         Reply::EndTransaction(error) => error.code(),
         Reply::DescribeGroup(response) => response.error_code,
-        Reply::DescribeExpiry(_)
-        | Reply::LastCommits(_)
-        | Reply::Roster(_)
-        | Reply::ListGroups(_) => 0,
+        Reply::Survey(_) | Reply::Roster(_) | Reply::ListGroups(_) => 0,
         Reply::DeleteGroup(response) => response.error_code,
         Reply::ConsumerGroupHeartbeat(response) => response.error_code,
         Reply::ConsumerGroupDescribe(response) => response.error_code,

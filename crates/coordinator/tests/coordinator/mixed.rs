@@ -13,8 +13,19 @@ use catchword_wire::{ErrorCode, Str};
 
 use crate::consumers::{self, given, joining, owning};
 use crate::driver::{Driver, join, leave, sync};
+use crate::sim::is_noticed_by_panic;
 
 const SEEDS: u64 = 12;
+
+/// What is broken on purpose, to see that the simulation notices.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sabotage {
+    None,
+    /// A crash takes records with it that were durable.
+    LoseDurable,
+    /// Members say that they have given up what they go on reading.
+    ReadOn,
+}
 
 struct Dice(u64);
 
@@ -44,6 +55,8 @@ struct Client {
     must_tell: bool,
     /// The next heartbeat says everything, since an answer was lost.
     must_tell_all: bool,
+    /// What it reads, though it says that it has given it up, by sabotage.
+    kept: BTreeSet<i32>,
     /// A join or sync that has not been answered.
     waits: Option<ReplyTo>,
 }
@@ -56,10 +69,11 @@ struct World {
     version: u64,
     born: u32,
     faults: bool,
+    sabotage: Sabotage,
 }
 
 impl World {
-    fn new(seed: u64) -> World {
+    fn new(seed: u64, sabotage: Sabotage) -> World {
         World {
             driver: consumers::driver(),
             dice: Dice(seed.wrapping_mul(0x9e37_79b9).wrapping_add(seed)),
@@ -68,6 +82,7 @@ impl World {
             version: 1,
             born: 0,
             faults: true,
+            sabotage,
         }
     }
 
@@ -91,6 +106,10 @@ impl World {
     }
 
     fn crash(&mut self) {
+        if self.sabotage == Sabotage::LoseDurable {
+            let kept = self.driver.log.len().saturating_sub(3);
+            self.driver.log.truncate(kept);
+        }
         self.driver.restart();
         self.driver.replies.clear();
         self.clients
@@ -135,6 +154,9 @@ impl World {
         if let Some(partitions) = given(&response) {
             let partitions: BTreeSet<i32> = partitions.into_iter().collect();
             client.must_tell = partitions != client.owned;
+            if self.sabotage == Sabotage::ReadOn {
+                client.kept = &client.owned - &partitions;
+            }
             client.owned = partitions;
         }
     }
@@ -289,7 +311,7 @@ impl World {
         for client in &self.clients {
             if let Some(owned) = owners.get(&client.id).filter(|_| client.epoch != 0) {
                 assert!(
-                    client.owned.is_subset(owned),
+                    (&client.owned | &client.kept).is_subset(owned),
                     "{} reads what is not its own",
                     client.id
                 );
@@ -348,8 +370,8 @@ fn partitions_of(bytes: &[u8]) -> BTreeSet<i32> {
     (0..int(9)).map(|n| int(13 + 4 * n as usize)).collect()
 }
 
-fn run(seed: u64) {
-    let mut world = World::new(seed);
+fn run(seed: u64, sabotage: Sabotage) {
+    let mut world = World::new(seed, sabotage);
     for _ in 0..100 {
         world.step();
     }
@@ -364,10 +386,18 @@ fn mixed_groups_never_share_a_partition_and_come_to_rest_once_faults_stop() {
         .ok()
         .and_then(|text| text.parse().ok())
     {
-        return run(seed);
+        return run(seed, Sabotage::None);
     }
     for seed in 0..SEEDS {
         println!("MIXED_SEED={seed}");
-        run(seed);
+        run(seed, Sabotage::None);
+    }
+}
+
+#[test]
+fn mixed_groups_notice_a_lost_record_and_a_member_that_reads_on() {
+    for sabotage in [Sabotage::LoseDurable, Sabotage::ReadOn] {
+        let rules = ["reads what is not its own", "is read twice"];
+        is_noticed_by_panic(|seed| run(seed, sabotage), &rules);
     }
 }

@@ -210,10 +210,9 @@ fn run(seed: u64) {
                 shard.step(&ctx, to, nonsense.call(), &mut out);
             }
         }
-        for record in &out.records {
-            let value = record.value.as_deref();
+        for record in out.records.iter() {
             shadow
-                .replay(now_ms, &record.key, value, &record.headers)
+                .replay(now_ms, record.key, record.value, record.headers)
                 .unwrap();
         }
         for effect in out.effects {

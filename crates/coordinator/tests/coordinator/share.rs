@@ -15,7 +15,19 @@ use catchword_coordinator::share::{
 };
 use catchword_wire::{Str, Uuid};
 
-use crate::sim::Rng;
+use crate::sim::{Rng, is_noticed_by_panic};
+
+/// What is broken on purpose, to see that the checker notices.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sabotage {
+    None,
+    /// A crash takes a record with it that was durable.
+    LoseDurable,
+    /// Records are given out more often than the group's limit.
+    Lavish,
+    /// Records are taken back before their time is over.
+    Impatient,
+}
 
 /// What the checker knows of a record.
 #[derive(Debug, Clone, Default)]
@@ -39,12 +51,15 @@ struct World {
     accounts: BTreeMap<i64, Account>,
     members: Vec<Str>,
     delivered: usize,
+    /// How often a record may be given out.
+    limit: i16,
+    sabotage: Sabotage,
 }
 
 const UPDATES_PER_SNAPSHOT: u32 = 7;
 
 impl World {
-    fn new(seed: u64) -> World {
+    fn new(seed: u64, sabotage: Sabotage) -> World {
         let mut rng = Rng::new(seed);
         let mut batches = Vec::new();
         let mut at = 0;
@@ -54,13 +69,14 @@ impl World {
             batches.push((at, last));
             at = last + 1;
         }
+        let limit = rng.between(2, 5) as i16;
         let records = batches.iter().flat_map(|(first, last)| *first..=*last);
         let accounts = records.map(|offset| (offset, Account::default()));
         let mut world = World {
             now_ms: 1_000,
             settings: ShareSettings {
                 lock_ms: 100,
-                max_deliveries: rng.between(2, 5) as i16,
+                max_deliveries: limit + i16::from(sabotage == Sabotage::Lavish),
                 max_in_flight: rng.between(10, 60),
                 may_renew: true,
             },
@@ -75,6 +91,8 @@ impl World {
             batches,
             members: ["a", "b", "c"].map(Str::from).to_vec(),
             delivered: 0,
+            limit,
+            sabotage,
             rng,
         };
         let key = world.key.clone();
@@ -124,8 +142,8 @@ impl World {
                     "{offset}: {account:?}, {range:?}"
                 );
                 assert!(
-                    range.deliveries <= self.settings.max_deliveries,
-                    "{offset}: {range:?}"
+                    range.deliveries <= self.limit,
+                    "{offset} is given beyond the limit: {range:?}"
                 );
                 self.delivered += 1;
             }
@@ -210,7 +228,12 @@ impl World {
     fn pass_time(&mut self, ms: i64) {
         self.now_ms += ms;
         let settings = self.settings;
-        self.shard.expire(self.now_ms, |_| settings, &mut self.log);
+        let early_ms = match self.sabotage {
+            Sabotage::Impatient => settings.lock_ms / 2,
+            _ => 0,
+        };
+        let now_ms = self.now_ms + early_ms;
+        self.shard.expire(now_ms, |_| settings, &mut self.log);
         for account in self.accounts.values_mut() {
             if account
                 .holder
@@ -224,9 +247,12 @@ impl World {
     /// Everything that was recorded is there again, and nobody holds anything.
     fn crash(&mut self) {
         let before = self.shard.get(&self.key).unwrap().clone();
+        if self.sabotage == Sabotage::LoseDurable && self.log.len() > 1 {
+            self.log.pop();
+        }
         self.shard = self.replayed();
         let after = self.shard.get(&self.key).unwrap();
-        assert_eq!(after.start(), before.start());
+        assert_eq!(after.start(), before.start(), "the start after a crash");
         for (offset, account) in &mut self.accounts {
             account.holder = None;
             // What was given up stays so, though nobody counts it any more.
@@ -250,7 +276,7 @@ impl World {
     fn check(&self) {
         let state = self.shard.get(&self.key).unwrap();
         state.check();
-        let spent = self.settings.max_deliveries;
+        let spent = self.limit;
         for (offset, account) in &self.accounts {
             let record = state.record(*offset);
             let given_up = record.map_or(*offset < state.start(), |(state, _)| state.is_terminal());
@@ -266,7 +292,7 @@ impl World {
             assert_eq!(
                 held,
                 account.holder.is_some(),
-                "{offset}: {record:?} {account:?}"
+                "{offset} is held otherwise than it was given: {record:?} {account:?}"
             );
         }
     }
@@ -341,16 +367,31 @@ impl World {
     }
 }
 
+fn play(seed: u64, sabotage: Sabotage) -> World {
+    let mut world = World::new(seed, sabotage);
+    for _ in 0..300 {
+        world.step();
+    }
+    world.finish();
+    world
+}
+
+#[test]
+fn a_lost_record_one_given_too_often_and_one_taken_back_too_early_are_noticed() {
+    let play = |sabotage| move |seed| drop(play(seed, sabotage));
+    let lost = ["is not done with", "the start after a crash"];
+    is_noticed_by_panic(play(Sabotage::LoseDurable), &lost);
+    is_noticed_by_panic(play(Sabotage::Lavish), &["is given beyond the limit"]);
+    let early = ["is with two members", "is held otherwise"];
+    is_noticed_by_panic(play(Sabotage::Impatient), &early);
+}
+
 #[test]
 fn a_share_group_keeps_its_promises_whatever_happens() {
     let mut delivered = 0;
     for seed in 0..100 {
         let outcome = std::panic::catch_unwind(|| {
-            let mut world = World::new(seed);
-            for _ in 0..300 {
-                world.step();
-            }
-            world.finish();
+            let world = play(seed, Sabotage::None);
             world.delivered
         });
         delivered += outcome.unwrap_or_else(|_| panic!("seed {seed}, see above"));

@@ -173,7 +173,8 @@ fn write(log: &dyn PartitionLog, model: &mut Model, dice: &mut Dice) {
 fn compare(log: &dyn PartitionLog, model: &Model, compacted: bool, case: &str) {
     let offsets = log.offsets();
     assert_eq!(offsets.high_watermark, model.end, "{case}");
-    assert_eq!(offsets.last_stable, model.last_stable(), "{case}");
+    let stable = model.last_stable();
+    assert_eq!(offsets.last_stable, stable, "last stable offset: {case}");
     let open: Vec<i64> = log
         .producers()
         .into_iter()
@@ -269,6 +270,24 @@ fn readers_of_committed_records_see_what_the_model_says() {
 #[test]
 fn compaction_takes_aborted_records_and_leaves_the_last_committed_ones() {
     (0..30).for_each(|seed| run(seed, true));
+}
+
+/// The comparison must be able to fail: here a marker that the model knows nothing of ends what is open.
+#[test]
+#[should_panic(expected = "last stable offset")]
+fn a_last_stable_offset_that_passes_an_open_transaction_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut dice, mut model) = (Dice(3), Model::default());
+    let engine = open(dir.path());
+    let log = log_of(&engine, config(false));
+    let is_open = |model: &Model| (0..PRODUCERS).find(|id| model.is_open(*id));
+    while is_open(&model).is_none() {
+        write(&*log, &mut model, &mut dice);
+    }
+    let producer = is_open(&model).unwrap();
+    log.append_marker(&marker(producer, 0, true), 0).unwrap();
+    model.end += 1;
+    compare(&*log, &model, false, "after a marker of nobody's");
 }
 
 /// A log with aborted transactions in several segments, stopped in order, and what is to be seen in it.

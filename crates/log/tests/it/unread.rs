@@ -66,6 +66,28 @@ fn the_batches_that_a_reader_is_sent_are_weighed_whole() {
     }
 }
 
+/// Places at which the count is kept are some 32 KiB apart, so these logs have several.
+#[test]
+fn many_bookmarks_asked_for_together_are_told_what_each_is_told_alone() {
+    let log = log();
+    for n in 0..200 {
+        let text = "x".repeat(700);
+        append_durably(&*log, &batch_of(&[(n, &text), (n, "b"), (n, "c")])).unwrap();
+    }
+    append_verified(&*log, &transactional(1, 0, 0, &[(1, "aborted")])).unwrap();
+    log.append_marker(&marker(1, 0, false), 0).unwrap();
+    append_durably(&*log, &batch_of(&[(5000, "last")])).unwrap();
+    let end = log.offsets().log_end;
+    let rising: Vec<i64> = (0..=end).collect();
+    let mut falling = rising.clone();
+    falling.reverse();
+    let alone = |from: &i64| Tally::default().unread(&*log, *from).unwrap();
+    for asked in [rising, falling, vec![7, 600, 7, 5, 601]] {
+        let together = Tally::default().unread_of(&*log, &asked).unwrap();
+        assert_eq!(together, asked.iter().map(alone).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn what_no_reader_is_given_is_not_behind() {
     let log = log();

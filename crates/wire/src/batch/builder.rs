@@ -67,7 +67,27 @@ pub struct BatchBuilder {
     max_timestamp: i64,
     next_offset: i64,
     count: i32,
-    records: Vec<u8>,
+    /// Room for the header, then the records.
+    bytes: Vec<u8>,
+}
+
+/// Headers as they lie in a record, encoded once for many records that carry the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EncodedHeaders(Vec<u8>);
+
+impl EncodedHeaders {
+    /// Encodes headers: their count, then each.
+    pub fn new(headers: &[Header]) -> Self {
+        let mut bytes = Vec::new();
+        write_headers(&mut bytes, headers);
+        Self(bytes)
+    }
+}
+
+impl AsRef<[u8]> for EncodedHeaders {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl BatchBuilder {
@@ -90,7 +110,7 @@ impl BatchBuilder {
             max_timestamp: NO_TIMESTAMP,
             next_offset: base_offset,
             count: 0,
-            records: Vec::new(),
+            bytes: vec![0; HEADER_LEN],
         }
     }
 
@@ -173,7 +193,12 @@ impl BatchBuilder {
 
     /// Bytes of the batch so far, if it were not compressed.
     pub fn uncompressed_len(&self) -> usize {
-        HEADER_LEN + self.records.len()
+        self.bytes.len()
+    }
+
+    /// Makes room for so many bytes of records, so that pushing them does not grow the buffer.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
     }
 
     /// Appends a record at the next offset.
@@ -204,6 +229,38 @@ impl BatchBuilder {
     /// [`BuildError::Offset`] if the offset goes back or too far, [`BuildError::TooLarge`] if the
     /// batch would be over 2 GiB; the batch is then as it was.
     pub fn push_at(&mut self, offset: i64, record: NewRecord<'_>) -> Result<(), BuildError> {
+        let headers = record.headers;
+        let mut headers_len = varlong_len(headers.len() as i64) as u64;
+        for (key, value) in headers {
+            headers_len += field_len(Some(key)) + field_len(value.as_deref());
+        }
+        self.put(offset, &record, headers_len, |bytes| {
+            write_headers(bytes, headers)
+        })
+    }
+
+    /// Appends a record at the next offset, with `headers` in place of the record's own.
+    ///
+    /// # Errors
+    /// As [`BatchBuilder::push_at`].
+    pub fn push_with(
+        &mut self,
+        record: NewRecord<'_>,
+        headers: &EncodedHeaders,
+    ) -> Result<(), BuildError> {
+        let headers = headers.as_ref();
+        self.put(self.next_offset, &record, headers.len() as u64, |bytes| {
+            bytes.extend_from_slice(headers)
+        })
+    }
+
+    fn put(
+        &mut self,
+        offset: i64,
+        record: &NewRecord<'_>,
+        headers_len: u64,
+        put_headers: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), BuildError> {
         let (base_offset, next) = (self.base_offset, self.next_offset);
         let last = self.last_offset.unwrap_or(i64::MAX - 1);
         let delta = offset
@@ -219,22 +276,24 @@ impl BatchBuilder {
         let first = self.delete_horizon.unwrap_or(record.timestamp);
         let base_timestamp = self.base_timestamp.unwrap_or(first);
         let timestamp_delta = record.timestamp.wrapping_sub(base_timestamp);
-        let length = body_len(timestamp_delta, delta, &record);
+        let length = 1
+            + varlong_len(timestamp_delta) as u64
+            + varlong_len(i64::from(delta)) as u64
+            + field_len(record.key)
+            + field_len(record.value)
+            + headers_len;
         let size = (self.uncompressed_len() + 5) as u64 + length;
         let (Ok(length), true) = (i32::try_from(length), size <= i32::MAX as u64) else {
             return Err(BuildError::TooLarge(size));
         };
-        write_varint(&mut self.records, length);
-        self.records.push(0);
-        write_varlong(&mut self.records, timestamp_delta);
-        write_varint(&mut self.records, delta);
-        write_field(&mut self.records, record.key);
-        write_field(&mut self.records, record.value);
-        write_varlong(&mut self.records, record.headers.len() as i64);
-        for (key, value) in record.headers {
-            write_field(&mut self.records, Some(key));
-            write_field(&mut self.records, value.as_deref());
-        }
+        let bytes = &mut self.bytes;
+        write_varint(bytes, length);
+        bytes.push(0);
+        write_varlong(bytes, timestamp_delta);
+        write_varint(bytes, delta);
+        write_field(bytes, record.key);
+        write_field(bytes, record.value);
+        put_headers(bytes);
         self.base_timestamp = Some(base_timestamp);
         self.max_timestamp = self.max_timestamp.max(record.timestamp);
         self.next_offset = offset + 1;
@@ -247,14 +306,17 @@ impl BatchBuilder {
     ///
     /// # Errors
     /// [`BuildError::Compress`], [`BuildError::TooLarge`].
-    pub fn build(self) -> Result<Bytes, BuildError> {
-        let mut bytes = vec![0; HEADER_LEN];
-        let compression = if self.count == 0 {
-            Compression::None
-        } else {
-            self.compression
+    pub fn build(mut self) -> Result<Bytes, BuildError> {
+        let compression = match self.count {
+            0 => Compression::None,
+            _ => self.compression,
         };
-        codec::compress(compression, &self.records, &mut bytes)?;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if compression != Compression::None {
+            let mut compressed = vec![0; HEADER_LEN];
+            codec::compress(compression, &bytes[HEADER_LEN..], &mut compressed)?;
+            bytes = compressed;
+        }
         let size = bytes.len();
         let batch_length =
             i32::try_from(size - LOG_OVERHEAD).map_err(|_| BuildError::TooLarge(size as u64))?;
@@ -315,22 +377,20 @@ impl BatchBuilder {
     }
 }
 
-/// Bytes of a record after its length.
-fn body_len(timestamp_delta: i64, offset_delta: i32, record: &NewRecord<'_>) -> u64 {
-    let field = |field: Option<&[u8]>| match field {
+/// Bytes of a field with its length.
+fn field_len(field: Option<&[u8]>) -> u64 {
+    match field {
         None => 1,
         Some(bytes) => varlong_len(bytes.len() as i64) as u64 + bytes.len() as u64,
-    };
-    let headers = |(key, value): &Header| field(Some(key)) + field(value.as_deref());
-    let numbers = [
-        timestamp_delta,
-        i64::from(offset_delta),
-        record.headers.len() as i64,
-    ];
-    1 + numbers.map(|n| varlong_len(n) as u64).iter().sum::<u64>()
-        + field(record.key)
-        + field(record.value)
-        + record.headers.iter().map(headers).sum::<u64>()
+    }
+}
+
+fn write_headers(out: &mut Vec<u8>, headers: &[Header]) {
+    write_varlong(out, headers.len() as i64);
+    for (key, value) in headers {
+        write_field(out, Some(key));
+        write_field(out, value.as_deref());
+    }
 }
 
 fn write_field(out: &mut Vec<u8>, field: Option<&[u8]>) {

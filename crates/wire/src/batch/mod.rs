@@ -43,7 +43,7 @@ mod validate;
 mod varint;
 mod view;
 
-pub use builder::{BatchBuilder, BuildError, NewRecord};
+pub use builder::{BatchBuilder, BuildError, EncodedHeaders, NewRecord};
 pub use control::{ControlRecord, end_transaction_marker};
 pub use error::{BatchError, InvalidBatch, RecordError, RecordFault, RecordReason, code};
 pub use header::{

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use catchword_coordinator::{Call, Client, Context, CoordinatorRecord, Output, ReplyTo};
+use catchword_coordinator::{Call, Client, Context, Output, Records, ReplyTo};
 use catchword_log::{
     Append, AppendOrigin, CleanupPolicy, DiskHook, DiskOperation, Engine, LocalEngine,
     LocalOptions, LogConfig, MemoryEngine,
@@ -115,17 +115,17 @@ impl Writer {
         self.append(log, &out.records);
     }
 
-    fn append(&self, log: &dyn PartitionLog, records: &[CoordinatorRecord]) {
+    fn append(&self, log: &dyn PartitionLog, records: &Records) {
         if records.is_empty() {
             return;
         }
         let mut builder = BatchBuilder::new(0);
-        for record in records {
+        for record in records.iter() {
             let new = NewRecord {
                 timestamp: self.now_ms,
-                key: Some(&record.key),
-                value: record.value.as_deref(),
-                headers: &record.headers,
+                key: Some(record.key),
+                value: record.value,
+                headers: record.headers,
             };
             builder.push(new).unwrap();
         }
@@ -143,7 +143,7 @@ fn empty() -> GroupShard {
     GroupShard::new(GroupConfig::default(), 0)
 }
 
-type State = (Vec<CoordinatorRecord>, (usize, usize));
+type State = (Records, (usize, usize));
 
 fn state(machine: &GroupShard) -> State {
     (machine.snapshot_records(), machine.counts())

@@ -125,9 +125,8 @@ impl Asker {
             ..LeaveGroupRequest::default()
         };
         let response = self.wire.call(&request, 4);
-        // Of a group that is not there nothing is said of its members.
-        let member = response.members.first();
-        code(member.map_or(response.error_code, |member| member.error_code))
+        assert_eq!(code(response.error_code), ErrorCode::None);
+        code(response.members[0].error_code)
     }
 
     fn delete(&mut self) -> ErrorCode {

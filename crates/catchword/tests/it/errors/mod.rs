@@ -1,8 +1,13 @@
 //! What is wrong is refused with the error that Apache Kafka gives, one by one: each test is a list of requests and codes,
 //! and with `CATCHWORD_TEST_BOOTSTRAP` it is Kafka that is asked.
 
+mod consumer_epochs;
 mod groups;
 mod producers;
+mod share_groups;
+mod share_sessions;
+mod streams_groups;
+mod topic_ids;
 mod wire;
 
 use catchword_wire::ErrorCode;

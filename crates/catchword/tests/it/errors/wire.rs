@@ -9,12 +9,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use catchword_wire::ErrorCode;
-use catchword_wire::Str;
 use catchword_wire::api::Request;
 use catchword_wire::frame::{decode_response, encode_request};
-use catchword_wire::messages::FindCoordinatorRequest;
+use catchword_wire::messages::metadata_request::MetadataRequestTopic;
+use catchword_wire::messages::{FindCoordinatorRequest, MetadataRequest};
+use catchword_wire::{Str, Uuid};
 
-use crate::harness::{Cluster, PATIENCE};
+use crate::harness::{Cluster, PATIENCE, wait_until};
 
 /// Kinds of coordinators.
 pub(super) const GROUP: i8 = 0;
@@ -47,6 +48,24 @@ impl Wire {
         let mut frame = vec![0; i32::from_be_bytes(length) as usize];
         self.0.read_exact(&mut frame).unwrap();
         decode_response::<R>(Bytes::from(frame), version).unwrap().1
+    }
+
+    /// The id of a topic that is there.
+    pub(super) fn topic_id(&mut self, name: &str) -> Uuid {
+        let request = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic {
+                name: Some(Str::copy(name)),
+                ..MetadataRequestTopic::default()
+            }]),
+            ..MetadataRequest::default()
+        };
+        let mut topic_id = Uuid::default();
+        wait_until("the topic is known", || {
+            let topic = &self.call(&request, 12).topics[0];
+            topic_id = topic.topic_id;
+            topic.error_code == 0
+        });
+        topic_id
     }
 
     /// Asks until the coordinator serves and has ended what goes on.

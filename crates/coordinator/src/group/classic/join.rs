@@ -8,7 +8,7 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::membership::{MemberUpdate, refused_join};
 use super::{ClassicGroup, session_key};
-use crate::effect::{Context, ReplyTo};
+use crate::call::{Context, ReplyTo};
 use crate::group::Scope;
 use crate::group::member::{Member, detach};
 use crate::group::state::ClassicState;
@@ -189,7 +189,7 @@ impl ClassicGroup {
         }
         scope
             .out
-            .reply(to, crate::effect::Reply::JoinGroup(response));
+            .reply(to, crate::reply::Reply::JoinGroup(response));
     }
 }
 

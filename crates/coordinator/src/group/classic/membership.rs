@@ -6,11 +6,13 @@ use catchword_wire::messages::join_group_request::JoinGroupRequestProtocol;
 use catchword_wire::{ErrorCode, Str};
 
 use super::{ClassicGroup, session_key};
-use crate::effect::{Effect, Output, Reply, ReplyTo};
+use crate::call::ReplyTo;
+use crate::effect::{Effect, Output};
 use crate::group::Scope;
 use crate::group::member::Member;
 use crate::group::state::ClassicState;
 use crate::notice::Leaving;
+use crate::reply::Reply;
 
 impl ClassicGroup {
     /// Adds a member that waits for its join to be answered, if `to` says so.

@@ -9,11 +9,11 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::membership::refused_sync;
 use super::{ClassicGroup, InitialDelay};
-use crate::effect::Reply;
 use crate::group::Scope;
 use crate::group::member::Member;
 use crate::group::state::ClassicState;
 use crate::notice::Leaving;
+use crate::reply::Reply;
 use crate::timer::TimerKind;
 
 impl ClassicGroup {

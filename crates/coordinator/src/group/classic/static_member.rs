@@ -5,7 +5,7 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::membership::{MemberUpdate, refuse_waiting};
 use super::{ClassicGroup, session_key};
-use crate::effect::{Context, ReplyTo};
+use crate::call::{Context, ReplyTo};
 use crate::group::Scope;
 use crate::group::state::ClassicState;
 use crate::timer::Deadline;

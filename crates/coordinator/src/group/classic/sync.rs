@@ -8,9 +8,10 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::ClassicGroup;
 use super::membership::refused_sync;
-use crate::effect::{Context, Reply, ReplyTo};
+use crate::call::{Context, ReplyTo};
 use crate::group::Scope;
 use crate::group::state::ClassicState;
+use crate::reply::Reply;
 use crate::timer::TimerKind;
 
 impl ClassicGroup {

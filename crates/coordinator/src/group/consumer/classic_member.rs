@@ -13,7 +13,7 @@ use catchword_wire::{ErrorCode, Str};
 use super::member::{ClassicSide, Member, MemberState, Said};
 use super::subscribe::Newcomer;
 use super::{ConsumerGroup, Env, protocol};
-use crate::effect::Context;
+use crate::call::Context;
 use crate::group::Scope;
 use crate::group::classic::CONSUMER_PROTOCOL_TYPE;
 use crate::group::member::{Protocol, detach};

@@ -7,7 +7,7 @@ use catchword_wire::{ErrorCode, Str};
 use super::member::{AWAY, LEFT, Member, Said};
 use super::subscribe::Newcomer;
 use super::{ConsumerGroup, Env, Refused};
-use crate::effect::Context;
+use crate::call::Context;
 use crate::group::Scope;
 use crate::group::member::fits_record;
 

@@ -15,7 +15,7 @@ use catchword_wire::records::{
     ConsumerGroupTargetAssignmentMetadataValue,
 };
 
-use super::member::{Assigned, ClassicSide, Current, LEFT, Member, MemberState, Said};
+use super::member::{Assigned, ClassicSide, Current, FIRST_STATE, LEFT, Member, MemberState, Said};
 use super::regex::Resolved;
 use super::{ConsumerGroup, Env};
 use crate::assignor::Partitions;
@@ -203,7 +203,7 @@ impl Current {
         ConsumerGroupCurrentMemberAssignmentValue {
             member_epoch: self.epoch,
             previous_member_epoch: self.previous_epoch,
-            state: self.state as i8,
+            state: self.state.code(FIRST_STATE),
             assigned_partitions: topics(&self.assigned),
             partitions_pending_revocation: topics(&self.revoking),
         }
@@ -225,7 +225,7 @@ impl Current {
         Current {
             epoch,
             previous_epoch: value.previous_member_epoch,
-            state: MemberState::from_code(value.state),
+            state: MemberState::from_code(value.state, FIRST_STATE),
             assigned: partitions(&value.assigned_partitions),
             revoking: partitions(&value.partitions_pending_revocation),
         }

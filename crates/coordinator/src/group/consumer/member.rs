@@ -8,6 +8,8 @@ use catchword_wire::{Str, Uuid};
 
 use crate::assignor::Partitions;
 use crate::group::member::Protocol;
+use crate::group::progress;
+pub(super) use crate::group::progress::MemberState;
 use crate::timer::Deadline;
 
 /// The epoch of a static member that is away for a while.
@@ -55,31 +57,11 @@ pub(super) struct ClassicSide {
 /// Partitions, each with the epoch at which the member was given it.
 pub(super) type Assigned = BTreeMap<Uuid, BTreeMap<i32, i32>>;
 
-/// Where a member is on its way to its target. Persisted as numbers: never reuse one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum MemberState {
-    /// It has all that the target of its epoch gives it.
-    #[default]
-    Stable = 0,
-    /// It has to give up partitions, and has not said yet that it did.
-    Unrevoked = 1,
-    /// It waits for partitions that others have not given up.
-    Unreleased = 2,
-    /// Written by a version that knows more.
-    Unknown = 127,
-}
+/// The number of the first [`MemberState`] in the records.
+pub(super) const FIRST_STATE: i8 = 0;
 
 /// What a member has, and at which epoch.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Current {
-    pub(super) epoch: i32,
-    /// The epoch before: the member may not have heard of the change.
-    pub(super) previous_epoch: i32,
-    pub(super) state: MemberState,
-    pub(super) assigned: Assigned,
-    /// No longer assigned, but not given up yet.
-    pub(super) revoking: Assigned,
-}
+pub(super) type Current = progress::Current<Assigned>;
 
 impl Default for Said {
     fn default() -> Said {
@@ -110,22 +92,11 @@ impl Member {
     }
 
     pub(super) fn is_reconciled_to(&self, epoch: i32) -> bool {
-        self.current.state == MemberState::Stable && self.current.epoch == epoch
+        self.current.is_reconciled_to(epoch)
     }
 
     pub(super) fn rebalance_timeout_ms(&self) -> i32 {
         self.said.rebalance_timeout_ms.max(0)
-    }
-}
-
-impl MemberState {
-    pub(super) fn from_code(code: i8) -> MemberState {
-        match code {
-            0 => MemberState::Stable,
-            1 => MemberState::Unrevoked,
-            2 => MemberState::Unreleased,
-            _ => MemberState::Unknown,
-        }
     }
 }
 

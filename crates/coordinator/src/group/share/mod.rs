@@ -20,7 +20,8 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::{Env, Refused, Scope, fits_record};
 use crate::assignor::Partitions;
-use crate::effect::{Context, Output};
+use crate::call::Context;
+use crate::effect::Output;
 use crate::metadata::MetadataImage;
 use crate::timer::{Deadline, TimerKey, TimerKind};
 pub(crate) use describe::describe_unknown;

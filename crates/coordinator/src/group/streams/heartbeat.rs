@@ -11,7 +11,7 @@ use super::target::assigned_by;
 use super::task::{Role, Tasks, lists, owned};
 use super::topology::Topology;
 use super::{Refused, StreamsGroup};
-use crate::effect::Context;
+use crate::call::Context;
 use crate::group::{Env, Scope};
 
 /// What a heartbeat led to.
@@ -40,6 +40,10 @@ impl StreamsGroup {
         env: &Env<'_>,
         scope: &mut Scope<'_>,
     ) -> Result<Heard, Refused> {
+        if self.says_nothing_new(ctx, request, env, scope.now_ms) {
+            self.restart_session(&request.member_id, env, scope);
+            return Ok(self.answer(request, &request.member_id, false, None, env));
+        }
         let owned = owned(request);
         self.check_member(request, owned.as_ref(), scope)?;
         let prepared = self.prepare(request, owned.as_ref(), env)?;
@@ -67,6 +71,29 @@ impl StreamsGroup {
             self.endpoint_epoch = self.endpoint_epoch.wrapping_add(1);
         }
         Ok(self.answer(request, &id, tells_tasks, delayed, env))
+    }
+
+    /// The way of nearly every heartbeat, which must cost next to nothing: neither the member nor the group has a step to
+    /// take.
+    fn says_nothing_new(
+        &self,
+        ctx: &Context<'_>,
+        request: &StreamsGroupHeartbeatRequest,
+        env: &Env<'_>,
+        now_ms: i64,
+    ) -> bool {
+        let is_settled = self.epoch == self.assignment_epoch
+            && self.configured.is_some()
+            && self.seen_version == Some(env.image.version())
+            && !self.is_waiting(now_ms)
+            && self.is_assigned_by(env);
+        let Some(member) = self.members.get(&request.member_id).filter(|_| is_settled) else {
+            return false;
+        };
+        request.member_epoch != 0
+            && request.member_epoch == member.current.epoch
+            && member.is_reconciled_to(self.assignment_epoch)
+            && member.said.is_unchanged_by(ctx, request)
     }
 
     /// Whether the member may call, and the epoch is its own. The one before will do if the member has nothing that it

@@ -95,13 +95,13 @@ impl StreamsGroup {
 
     /// Gives a member its session anew.
     pub(super) fn restart_session(&mut self, id: &Str, env: &Env<'_>, scope: &mut Scope<'_>) {
-        let key = TimerKey {
+        let key = || TimerKey {
             group_id: self.id.clone(),
-            kind: TimerKind::Session(id.clone()),
+            kind: TimerKind::Session(id.detached()),
         };
         let at_ms = scope.after(env.settings.streams.session_timeout_ms);
         if let Some(member) = self.members.get_mut(id) {
-            member.session.set(at_ms, || key, scope.out);
+            member.session.set(at_ms, key, scope.out);
         }
     }
 

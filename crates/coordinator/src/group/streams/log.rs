@@ -13,7 +13,7 @@ use catchword_wire::records::{
     StreamsGroupTargetAssignmentMetadataValue,
 };
 
-use super::member::{Current, MemberState, Said};
+use super::member::{Current, FIRST_STATE, MemberState, Said};
 use super::task::{Held, Role, Task, Tasks, lists, of_lists};
 use super::topology::Topology;
 use super::{LEFT, StreamsGroup};
@@ -218,7 +218,7 @@ impl Current {
         StreamsGroupCurrentMemberAssignmentValue {
             member_epoch: self.epoch,
             previous_member_epoch: self.previous_epoch,
-            state: self.state as i8,
+            state: self.state.code(FIRST_STATE),
             active_tasks: held_value(&self.assigned, Role::Active),
             standby_tasks: held_value(&self.assigned, Role::Standby),
             warmup_tasks: held_value(&self.assigned, Role::Warmup),
@@ -250,7 +250,7 @@ impl Current {
         Current {
             epoch: value.member_epoch,
             previous_epoch: value.previous_member_epoch,
-            state: MemberState::from_code(value.state),
+            state: MemberState::from_code(value.state, FIRST_STATE),
             assigned: held(
                 &value.active_tasks,
                 &value.standby_tasks,

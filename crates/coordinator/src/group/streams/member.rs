@@ -8,7 +8,9 @@ use catchword_wire::Str;
 use catchword_wire::messages::StreamsGroupHeartbeatRequest;
 
 use super::task::{Held, Task};
-use crate::effect::Context;
+use crate::call::Context;
+use crate::group::progress;
+pub(super) use crate::group::progress::MemberState;
 use crate::timer::Deadline;
 
 /// A member and what is waited for.
@@ -37,31 +39,11 @@ pub(super) struct Said {
     pub(super) tags: BTreeMap<Str, Str>,
 }
 
-/// Where a member is on its way to its target. Persisted as numbers, which are not those of consumer groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum MemberState {
-    /// It has all that the target of its epoch gives it.
-    #[default]
-    Stable = 1,
-    /// It has to give up tasks, and has not said yet that it did.
-    Unrevoked = 2,
-    /// It waits for tasks that others have not given up.
-    Unreleased = 3,
-    /// Written by a version that knows more.
-    Unknown = 127,
-}
+/// The number of the first [`MemberState`] in the records, which is not that of consumer groups.
+pub(super) const FIRST_STATE: i8 = 1;
 
 /// What a member has, and at which epoch.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Current {
-    pub(super) epoch: i32,
-    /// The epoch before: the member may not have heard of the change.
-    pub(super) previous_epoch: i32,
-    pub(super) state: MemberState,
-    pub(super) assigned: Held,
-    /// No longer assigned, but not given up yet.
-    pub(super) revoking: Held,
-}
+pub(super) type Current = progress::Current<Held>;
 
 impl Default for Said {
     fn default() -> Said {
@@ -80,6 +62,29 @@ impl Default for Said {
 }
 
 impl Said {
+    /// Whether a request says nothing new of its member, which still calls from the same place.
+    pub(super) fn is_unchanged_by(
+        &self,
+        ctx: &Context<'_>,
+        request: &StreamsGroupHeartbeatRequest,
+    ) -> bool {
+        let tasks = [
+            &request.active_tasks,
+            &request.standby_tasks,
+            &request.warmup_tasks,
+        ];
+        tasks.into_iter().all(Option::is_none)
+            && request.topology.is_none()
+            && request.rack_id.is_none()
+            && request.rebalance_timeout_ms == -1
+            && request.process_id.is_none()
+            && request.user_endpoint.is_none()
+            && request.client_tags.is_none()
+            && !request.shutdown_application
+            && self.client_id == ctx.client.client_id
+            && self.client_host == ctx.client.client_host
+    }
+
     /// With what a request says; what it leaves out stays.
     pub(super) fn updated(
         &self,
@@ -118,22 +123,11 @@ impl Said {
 
 impl Member {
     pub(super) fn is_reconciled_to(&self, epoch: i32) -> bool {
-        self.current.state == MemberState::Stable && self.current.epoch == epoch
+        self.current.is_reconciled_to(epoch)
     }
 
     pub(super) fn rebalance_timeout_ms(&self) -> i32 {
         self.said.rebalance_timeout_ms.max(0)
-    }
-}
-
-impl MemberState {
-    pub(super) fn from_code(code: i8) -> MemberState {
-        match code {
-            1 => MemberState::Stable,
-            2 => MemberState::Unrevoked,
-            3 => MemberState::Unreleased,
-            _ => MemberState::Unknown,
-        }
     }
 }
 

@@ -104,6 +104,12 @@ impl StreamsGroup {
         set
     }
 
+    /// Whether an epoch that began now would be assigned by the same as the present one.
+    pub(super) fn is_assigned_by(&self, env: &Env<'_>) -> bool {
+        let said = self.assigned_by.get(STANDBYS);
+        said.and_then(|count| count.parse().ok()) == Some(env.settings.streams.num_standby_replicas)
+    }
+
     /// How many copies of a stateful task the present epoch has.
     fn standbys(&self) -> usize {
         let said = self.assigned_by.get(STANDBYS);

@@ -54,6 +54,9 @@ pub enum AckError {
     /// The member does not hold the record: its time is over, or it was acknowledged before.
     #[error("the member does not hold the record any more")]
     NotHeld,
+    /// The group has not read from the partition yet.
+    #[error("the group has not read from the partition yet")]
+    NeverRead,
 }
 
 impl SharePartition {

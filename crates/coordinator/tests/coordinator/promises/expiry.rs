@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use catchword_coordinator::{Call, Pins, Reply, Retention, RetentionRule, RetentionRules};
+use catchword_coordinator::{
+    BookmarkNow, Call, GroupNow, Pins, Reply, Retention, RetentionRule, RetentionRules, SurveyCall,
+};
 use catchword_wire::{ErrorCode, Str};
 
 use crate::driver::*;
@@ -218,13 +220,28 @@ fn a_group_with_a_retention_of_its_own_keeps_its_offsets_as_long_as_it_says() {
     assert_eq!(there(&mut driver), [true, false, false, false]);
 }
 
+/// A group as it is now.
+fn survey(driver: &mut Driver, group: &str) -> Option<GroupNow> {
+    match driver.ask(0, Call::Survey(SurveyCall::One(Str::copy(group)))) {
+        Reply::Survey(survey) => survey.groups.into_iter().next(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn expiries(group: &GroupNow) -> Vec<(&str, i32, Option<i64>)> {
+    let bookmarks = group.bookmarks.iter();
+    let told = bookmarks.map(|b| (b.topic.as_str(), b.partition, b.expires_ms));
+    told.collect()
+}
+
 #[test]
 fn it_is_told_when_each_bookmark_was_last_committed() {
     let mut driver = Driver::new();
     let members = driver.stable("g", 1);
-    let ask = |driver: &mut Driver| match driver.ask(0, Call::LastCommits("g".into())) {
-        Reply::LastCommits(commits) => commits,
-        other => panic!("{other:?}"),
+    let ask = |driver: &mut Driver| {
+        let bookmarks = survey(driver, "g").unwrap().bookmarks.into_iter();
+        let one = |b: BookmarkNow| (b.topic, b.partition, b.committed_ms);
+        bookmarks.map(one).collect::<Vec<_>>()
     };
     assert_eq!(ask(&mut driver), []);
     for _ in 0..2 {
@@ -240,19 +257,13 @@ fn it_is_told_when_offsets_expire_and_who_says_so() {
     let mut driver = Driver::new();
     let members = driver.stable("g", 1);
     driver.commit(commit("g", &members[0], 1, 5));
-    let ask = |driver: &mut Driver, group: &str| match driver
-        .ask(0, Call::DescribeExpiry(Str::copy(group)))
-    {
-        Reply::DescribeExpiry(expiry) => expiry,
-        other => panic!("{other:?}"),
-    };
-    let living = ask(&mut driver, "g").unwrap();
-    assert_eq!(living.offsets, [("t".into(), 0, None)], "it is read");
+    let living = survey(&mut driver, "g").unwrap();
+    assert_eq!(expiries(&living), [("t", 0, None)], "it is read");
     driver.now_ms += DAY;
     let left_ms = driver.now_ms;
     driver.leave("g", &members);
-    let empty = ask(&mut driver, "g").unwrap();
-    assert_eq!(empty.offsets, [("t".into(), 0, Some(left_ms + WEEK))]);
+    let empty = survey(&mut driver, "g").unwrap();
+    assert_eq!(expiries(&empty), [("t", 0, Some(left_ms + WEEK))]);
     assert_eq!(
         (empty.retention, empty.rule),
         (Retention::Ms(WEEK), RetentionRule::Default)
@@ -262,7 +273,7 @@ fn it_is_told_when_offsets_expire_and_who_says_so() {
     assert_eq!(driver.committed("g", "t", 0), 5);
     expire_after(&mut driver, 1);
     assert_eq!(driver.committed("g", "t", 0), -1);
-    assert_eq!(ask(&mut driver, "nobody"), None);
+    assert_eq!(survey(&mut driver, "nobody"), None);
 }
 
 #[test]
@@ -277,11 +288,8 @@ fn a_pinned_bookmark_outlives_its_time_and_one_beside_it_does_not() {
     expire_after(&mut driver, WEEK);
     assert_eq!(driver.committed("g", "t", 0), -1);
     assert_eq!(driver.committed("g", "t", 1), 5);
-    let told = driver.ask(0, Call::DescribeExpiry("g".into()));
-    let Reply::DescribeExpiry(Some(told)) = told else {
-        panic!("{told:?}");
-    };
-    assert_eq!(told.offsets, [("t".into(), 1, None)]);
+    let told = survey(&mut driver, "g").unwrap();
+    assert_eq!(expiries(&told), [("t", 1, None)]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use catchword_coordinator::ledger::Place;
 use catchword_coordinator::record::headers::Cause;
-use catchword_coordinator::{BookmarkMove, Call, MoveOffsets, Moved, Reply};
+use catchword_coordinator::{BookmarkMove, Call, MoveOffsets, Moved, Output, Reply};
 use catchword_wire::{ErrorCode, Str, Uuid};
 
 use crate::consumers::{alive, driver, joining, owning};
@@ -93,6 +93,29 @@ fn members_are_moved_between_two_generations_and_stale_commits_are_refused() {
     assert_eq!(driver.committed("g", "t", 0), 2, "it goes on from there");
     let error = driver.commit(commit("g", &again, joined.generation_id, 3));
     assert_eq!(error, ErrorCode::None);
+}
+
+/// A broker that was killed after the move knows no member ids any more, so only the nameless could still come late.
+#[test]
+fn a_restart_does_not_let_in_who_was_sent_away_before_it() {
+    let (mut driver, _) = reading();
+    assert_eq!(put(&mut driver, 2, true), Moved::Done);
+    driver.tick(SECOND);
+    // From the log, and from a snapshot that was made of it.
+    for from_snapshot in [false, true] {
+        driver.shard = replay(&driver.config, &driver.log);
+        if from_snapshot {
+            let records = driver.shard.snapshot_records().into_iter();
+            let snapshot: Vec<_> = records.map(|record| (driver.now_ms, record)).collect();
+            driver.shard = replay(&driver.config, &snapshot);
+        }
+        driver.shard.loaded(driver.now_ms, &mut Output::default());
+        let late = driver.commit(commit("g", "", -1, 7));
+        assert_eq!(late, ErrorCode::RebalanceInProgress, "{from_snapshot}");
+    }
+    assert_eq!(driver.committed("g", "t", 0), 2);
+    driver.now_ms += 60 * SECOND;
+    assert_eq!(driver.commit(commit("g", "", -1, 9)), ErrorCode::None);
 }
 
 #[test]

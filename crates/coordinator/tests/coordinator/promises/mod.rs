@@ -13,4 +13,5 @@ mod live;
 mod protection;
 mod rebalances;
 mod static_members;
+mod survey;
 mod transactions;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use catchword_coordinator::{
-    Call, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupShard, Output, Reply,
-    ReplyTo, TimerKey,
+    Call, Client, Context, CoordinatorRecord, Effect, GroupConfig, GroupShard, Output, Records,
+    Reply, ReplyTo, TimerKey,
 };
 use catchword_wire::ErrorCode;
 
@@ -31,7 +31,7 @@ pub(crate) enum Sabotage {
 
 /// One step's output on its way to the disk.
 struct Batch {
-    records: Vec<CoordinatorRecord>,
+    records: Records,
     effects: Vec<Effect>,
 }
 
@@ -224,10 +224,9 @@ impl Broker {
         let mut out = Output::default();
         act(shard, &mut out);
         checker.appended(&out.records)?;
-        for record in &out.records {
-            let value = record.value.as_deref();
+        for record in out.records.iter() {
             self.shadow
-                .replay(0, &record.key, value, &record.headers)
+                .replay(0, record.key, record.value, record.headers)
                 .unwrap();
         }
         self.steps += 1;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use catchword_coordinator::{CoordinatorRecord, Reply};
+use catchword_coordinator::{Records, Reply};
 use catchword_wire::records::{
     GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue,
 };
@@ -97,23 +97,23 @@ impl Checker {
     }
 
     /// The shard gave records to be appended.
-    pub(crate) fn appended(&mut self, records: &[CoordinatorRecord]) -> Checked {
+    pub(crate) fn appended(&mut self, records: &Records) -> Checked {
         if self.only_outside {
             return Ok(());
         }
-        for record in records {
-            let mut key = Decoder::new(record.key.clone());
+        for record in records.iter() {
+            let mut key = Decoder::new(Bytes::copy_from_slice(record.key));
             match key.i16().unwrap() {
                 1 => {
                     let key = OffsetCommitKey::decode(&mut key, 0).unwrap();
-                    self.moved((key.group.detached(), key.partition), record.value.as_ref())?;
+                    self.moved((key.group.detached(), key.partition), record.value)?;
                 }
                 2 => {
                     let group = GroupMetadataKey::decode(&mut key, 0)
                         .unwrap()
                         .group
                         .detached();
-                    let generation = generation(record.value.as_ref());
+                    let generation = generation(record.value);
                     self.generations.entry(group).or_default().push(generation);
                 }
                 other => return broken(format!("a record of type {other}")),
@@ -122,12 +122,12 @@ impl Checker {
         Ok(())
     }
 
-    fn moved(&mut self, place: Place, value: Option<&Bytes>) -> Checked {
+    fn moved(&mut self, place: Place, value: Option<&[u8]>) -> Checked {
         let Some(value) = value else {
             self.moves.push((place, None));
             return Ok(());
         };
-        let mut fields = Decoder::new(value.clone());
+        let mut fields = Decoder::new(Bytes::copy_from_slice(value));
         let version = fields.i16().unwrap();
         let value = OffsetCommitValue::decode(&mut fields, version).unwrap();
         let number: u64 = value.metadata.parse().unwrap();
@@ -155,12 +155,12 @@ impl Checker {
     }
 
     /// The next records after the last durable one are durable now.
-    pub(crate) fn durable(&mut self, records: &[CoordinatorRecord]) {
+    pub(crate) fn durable(&mut self, records: &Records) {
         if self.only_outside {
             return;
         }
-        for record in records {
-            let mut key = Decoder::new(record.key.clone());
+        for record in records.iter() {
+            let mut key = Decoder::new(Bytes::copy_from_slice(record.key));
             if key.i16().unwrap() == 1 {
                 self.durable_moves += 1;
             } else {
@@ -322,14 +322,14 @@ fn name_of(member_id: &str) -> &str {
     &member_id[..member_id.len() - 37]
 }
 
-fn generation(value: Option<&Bytes>) -> Generation {
+fn generation(value: Option<&[u8]>) -> Generation {
     let Some(value) = value else {
         return Generation {
             number: 0,
             assignments: BTreeMap::new(),
         };
     };
-    let mut fields = Decoder::new(value.clone());
+    let mut fields = Decoder::new(Bytes::copy_from_slice(value));
     let version = fields.i16().unwrap();
     let value = GroupMetadataValue::decode(&mut fields, version).unwrap();
     let assignments = value

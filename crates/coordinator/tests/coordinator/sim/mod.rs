@@ -19,7 +19,7 @@ mod outside;
 pub(crate) mod rng;
 mod world;
 
-use std::panic::catch_unwind;
+use std::panic::{RefUnwindSafe, catch_unwind};
 
 use broker::Sabotage;
 use checker::Violation;
@@ -121,6 +121,19 @@ fn is_noticed_by(run: impl Fn(u64) -> Result<Report, Violation>, rules: &[&str])
     let violation = (0..50).find_map(|seed| run(seed).err());
     let complaint = violation.expect("50 seeds did not notice it").0;
     println!("{complaint}");
+    assert!(
+        rules.iter().any(|rule| complaint.contains(rule)),
+        "unexpected: {complaint}"
+    );
+}
+
+/// The same of a simulation that panics over what it finds.
+pub(crate) fn is_noticed_by_panic(run: impl Fn(u64) + RefUnwindSafe, rules: &[&str]) {
+    let panicked = (0..50).find_map(|seed| catch_unwind(|| run(seed)).err());
+    let payload = panicked.expect("50 seeds did not notice it");
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or(payload.downcast_ref::<&str>().copied());
+    let complaint = text.unwrap_or("no words");
     assert!(
         rules.iter().any(|rule| complaint.contains(rule)),
         "unexpected: {complaint}"

@@ -158,6 +158,27 @@ fn a_new_group_waits_for_more_members_and_says_so() {
 }
 
 #[test]
+fn a_heartbeat_that_says_nothing_new_keeps_its_member_and_hears_what_is_new() {
+    let mut driver = driver();
+    let (epoch, _) = joined(&mut driver, "a1");
+    for _ in 0..10 {
+        driver.tick(20_000);
+        let response = driver.hears(alive("a1", epoch));
+        assert_eq!((response.member_epoch, given(&response)), (epoch, None));
+    }
+    let one = StreamsSettings {
+        num_standby_replicas: 1,
+        ..config().consumer.defaults.streams
+    };
+    driver.shard.set_group_settings("app", settings(one));
+    let response = driver.hears(alive("a1", epoch));
+    assert_eq!(response.member_epoch, epoch + 1);
+    driver.set_topics(2, &[]);
+    let response = driver.hears(alive("a1", epoch + 1));
+    assert_eq!(statuses(&response), [MISSING_SOURCE_TOPICS]);
+}
+
+#[test]
 fn an_older_topology_is_told_and_another_is_refused() {
     let mut driver = driver();
     let with = |epoch, topic: &'static str| {
@@ -365,7 +386,7 @@ fn an_empty_group_may_change_its_kind_and_one_with_members_may_not() {
         driver.error_of(2, Call::DeleteGroup("app".into())),
         ErrorCode::None
     );
-    assert_eq!(driver.shard.dump_records(), []);
+    assert!(driver.shard.dump_records().is_empty());
 }
 
 #[test]

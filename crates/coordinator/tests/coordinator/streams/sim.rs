@@ -8,10 +8,18 @@
 use catchword_coordinator::{GroupSettings, StreamsSettings};
 
 use super::*;
-use crate::sim::Rng;
+use crate::sim::{Rng, is_noticed_by_panic};
 
 const SEEDS: u64 = 12;
 const STEPS: u32 = 80;
+
+/// What is broken on purpose, to see that the simulation notices.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sabotage {
+    None,
+    /// Members say that they have given up tasks that they go on running.
+    RunOn,
+}
 
 /// A member, as it sees itself.
 #[derive(Debug, Default)]
@@ -20,6 +28,8 @@ struct Client {
     /// 0 for not joined.
     epoch: i32,
     held: Held,
+    /// The active tasks that it runs, though it says that it has given them up, by sabotage.
+    kept: Names,
     /// The next heartbeat says which tasks it has.
     must_tell: bool,
 }
@@ -33,10 +43,11 @@ struct World {
     version: u64,
     born: u32,
     faults: bool,
+    sabotage: Sabotage,
 }
 
 impl World {
-    fn new(seed: u64) -> World {
+    fn new(seed: u64, sabotage: Sabotage) -> World {
         let mut world = World {
             driver: Driver::with(config()),
             rng: Rng::new(seed),
@@ -46,6 +57,7 @@ impl World {
             version: 0,
             born: 0,
             faults: true,
+            sabotage,
         };
         world.tell_world();
         world
@@ -106,6 +118,9 @@ impl World {
         }
         if let Some(held) = given(&response) {
             client.must_tell = held != client.held;
+            if self.sabotage == Sabotage::RunOn {
+                client.kept = &client.held.active - &held.active;
+            }
             client.held = held;
         }
     }
@@ -167,7 +182,7 @@ impl World {
             let Some(client) = self.clients.iter().find(|c| *c.id == *member.member_id) else {
                 continue;
             };
-            for task in &client.held.active {
+            for task in &client.held.active | &client.kept {
                 assert!(active.insert(task.clone()), "{task} is run twice");
             }
             for task in &client.held.active | &client.held.standby {
@@ -204,8 +219,8 @@ impl World {
     }
 }
 
-fn run(seed: u64) {
-    let mut world = World::new(seed);
+fn run(seed: u64, sabotage: Sabotage) {
+    let mut world = World::new(seed, sabotage);
     for _ in 0..STEPS {
         world.step();
     }
@@ -218,10 +233,15 @@ fn run(seed: u64) {
 fn no_task_ever_runs_twice_and_all_run_once_faults_stop() {
     let seed = std::env::var("STREAMS_SEED").ok();
     if let Some(seed) = seed.and_then(|text| text.parse().ok()) {
-        return run(seed);
+        return run(seed, Sabotage::None);
     }
     for seed in 0..SEEDS {
         println!("STREAMS_SEED={seed}");
-        run(seed);
+        run(seed, Sabotage::None);
     }
+}
+
+#[test]
+fn a_member_that_runs_on_is_noticed() {
+    is_noticed_by_panic(|seed| run(seed, Sabotage::RunOn), &["is run twice"]);
 }

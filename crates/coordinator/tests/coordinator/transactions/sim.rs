@@ -19,11 +19,22 @@ use catchword_wire::messages::txn_offset_commit_request::{
 use catchword_wire::{Str, Uuid};
 
 use super::driver::{Coordinator, TV1, TV2, end_of, init_of};
+use crate::sim::is_noticed_by_panic;
 use crate::sim::rng::Rng;
 
 const INPUTS: i64 = 60;
 const OUT: &str = "out";
 const OFFSETS: &str = "__consumer_offsets";
+
+/// What is broken on purpose, to see that it is noticed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sabotage {
+    None,
+    /// A transaction counts as ended though not all of its markers are written.
+    ForgetMarkers,
+    /// Who was replaced goes on with the epoch of its successor.
+    NoFencing,
+}
 
 /// A partition as its log is: producers are fenced by their epochs.
 #[derive(Clone)]
@@ -97,7 +108,10 @@ struct World {
     groups: GroupShard,
     offsets: Log<CoordinatorRecord>,
     out: Log<i64>,
+    /// Who was made producer last.
+    newest: Option<ProducerEpoch>,
     crashes: u64,
+    sabotage: Sabotage,
 }
 
 impl World {
@@ -177,7 +191,10 @@ impl World {
         };
         for (topic, _) in &end.partitions {
             if self.percent(5) {
-                return;
+                match self.sabotage {
+                    Sabotage::ForgetMarkers => break,
+                    _ => return,
+                }
             }
             if *topic == OUT {
                 self.out.mark(&end.marker);
@@ -231,6 +248,9 @@ impl World {
     /// One step of a worker. Whatever goes wrong, it begins a new life.
     fn step(&mut self, worker: &mut Worker) {
         let version = worker.version;
+        if let (Sabotage::NoFencing, Some(newest)) = (self.sabotage, self.newest) {
+            worker.producer = newest;
+        }
         let next = match worker.step {
             Step::Init => self.init(worker),
             Step::Read => match self.place() {
@@ -291,6 +311,7 @@ impl World {
                     id: response.producer_id,
                     epoch: response.producer_epoch,
                 };
+                self.newest = Some(worker.producer);
                 Some(Step::Read)
             }
             _ => None,
@@ -335,14 +356,16 @@ fn place_of(worker: &Worker) -> TxnOffsetCommitRequest {
 }
 
 /// Returns how often the broker died.
-fn play(seed: u64, version: i16) -> u64 {
+fn play(seed: u64, version: i16, sabotage: Sabotage) -> u64 {
     let mut world = World {
         rng: Rng::new(seed),
         coordinator: Coordinator::new(),
         groups: GroupShard::new(GroupConfig::default(), 1),
         offsets: Log::new(),
         out: Log::new(),
+        newest: None,
         crashes: 0,
+        sabotage,
     };
     // The last is the one that is meant to work; those before it were given up, and may not know it.
     let mut workers = vec![Worker::new(version)];
@@ -377,7 +400,11 @@ fn play(seed: u64, version: i16) -> u64 {
         world.step(&mut workers[at]);
     }
     let expected: Vec<i64> = (0..INPUTS).collect();
-    assert_eq!(world.committed(), expected, "seed {seed}, EndTxn {version}");
+    assert_eq!(
+        world.committed(),
+        expected,
+        "not every number counts once: seed {seed}, EndTxn {version}"
+    );
     world.crashes
 }
 
@@ -386,8 +413,18 @@ fn every_number_counts_once_whatever_dies() {
     let mut crashes = 0;
     for seed in 0..40 {
         for version in [TV1, TV2] {
-            crashes += play(seed, version);
+            crashes += play(seed, version, Sabotage::None);
         }
     }
     assert!(crashes > 100, "too little happened: {crashes}");
+}
+
+#[test]
+fn forgotten_markers_and_producers_that_are_not_fenced_are_noticed() {
+    for sabotage in [Sabotage::ForgetMarkers, Sabotage::NoFencing] {
+        let play = |seed| {
+            play(seed, TV1, sabotage);
+        };
+        is_noticed_by_panic(play, &["not every number counts once"]);
+    }
 }

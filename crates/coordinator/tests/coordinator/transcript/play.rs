@@ -304,7 +304,7 @@ impl Story {
         }
         let records = self.driver.log[records_from..].iter();
         let mut lines: Vec<String> = records
-            .map(|(_, record)| show_record(record, &self.shown))
+            .map(|(_, record)| show_record(record.as_ref(), &self.shown))
             .collect();
         let now_ms = self.driver.now_ms;
         for effect in effects {

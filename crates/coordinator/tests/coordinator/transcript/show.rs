@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use catchword_coordinator::{CoordinatorRecord, Effect, Reply, ReplyTo, TimerKind};
+use catchword_coordinator::{Effect, RecordRef, Reply, ReplyTo, TimerKind};
 use catchword_wire::messages::describe_groups_response::DescribedGroup;
 use catchword_wire::records::{
     GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue,
@@ -33,10 +33,10 @@ fn error(code: i16) -> String {
     }
 }
 
-pub(super) fn show_record(record: &CoordinatorRecord, shown: &Shown) -> String {
-    let mut key = Decoder::new(record.key.clone());
-    let value = record.value.as_ref().map(|value| {
-        let mut fields = Decoder::new(value.clone());
+pub(super) fn show_record(record: RecordRef<'_>, shown: &Shown) -> String {
+    let mut key = Decoder::new(Bytes::copy_from_slice(record.key));
+    let value = record.value.map(|value| {
+        let mut fields = Decoder::new(Bytes::copy_from_slice(value));
         let version = fields.i16().unwrap();
         (fields, version)
     });
@@ -142,9 +142,8 @@ fn show_reply(reply: &Reply, shown: &Shown) -> String {
     match reply {
         Reply::MoveOffsets(moved) => format!("{moved:?}"),
         Reply::Tag(error) | Reply::Kick(error) => format!("{error:?}"),
-        Reply::LastCommits(commits) => format!("{commits:?}"),
         Reply::Roster(roster) => format!("{roster:?}"),
-        Reply::DescribeExpiry(expiry) => format!("{expiry:?}"),
+        Reply::Survey(survey) => format!("{survey:?}"),
         Reply::JoinGroup(r) if failed => {
             format!("{} as {}", error(r.error_code), member(&r.member_id, shown))
         }

@@ -1,6 +1,6 @@
 //! Offsets of transactions that have not ended, in a log and in snapshots of it.
 
-use catchword_coordinator::{Marker, ProducerEpoch, TxnOffsetCommitCall};
+use catchword_coordinator::{CoordinatorRecord, Marker, ProducerEpoch, TxnOffsetCommitCall};
 use catchword_log::Verification;
 use catchword_wire::messages::TxnOffsetCommitRequest;
 use catchword_wire::messages::txn_offset_commit_request::{
@@ -8,7 +8,7 @@ use catchword_wire::messages::txn_offset_commit_request::{
 };
 
 use super::*;
-use crate::groups::write;
+use crate::groups::write::{self, Writes};
 use crate::partition::Partition;
 
 /// A shard and its partition.
@@ -45,9 +45,9 @@ impl Place {
             Verification::Ask(guard) => Some(guard),
             Verification::Ongoing => None,
         };
-        let mut writes = Vec::new();
-        write::gather(&mut out, guard, &mut writes);
-        write::append(&self.partition, &writes).unwrap();
+        let mut writes = Writes::default();
+        writes.gather(&mut out, guard);
+        writes.append(&self.partition).unwrap();
     }
 
     fn commit(&mut self, committed_offset: i64) {
@@ -158,6 +158,6 @@ fn offset(place: &Place) -> i64 {
     let (machine, _) = load::load(&tp(), place.log(), i64::MAX, empty).unwrap();
     let records = machine.dump_records();
     assert_eq!(records.len(), 1);
-    let value = records[0].value.as_ref().unwrap();
+    let value = records.iter().next().unwrap().value.unwrap();
     i64::from_be_bytes(value[2..10].try_into().unwrap())
 }

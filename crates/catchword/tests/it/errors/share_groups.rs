@@ -1,0 +1,155 @@
+//! Members of share groups (KIP-932) that are unknown, behind, or say what cannot be.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use catchword_wire::messages::{
+    DeleteGroupsRequest, ShareGroupDescribeRequest, ShareGroupHeartbeatRequest,
+};
+use catchword_wire::{ErrorCode, Str};
+
+use super::wire::{GROUP, Wire};
+use super::{Answers, are, code};
+use crate::harness::{Cluster, wait_until};
+
+struct Asker {
+    wire: Wire,
+    topic: Str,
+    group: Str,
+}
+
+impl Asker {
+    fn new(cluster: &Cluster) -> Asker {
+        let topic = cluster.name("t");
+        cluster.run(&["topics", "create", &topic]).ok();
+        let group = Str::from(cluster.name("g"));
+        let mut asker = Asker {
+            wire: Wire::to(cluster, GROUP, &group),
+            topic: Str::from(topic),
+            group,
+        };
+        let request = asker.heartbeat("nobody", 1);
+        asker
+            .wire
+            .patiently(|wire| wire.call(&request, 1).error_code);
+        asker
+    }
+
+    fn heartbeat(&self, member: &'static str, epoch: i32) -> ShareGroupHeartbeatRequest {
+        ShareGroupHeartbeatRequest {
+            group_id: self.group.clone(),
+            member_id: member.into(),
+            member_epoch: epoch,
+            subscribed_topic_names: (epoch == 0).then(|| vec![self.topic.clone()]),
+            ..ShareGroupHeartbeatRequest::default()
+        }
+    }
+
+    fn say(&mut self, member: &'static str, epoch: i32) -> (ErrorCode, i32) {
+        let request = self.heartbeat(member, epoch);
+        let response = self.wire.call(&request, 1);
+        (code(response.error_code), response.member_epoch)
+    }
+
+    fn beat(&mut self, member: &'static str, epoch: i32) -> ErrorCode {
+        self.say(member, epoch).0
+    }
+
+    /// The member's heartbeats, until one has led it past this epoch: the epoch it then has.
+    fn past(&mut self, member: &'static str, epoch: i32) -> i32 {
+        let mut now = epoch;
+        wait_until("the member is led on", || {
+            let (error, led) = self.say(member, now);
+            assert_eq!(error, ErrorCode::None);
+            now = led;
+            now > epoch
+        });
+        now
+    }
+
+    fn delete(&mut self) -> ErrorCode {
+        let request = DeleteGroupsRequest {
+            groups_names: vec![self.group.clone()],
+        };
+        code(self.wire.call(&request, 2).results[0].error_code)
+    }
+
+    fn describe(&mut self) -> ErrorCode {
+        let request = ShareGroupDescribeRequest {
+            group_ids: vec![self.group.clone()],
+            ..ShareGroupDescribeRequest::default()
+        };
+        code(self.wire.call(&request, 1).groups[0].error_code)
+    }
+}
+
+#[test]
+fn members_of_share_groups_are_refused_as_kafka_refuses_them() {
+    let cluster = Cluster::any("share-members");
+    let mut asker = Asker::new(&cluster);
+    let mut answers: Answers = vec![
+        ("no group: a later heartbeat", asker.beat("a", 3)),
+        ("no group: leave", asker.beat("a", -1)),
+        ("no group: describe", asker.describe()),
+        ("no group: delete", asker.delete()),
+        ("no member id", asker.beat("", 0)),
+        ("a static member leaves for a while", asker.beat("a", -2)),
+        ("a subscription to nothing", {
+            let mut request = asker.heartbeat("a", 0);
+            request.subscribed_topic_names = None;
+            code(asker.wire.call(&request, 1).error_code)
+        }),
+        ("a rack without a name", {
+            let mut request = asker.heartbeat("a", 0);
+            request.rack_id = Some(Str::EMPTY);
+            code(asker.wire.call(&request, 1).error_code)
+        }),
+    ];
+    let (joined, first) = asker.say("a", 0);
+    answers.push(("join", joined));
+    answers.push(("another joins", asker.beat("b", 0)));
+    let second = asker.past("a", first);
+    answers.push(("the epoch before", asker.beat("a", first)));
+    answers.push(("a third joins", asker.beat("c", 0)));
+    let third = asker.past("a", second);
+    answers.extend([
+        ("an epoch long gone", asker.beat("a", first)),
+        ("an epoch to come", asker.beat("a", third + 1)),
+        ("a stranger", asker.beat("stranger", third)),
+        ("its own epoch", asker.beat("a", third)),
+        ("a stranger leaves", asker.beat("stranger", -1)),
+        ("delete what is not empty", asker.delete()),
+        ("leave", asker.beat("a", -1)),
+        ("who has left", asker.beat("a", third)),
+        ("the second leaves", asker.beat("b", -1)),
+        ("the third leaves", asker.beat("c", -1)),
+        ("delete", asker.delete()),
+    ]);
+    are(
+        &answers,
+        &[
+            ErrorCode::GroupIdNotFound,
+            ErrorCode::GroupIdNotFound,
+            ErrorCode::GroupIdNotFound,
+            ErrorCode::GroupIdNotFound,
+            ErrorCode::InvalidRequest,
+            ErrorCode::InvalidRequest,
+            ErrorCode::InvalidRequest,
+            ErrorCode::InvalidRequest,
+            ErrorCode::None,
+            ErrorCode::None,
+            ErrorCode::None,
+            ErrorCode::None,
+            ErrorCode::FencedMemberEpoch,
+            ErrorCode::FencedMemberEpoch,
+            ErrorCode::UnknownMemberId,
+            ErrorCode::None,
+            ErrorCode::UnknownMemberId,
+            ErrorCode::NonEmptyGroup,
+            ErrorCode::None,
+            ErrorCode::UnknownMemberId,
+            ErrorCode::None,
+            ErrorCode::None,
+            ErrorCode::None,
+        ],
+    );
+}
