@@ -53,20 +53,23 @@ def run(kafka_command, broker, logs, report):
 class Guardian:
     """The process, and the question whether it has read all there is."""
 
-    def __init__(self, binary, kafka):
+    def __init__(self, binary, kafka, bootstrap=None, config=None):
+        """By another listener than the first, and with a file of what Kafka's clients need there, if told so."""
         self.binary, self.kafka = binary, kafka
         self.api = f"127.0.0.1:{free_port()}"
         self.log = kafka.directory / "guardian.log"
         self.process = None
         self.environment = os.environ | {
             "PATH": f"{binary.parent}:{os.environ['PATH']}",
-            "CATCHWORD_BOOTSTRAP": kafka.bootstrap, "CATCHWORD_GUARDIAN": self.api}
+            "CATCHWORD_BOOTSTRAP": bootstrap or kafka.bootstrap, "CATCHWORD_GUARDIAN": self.api}
+        if config:
+            self.environment["CATCHWORD_COMMAND_CONFIG"] = str(config)
 
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "guard", "--bootstrap", self.kafka.bootstrap, "--data", self.kafka.directory / "history",
-                 "--api", self.api], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                [self.binary, "guard", "--data", self.kafka.directory / "history", "--api", self.api],
+                env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.wait(lambda: self.get("/v1/guardian"), "it answers")
 
     def kill(self):

@@ -11,6 +11,7 @@
 mod errand;
 mod follow;
 mod now;
+mod rights;
 mod shelf;
 mod topics;
 

@@ -50,7 +50,8 @@ impl Guardian {
             let wanted = places.iter().flat_map(BTreeMap::keys).cloned();
             Ok((described, listed, self.ends(client, wanted.collect())?))
         };
-        let (described, listed, ends) = self.ask(asked)?;
+        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unreachable(&e))?;
+        let (described, listed, ends) = asked(&mut client).map_err(|e| self.unseen(group, &e))?;
         let Some(listed) = listed else {
             return Err(PlaneError::no_group(group));
         };

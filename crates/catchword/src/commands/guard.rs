@@ -25,6 +25,7 @@ goes on where it was. What Kafka has compacted or deleted before it was read can
 Examples:
   catchword guard --bootstrap kafka:9092
   catchword guard --bootstrap kafka:9092 --data /var/lib/catchword-guard --api 0.0.0.0:9644
+  catchword guard --bootstrap kafka:9093 --command-config client.properties
   catchword undo --bootstrap kafka:9092")]
 pub(crate) struct Args {
     /// Where the history is kept.
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     config.advertised.clear();
     let kafka = ClientOptions {
         client_id: "catchword-guardian".into(),
-        ..ClientOptions::to(&args.cluster.bootstrap)
+        ..args.cluster.options()?
     };
     crate::serve::run_guardian(config, kafka)
 }
