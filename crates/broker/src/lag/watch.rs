@@ -1,6 +1,6 @@
 //! Looks at the groups that have a lag objective, again and again, and tells when one is missed or kept again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,8 @@ use super::views::GroupLag;
 use super::webhook::Webhook;
 use crate::broker::Broker;
 use crate::clock;
-use crate::plane::{self, Asker};
+use crate::outcome;
+use crate::plane::{self, Asker, PlaneError};
 
 type Place = (String, i32);
 
@@ -172,6 +173,9 @@ async fn look(broker: &Arc<Broker>, group: &Str, objective: Objective) {
     };
     let commits = plane::last_commits(broker, &asker, group).await;
     let now_ms = clock::now_ms();
+    let Ok(late) = late_at_a_guarded_kafka(broker, group, objective, now_ms).await else {
+        return;
+    };
     // Nobody knows of consumers that assign themselves their partitions whether they are there.
     let has_members = found.state != "Empty" || found.kind == "simple";
     let samples = found.partitions.iter().filter_map(|lag| {
@@ -180,7 +184,11 @@ async fn look(broker: &Arc<Broker>, group: &Str, objective: Objective) {
             at_ms: now_ms,
             committed: lag.committed,
             behind: lag.lag?,
-            age_ms: lag.age_ms,
+            // Of a guarded Kafka's records it is known only whether they have waited for too long.
+            age_ms: lag.age_ms.or_else(|| {
+                let most = objective.age_ms?;
+                late.contains(&place).then_some(most.saturating_add(1))
+            }),
             last_commit_ms: commits.get(&place).copied(),
         };
         Some((place, sample))
@@ -213,6 +221,21 @@ async fn look(broker: &Arc<Broker>, group: &Str, objective: Objective) {
     if let Ok(document) = serde_json::to_vec(&event) {
         broker.objectives.webhook.post(broker, document);
     }
+}
+
+/// Where the oldest unread record has waited for longer than it may, if the groups are those of a guarded Kafka.
+async fn late_at_a_guarded_kafka(
+    broker: &Arc<Broker>,
+    group: &Str,
+    objective: Objective,
+    now_ms: i64,
+) -> Result<BTreeSet<Place>, PlaneError> {
+    let (Some(guardian), Some(age_ms)) = (broker.guardian.clone(), objective.age_ms) else {
+        return Ok(BTreeSet::new());
+    };
+    let group = group.clone();
+    let asked = outcome::blocking(move || guardian.waits_longer(&group, age_ms, now_ms)).await;
+    asked.unwrap_or_else(|| Ok(BTreeSet::new()))
 }
 
 #[cfg(test)]

@@ -40,7 +40,19 @@ pub(crate) async fn expiry(
     asker: &Asker,
     group: &Str,
 ) -> Result<ExpiryView, PlaneError> {
-    if broker.guardian.is_some() {
+    if let Some(guardian) = &broker.guardian {
+        let rules = broker.catalog.retention_rules();
+        if let (Retention::Forever, rule) = rules.of(group, 1) {
+            // As far as the guardian is let see to it.
+            let places = guardian.last_commits(group).into_keys();
+            let partition = |(topic, partition)| (Str::from(topic), partition, None);
+            return Ok(view(
+                group,
+                Retention::Forever,
+                rule,
+                places.map(partition).collect(),
+            ));
+        }
         return Err(PlaneError::new(
             409,
             "guarded",
@@ -53,7 +65,16 @@ pub(crate) async fn expiry(
         true => PlaneError::loading(),
         false => PlaneError::no_group(group),
     })?;
-    let (rule, pattern) = match found.rule {
+    Ok(view(group, found.retention, found.rule, found.offsets))
+}
+
+fn view(
+    group: &Str,
+    retention: Retention,
+    rule: RetentionRule,
+    offsets: Vec<(Str, i32, Option<i64>)>,
+) -> ExpiryView {
+    let (rule, pattern) = match rule {
         RetentionRule::Own => ("group", None),
         RetentionRule::Pattern(pattern) => ("pattern", Some(pattern)),
         RetentionRule::Default => ("default", None),
@@ -63,16 +84,16 @@ pub(crate) async fn expiry(
         partition,
         expires_at_ms,
     };
-    Ok(ExpiryView {
+    ExpiryView {
         group: group.to_string(),
-        retention_ms: match found.retention {
+        retention_ms: match retention {
             Retention::Forever => None,
             Retention::Ms(ms) => Some(ms),
         },
         rule,
         pattern,
-        partitions: found.offsets.into_iter().map(partition).collect(),
-    })
+        partitions: offsets.into_iter().map(partition).collect(),
+    }
 }
 
 async fn ask(
