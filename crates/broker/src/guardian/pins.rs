@@ -2,8 +2,8 @@
 //! are, before that Kafka lets them expire, and put back once they are gone whoever removed them. Or, where the guardian may not
 //! do that, somebody is told in time.
 //!
-//! Kafka counts from the last commit or from when the group became empty, whichever is later; here only the first is known, so
-//! what is done early at worst costs a commit. A group that has members loses nothing that it reads.
+//! Kafka counts from the last commit, but of a classic group that had members from when it became empty, whatever is committed
+//! afterwards: there committing again does not help, and putting back does. A group that has members loses nothing that it reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
