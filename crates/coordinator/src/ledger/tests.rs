@@ -393,7 +393,7 @@ fn where_records_were_lost_nothing_is_said_of_where_a_bookmark_was() {
     let mut w = World::new();
     w.commit("reader", "g", &[(0, 500)]);
     w.commit("adminclient-1", "g", &[(0, 0)]);
-    w.commit("adminclient-1", "g", &[(0, 7)]);
+    w.commit("adminclient-2", "g", &[(0, 7)]);
     let headers = &mut w.log[1].1.headers;
     headers.retain(|(name, _)| name != "cw.from");
     headers.push(("cw.from".into(), Some("unknown".into())));
