@@ -53,20 +53,23 @@ def run(kafka_command, broker, logs, report):
 class Guardian:
     """The process, and the question whether it has read all there is."""
 
-    def __init__(self, binary, kafka):
-        self.binary, self.kafka = binary, kafka
+    def __init__(self, binary, kafka, bootstrap=None, config=None):
+        """By another listener than the first, and with a file of what Kafka's clients need there, if told so."""
+        self.binary, self.kafka, self.words = binary, kafka, []
         self.api = f"127.0.0.1:{free_port()}"
         self.log = kafka.directory / "guardian.log"
         self.process = None
         self.environment = os.environ | {
             "PATH": f"{binary.parent}:{os.environ['PATH']}",
-            "CATCHWORD_BOOTSTRAP": kafka.bootstrap, "CATCHWORD_GUARDIAN": self.api}
+            "CATCHWORD_BOOTSTRAP": bootstrap or kafka.bootstrap, "CATCHWORD_GUARDIAN": self.api}
+        if config:
+            self.environment["CATCHWORD_COMMAND_CONFIG"] = str(config)
 
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "guard", "--bootstrap", self.kafka.bootstrap, "--data", self.kafka.directory / "history",
-                 "--api", self.api], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                [self.binary, "guard", "--data", self.kafka.directory / "history", "--api", self.api, *self.words],
+                env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.wait(lambda: self.get("/v1/guardian"), "it answers")
 
     def kill(self):
@@ -206,6 +209,35 @@ class Story(Tools):
             here.stop()
             there.stop()
 
+    def test_what_kafka_compacted_before_it_was_read_is_unknown_and_not_invented(self):
+        settings = ("--entity-type", "topics", "--entity-name", "__consumer_offsets")
+        self.configs("--alter", *settings, "--add-config", "segment.ms=500,min.cleanable.dirty.ratio=0.001,max.compaction.lag.ms=500")
+        self.produce(range(30))
+        self.reset("--to-offset", "3", "--execute", group="compacted")
+        self.guardian.wait(lambda: self.guardian.get("/v1/groups/compacted"), "the group is known")
+        self.guardian.wait(lambda: self.guardian.get("/v1/guardian")["unread"] == 0, "all has been read")
+        time.sleep(1.5)  # how far it has read is noted each second
+        self.guardian.kill()
+        for place in ("5", "1", "2"):
+            self.reset("--to-offset", place, "--execute", group="compacted")
+            time.sleep(1)  # so that the next record is in another segment
+
+        def places():
+            found = self.formatted("OffsetsMessageFormatter")
+            return [value["data"]["offset"] for key, value in found if value and key["data"]["group"] == "compacted" and key["data"]["partition"] == 0]
+        deadline = time.monotonic() + 120
+        while 5 in (found := places()):
+            if time.monotonic() > deadline:
+                raise Failure(f"Kafka does not compact: {found}")
+        self.configs("--alter", *settings, "--delete-config", "segment.ms,min.cleanable.dirty.ratio,max.compaction.lag.ms")
+        self.guardian.start()
+        self.guardian.wait(lambda: self.guardian.get("/v1/guardian")["missed"] > 0, "it says that records were missed")
+        found = lambda: (self.guardian.get("/v1/groups/compacted/log?commits=true") or {"changes": []})["changes"]
+        self.guardian.wait(lambda: found()[0]["moves"][0]["to"] == 2, "the last move is told")
+        first_seen = [change for change in found() if change["moves"][0]["to"] in places()][-1]
+        expect([(move["from"], move["from_lost"]) for move in first_seen["moves"]], [(None, True)] * 3, "where it was before what was lost")
+        expect_in(self.catchword("undo", first_seen["id"], "--yes", "--force", fails=True), "nobody knows any more where")
+
     def test_expired_offsets_are_brought_back(self):
         self.produce(range(30))
         self.reset("--to-latest", "--execute")
@@ -217,3 +249,24 @@ class Story(Tools):
         self.guardian.wait(gone, "that the offsets have expired is known", EXPIRES_WITHIN)
         self.catchword("restore", GROUP, "--yes")
         expect(self.committed(), before, "committed after the restore")
+
+    def test_pinned_offsets_do_not_expire_and_come_back_after_a_deletion(self):
+        self.guardian.kill()
+        self.guardian.words = ["--restore-expired", "--set", "lag.check.interval.ms=1000"]
+        self.guardian.start()
+        for group in ("pinned", "kept", "left"):
+            self.reset("--to-offset", "4", "--execute", group=group)
+        expect_in(self.catchword("pin", "pinned"), "does not know of it")
+        self.catchword("keep", "kept", "never")
+        expect_in(self.catchword("protect", "pinned", "frozen", fails=True), "whoever has the right to commit")
+        # By now those that stay have been committed again.
+        gone = lambda: any(one["group"] == "left" for one in (self.guardian.get("/v1/trash") or {"groups": []})["groups"])
+        self.guardian.wait(gone, "that what nobody pinned has expired is known", EXPIRES_WITHIN)
+        places = dict.fromkeys(range(3), 4)
+        for group in ("pinned", "kept"):
+            expect(self.committed(group), places, f"committed of {group}")
+            expect([one["kind"] for one in self.changes(group)], [], f"what was ever done to {group}")
+            self.groups("--delete", "--group", group)
+            restored = lambda: any(one["kind"] == "restore" for one in self.changes(group))
+            self.guardian.wait(restored, f"{group} is back after its deletion")
+            expect(self.committed(group), places, f"committed of {group} after its deletion")

@@ -37,5 +37,6 @@ mod zookeeper;
 pub use catalog::{CatalogError, Import, ImportedTopic, import_catalog};
 pub use foreign::{ADOPTED_VERSION, METADATA_DIR, MetaProperties, QUORUM_STATE, refuse_foreign};
 pub use groups::compaction_policy;
+pub use guardian::Guarded;
 pub use identity::Identity;
 pub use start::{Running, StartError, start, start_guardian};

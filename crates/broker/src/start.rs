@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use catchword_client::ClientOptions;
 use catchword_config::{BrokerConfig, ConfigError, Listener};
 use catchword_log::{Engine, LogError};
 use tokio::net::{TcpListener, TcpSocket};
@@ -18,7 +17,7 @@ use crate::catalog::CatalogError;
 use crate::clock;
 use crate::connection;
 use crate::groups::Timers;
-use crate::guardian::Guardian;
+use crate::guardian::{Guarded, Guardian};
 use crate::identity::Identity;
 use crate::transactions::Chores;
 
@@ -86,7 +85,7 @@ pub async fn start(
     start_as(config, engine, identity, None).await
 }
 
-/// As [`start`], but to guard the Apache Kafka that `kafka` leads to: what happens to its groups' bookmarks is kept, told by
+/// As [`start`], but to guard an Apache Kafka: what happens to its groups' bookmarks is kept, told by
 /// the JSON API, and put back there. `identity` must have that Kafka's cluster id; there should be no listeners.
 ///
 /// # Errors
@@ -95,9 +94,9 @@ pub async fn start_guardian(
     config: BrokerConfig,
     engine: Arc<dyn Engine>,
     identity: Identity,
-    kafka: ClientOptions,
+    guarded: Guarded,
 ) -> Result<Running, StartError> {
-    let guardian = Arc::new(Guardian::new(kafka));
+    let guardian = Arc::new(Guardian::new(guarded));
     start_as(config, engine, identity, Some(guardian)).await
 }
 
@@ -169,14 +168,15 @@ async fn start_as(
             connections.clone(),
         )));
     }
-    // A guardian's groups are held to nothing here: their Kafka knows no such settings.
-    if broker.guardian.is_none() {
-        tasks.push(tokio::spawn(crate::lag::run(broker.clone())));
-    }
+    tasks.push(tokio::spawn(crate::lag::run(broker.clone())));
     tasks.extend(crate::zookeeper::start(&broker));
     tasks.extend(crate::http::start(&broker).await);
     if let Some(guardian) = &broker.guardian {
         guardian.start(&broker);
+        tasks.push(tokio::spawn(crate::guardian::keep_pins(
+            guardian.clone(),
+            broker.clone(),
+        )));
     }
     let background = background(&broker, engine);
     Ok(Running {

@@ -1,10 +1,13 @@
 //! The command line: which commands there are. Each command's own arguments are beside the command.
 
+use std::path::PathBuf;
+
 use catchword_client::{Client, ClientOptions, DEFAULT_BOOTSTRAP};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::command_config;
 use crate::commands::{
     adopt, at, audit, carry, completions, consume, copy, doctor, export, groups, guard, hold,
     import, keep, kick, lag, log, pin, produce, protect, rewind, serve, show, skip, slo, tag, top,
@@ -140,12 +143,25 @@ pub(crate) struct Cluster {
         default_value = DEFAULT_BOOTSTRAP
     )]
     pub(crate) bootstrap: String,
+    /// How to reach them, in the words of Kafka's client.properties: security.protocol, sasl.mechanism, sasl.jaas.config, ssl.*.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CATCHWORD_COMMAND_CONFIG",
+        hide_env_values = true
+    )]
+    command_config: Option<PathBuf>,
 }
 
 impl Cluster {
     /// Connects to the cluster.
     pub(crate) fn connect(&self) -> Result<Client, Failure> {
-        Ok(Client::connect(ClientOptions::to(&self.bootstrap))?)
+        Ok(Client::connect(self.options()?)?)
+    }
+
+    /// How to connect to it.
+    pub(crate) fn options(&self) -> Result<ClientOptions, Failure> {
+        command_config::options(&self.bootstrap, self.command_config.as_deref())
     }
 }
 

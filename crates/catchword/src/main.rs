@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 mod args;
+mod command_config;
 mod commands;
 mod failure;
 mod http;

@@ -4,6 +4,7 @@
 //! An Apache Kafka has none; then a guardian is looked for that says that it guards this very cluster.
 
 use catchword_client::{Client, Resource, ResourceType};
+use catchword_wire::ErrorCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,6 +23,8 @@ const DEFAULT_API: &str = "127.0.0.1:9644";
 pub(crate) struct Api {
     address: String,
     agent: String,
+    /// Whether the groups are those of a guarded Kafka.
+    is_guardian: bool,
 }
 
 /// One change, as far as it is shown.
@@ -47,6 +50,9 @@ pub(crate) struct Move {
     pub(crate) topic: String,
     pub(crate) partition: i32,
     pub(crate) from: Option<i64>,
+    /// Whether nobody knows any more where it was.
+    #[serde(default)]
+    pub(crate) from_lost: bool,
     pub(crate) to: Option<i64>,
 }
 
@@ -68,7 +74,12 @@ impl Api {
             kind: ResourceType::Broker,
             name: broker.node_id.to_string(),
         };
-        let configs = client.describe_configs(&resource)?;
+        let configs = match client.describe_configs(&resource) {
+            Ok(configs) => configs,
+            // Only a broker that is not Catchword refuses that; beside it there may be a guardian.
+            Err(error) if error.code() == Some(ErrorCode::ClusterAuthorizationFailed) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
         let Some(entry) = configs.into_iter().find(|entry| entry.name == KEY) else {
             return Api::of_guardian(cluster.id.unwrap_or_default());
         };
@@ -96,7 +107,10 @@ impl Api {
         let guards = api.get("/v1/guardian").ok();
         let guarded = guards.as_ref().and_then(|view| view["cluster_id"].as_str());
         if guarded == Some(&cluster_id) {
-            return Ok(api);
+            return Ok(Api {
+                is_guardian: true,
+                ..api
+            });
         }
         let found = match (guarded, named) {
             (Some(other), _) => {
@@ -124,7 +138,13 @@ impl Api {
         Api {
             address,
             agent: format!("catchword{by}"),
+            is_guardian: false,
         }
+    }
+
+    /// Whether it is a guardian that answers: then the cluster itself does not know what is set here.
+    pub(crate) fn is_guardian(&self) -> bool {
+        self.is_guardian
     }
 
     /// Asks a question.
@@ -253,7 +273,11 @@ impl Move {
             Some(by) if by > 0 => format!(" ({} on)", count(by)),
             _ => String::new(),
         };
-        format!("{} → {}{by}", place(self.from), place(self.to))
+        let from = match self.from_lost {
+            true => "unknown".into(),
+            false => place(self.from),
+        };
+        format!("{from} → {}{by}", place(self.to))
     }
 
     fn by(&self) -> Option<i64> {
@@ -311,6 +335,7 @@ mod tests {
             topic: (*topic).into(),
             partition: *partition,
             from: *from,
+            from_lost: false,
             to: *to,
         };
         Change {
@@ -336,10 +361,10 @@ mod tests {
         assert_eq!(many.summary(), "2 partitions of a, 5 back, 2 on");
         let gone = change(&[("a", 0, Some(5), None), ("b", 1, Some(5), None)]);
         assert_eq!(gone.summary(), "2 partitions of 2 topics, 2 removed");
-        assert_eq!(
-            change(&[("a", 0, None, Some(5))]).summary(),
-            "a:0  none → 5"
-        );
+        let mut first = change(&[("a", 0, None, Some(5))]);
+        assert_eq!(first.summary(), "a:0  none → 5");
+        first.moves[0].from_lost = true;
+        assert_eq!(first.summary(), "a:0  unknown → 5");
     }
 
     #[test]

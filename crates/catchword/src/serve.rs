@@ -4,8 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use catchword_broker::{Identity, Running};
-use catchword_client::ClientOptions;
+use catchword_broker::{Guarded, Identity, Running};
 use catchword_config::BrokerConfig;
 use catchword_log::{LocalEngine, LocalOptions, LogError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,11 +18,11 @@ pub(crate) fn run(config: BrokerConfig) -> Result<(), Failure> {
 }
 
 /// Likewise the guardian of the Kafka that `kafka` leads to.
-pub(crate) fn run_guardian(config: BrokerConfig, kafka: ClientOptions) -> Result<(), Failure> {
-    run_as(config, Some(kafka))
+pub(crate) fn run_guardian(config: BrokerConfig, guarded: Guarded) -> Result<(), Failure> {
+    run_as(config, Some(guarded))
 }
 
-fn run_as(config: BrokerConfig, guards: Option<ClientOptions>) -> Result<(), Failure> {
+fn run_as(config: BrokerConfig, guards: Option<Guarded>) -> Result<(), Failure> {
     start_log();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -33,7 +32,7 @@ fn run_as(config: BrokerConfig, guards: Option<ClientOptions>) -> Result<(), Fai
     runtime.block_on(serve(config, guards))
 }
 
-async fn serve(config: BrokerConfig, guards: Option<ClientOptions>) -> Result<(), Failure> {
+async fn serve(config: BrokerConfig, guards: Option<Guarded>) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
     allow_many_files();
     let dir = config.data_dir.clone();
@@ -49,11 +48,11 @@ async fn serve(config: BrokerConfig, guards: Option<ClientOptions>) -> Result<()
             greet(&running, &dir);
             running
         }
-        Some(kafka) => {
+        Some(guarded) => {
             let engine = open(&dir, &config)?;
             let identity = Identity::load_guardian(&dir, &config).map_err(|e| failed(&e))?;
-            let bootstrap = kafka.bootstrap.clone();
-            let started = catchword_broker::start_guardian(config, engine, identity, kafka).await;
+            let bootstrap = guarded.kafka.bootstrap.clone();
+            let started = catchword_broker::start_guardian(config, engine, identity, guarded).await;
             let running = started.map_err(|e| failed(&e))?;
             greet_guardian(&running, &dir, &bootstrap);
             running

@@ -13,6 +13,7 @@ use catchword_wire::{ErrorCode, Str};
 
 use crate::connection::Connection;
 use crate::error::{ClientError, check};
+use crate::security::Security;
 use crate::types::{BrokerInfo, Cluster, Partition, Topic, TopicPartition};
 
 /// Where a broker is looked for if nobody says.
@@ -37,6 +38,8 @@ pub struct ClientOptions {
     pub request_timeout: Duration,
     /// How long something is tried again before its error is given.
     pub retry_for: Duration,
+    /// Whether connections are under TLS, and who connects.
+    pub security: Security,
 }
 
 impl Default for ClientOptions {
@@ -47,6 +50,7 @@ impl Default for ClientOptions {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
             retry_for: Duration::from_secs(15),
+            security: Security::default(),
         }
     }
 }
@@ -102,20 +106,26 @@ impl Client {
     /// A connection to `address`, an open one if there is one.
     pub(crate) fn at(&mut self, address: &str) -> Result<&mut Connection, ClientError> {
         if !self.connections.contains_key(address) {
-            let ClientOptions {
-                client_id,
-                connect_timeout,
-                request_timeout,
-                ..
-            } = &self.options;
-            let connection =
-                Connection::open(address, client_id, *connect_timeout, *request_timeout)?;
+            let connection = Connection::open(address, &self.options)?;
             self.connections.insert(address.to_owned(), connection);
         }
         Ok(self
             .connections
             .get_mut(address)
             .expect("it was just put there"))
+    }
+
+    /// As [`Client::at`], for a request: a connection on which the broker will soon not believe us any more is replaced. There
+    /// must be no answers under way on it.
+    pub(crate) fn fresh(&mut self, address: &str) -> Result<&mut Connection, ClientError> {
+        if self
+            .connections
+            .get(address)
+            .is_some_and(Connection::is_over)
+        {
+            self.connections.remove(address);
+        }
+        self.at(address)
     }
 
     /// A connection to any broker, the bootstrap ones first.
@@ -152,7 +162,7 @@ impl Client {
         extra_wait: Duration,
     ) -> Result<R::Response, ClientError> {
         let result = self
-            .at(address)
+            .fresh(address)
             .and_then(|connection| connection.call(request, cap, extra_wait));
         if let Err(error) = &result {
             self.note(address, error);

@@ -6,26 +6,32 @@
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use catchword_wire::api::Request;
 use catchword_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use catchword_wire::{Decoder, ErrorCode, Message, frame};
 
-use crate::error::ClientError;
+use crate::client::ClientOptions;
+use crate::error::{ClientError, Had};
+use crate::security::Tls;
+use crate::stream::Stream;
 
 /// Largest answer that is read, in bytes: beyond it the broker is not to be trusted.
 const MAX_RESPONSE_BYTES: usize = 256 << 20;
 
 pub(crate) struct Connection {
     address: String,
-    stream: TcpStream,
+    stream: Stream,
     client_id: String,
     correlation_id: i32,
     timeout: Duration,
     /// Lowest and highest version the broker has of each API.
     versions: HashMap<i16, (i16, i16)>,
+    had: Had,
+    /// Until when the broker believes who we are.
+    believed_until: Option<Instant>,
 }
 
 /// A request that was sent and whose answer is still to be read.
@@ -37,73 +43,61 @@ pub(crate) struct Pending {
 }
 
 impl Connection {
-    /// Connects, agrees on versions.
-    pub(crate) fn open(
-        address: &str,
-        client_id: &str,
-        connect_timeout: Duration,
-        timeout: Duration,
-    ) -> Result<Self, ClientError> {
-        let unreachable = |why: String| ClientError::Unreachable {
-            address: address.into(),
-            why,
-        };
-        let resolved = address
-            .to_socket_addrs()
-            .map_err(|error| match error.kind() {
-                ErrorKind::InvalidInput => ClientError::BadAddress {
-                    text: address.into(),
-                },
-                _ => unreachable(error.to_string()),
-            })?;
-        let mut last = unreachable("the name has no address".into());
-        for socket_address in resolved {
-            match TcpStream::connect_timeout(&socket_address, connect_timeout) {
-                Ok(stream) => return Self::agree(address, client_id, timeout, stream),
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                    last = unreachable("connection refused".into());
-                }
-                Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    last = unreachable(format!("no answer within {} s", connect_timeout.as_secs()));
-                }
-                Err(error) => last = unreachable(error.to_string()),
+    /// Connects, agrees on keys where there is to be TLS, on versions, and says who we are where that is asked.
+    pub(crate) fn open(address: &str, options: &ClientOptions) -> Result<Self, ClientError> {
+        let socket = connect(address, options.connect_timeout)?;
+        // Small requests wait for nobody; a failure costs a little latency only.
+        let _ = socket.set_nodelay(true);
+        let stream = match &options.security.tls {
+            None => Stream::Plain(socket),
+            Some(tls) => {
+                let secured = tls.connect(address, socket, options.connect_timeout)?;
+                Stream::Tls(Box::new(secured))
             }
-        }
-        Err(last)
-    }
-
-    fn agree(
-        address: &str,
-        client_id: &str,
-        timeout: Duration,
-        stream: TcpStream,
-    ) -> Result<Self, ClientError> {
+        };
         let mut connection = Self {
             address: address.to_owned(),
             stream,
-            client_id: client_id.to_owned(),
+            client_id: options.client_id.clone(),
             correlation_id: 0,
-            timeout,
+            timeout: options.request_timeout,
             versions: HashMap::new(),
+            had: Had::Nothing,
+            believed_until: None,
         };
-        // Small requests wait for nobody; a failure costs a little latency only.
-        let _ = connection.stream.set_nodelay(true);
+        connection.agree()?;
+        if let Some(sasl) = &options.security.sasl {
+            connection.believed_until = sasl.authenticate(&mut connection)?;
+        }
+        Ok(connection)
+    }
+
+    /// Whether the broker is about to stop believing who we are.
+    pub(crate) fn is_over(&self) -> bool {
+        self.believed_until
+            .is_some_and(|until| until <= Instant::now())
+    }
+
+    fn agree(&mut self) -> Result<(), ClientError> {
         let request = ApiVersionsRequest {
             client_software_name: "catchword".into(),
             client_software_version: env!("CARGO_PKG_VERSION").into(),
         };
-        let mut response = connection.api_versions(&request, 3)?;
+        let mut response = self.api_versions(&request, 3)?;
         if response.error_code == ErrorCode::UnsupportedVersion.code() {
             // KIP-511: an older broker answers in version 0 and is asked again in it.
-            response = connection.api_versions(&request, 0)?;
+            response = self.api_versions(&request, 0)?;
         }
-        crate::error::check(response.error_code, None, || format!("greet {address}"))?;
+        crate::error::check(response.error_code, None, || {
+            format!("greet {}", self.address)
+        })?;
         let versions = response
             .api_keys
             .iter()
             .map(|api| (api.api_key, (api.min_version, api.max_version)));
-        connection.versions = versions.collect();
-        Ok(connection)
+        self.versions = versions.collect();
+        self.had = Had::Greeting;
+        Ok(())
     }
 
     fn api_versions(
@@ -168,12 +162,15 @@ impl Connection {
         self.correlation_id = self.correlation_id.wrapping_add(1);
         let correlation_id = self.correlation_id;
         let segments = frame::encode_request(request, version, correlation_id, &self.client_id)?;
-        let io = |error| self.io_error(error, what, timeout);
-        self.stream.set_write_timeout(Some(timeout)).map_err(io)?;
-        for segment in segments {
-            let bytes = segment.read().map_err(io)?;
-            (&self.stream).write_all(&bytes).map_err(io)?;
-        }
+        let stream = &mut self.stream;
+        let write = || {
+            stream.socket().set_write_timeout(Some(timeout))?;
+            for segment in segments {
+                stream.write_all(&segment.read()?)?;
+            }
+            stream.flush()
+        };
+        write().map_err(|error| self.io_error(error, what, timeout))?;
         Ok(Pending {
             correlation_id,
             version,
@@ -201,6 +198,7 @@ impl Connection {
                 pending.correlation_id
             )));
         }
+        self.had = Had::Answers;
         Ok(response)
     }
 
@@ -216,34 +214,41 @@ impl Connection {
     }
 
     fn read_frame(&mut self, pending: &Pending, what: &'static str) -> Result<Bytes, ClientError> {
-        let io = |error| self.io_error(error, what, pending.timeout);
-        self.stream
-            .set_read_timeout(Some(pending.timeout))
-            .map_err(io)?;
-        let mut length = [0; 4];
-        (&self.stream).read_exact(&mut length).map_err(io)?;
-        let length = usize::try_from(i32::from_be_bytes(length)).ok();
+        let length = self.read_length(pending.timeout);
+        let length = length.map_err(|error| self.io_error(error, what, pending.timeout))?;
+        let length = usize::try_from(length).ok();
         let Some(length) = length.filter(|length| (4..=MAX_RESPONSE_BYTES).contains(length)) else {
             return Err(ClientError::Malformed {
                 address: self.address.clone(),
                 what,
-                why: "the length of the answer cannot be right; is this a Kafka broker?".into(),
+                why: "the length of the answer cannot be right; is this a Kafka broker? One that wants TLS is told by --command-config FILE".into(),
             });
         };
         let mut body = Vec::new();
         // The length is not trusted with memory: what has not arrived takes none.
-        let read = (&self.stream)
+        let read = (&mut self.stream)
             .take(length as u64)
             .read_to_end(&mut body)
-            .map_err(io)?;
-        if read < length {
-            return Err(io(ErrorKind::UnexpectedEof.into()));
-        }
+            .and_then(|read| match read < length {
+                true => Err(ErrorKind::UnexpectedEof.into()),
+                false => Ok(()),
+            });
+        read.map_err(|error| self.io_error(error, what, pending.timeout))?;
         Ok(body.into())
+    }
+
+    fn read_length(&mut self, timeout: Duration) -> std::io::Result<i32> {
+        self.stream.socket().set_read_timeout(Some(timeout))?;
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length)?;
+        Ok(i32::from_be_bytes(length))
     }
 
     fn io_error(&self, error: std::io::Error, what: &'static str, after: Duration) -> ClientError {
         let address = self.address.clone();
+        if let Some(why) = Tls::refusal(&error) {
+            return ClientError::NotSecured { address, why };
+        }
         match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => ClientError::TimedOut {
                 address,
@@ -254,7 +259,7 @@ impl Connection {
                 ClientError::Closed {
                     address,
                     what,
-                    first: self.versions.is_empty(),
+                    had: self.had,
                 }
             }
             _ => ClientError::Io {
@@ -264,4 +269,33 @@ impl Connection {
             },
         }
     }
+}
+
+fn connect(address: &str, timeout: Duration) -> Result<TcpStream, ClientError> {
+    let unreachable = |why: String| ClientError::Unreachable {
+        address: address.into(),
+        why,
+    };
+    let resolved = address
+        .to_socket_addrs()
+        .map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput => ClientError::BadAddress {
+                text: address.into(),
+            },
+            _ => unreachable(error.to_string()),
+        })?;
+    let mut last = unreachable("the name has no address".into());
+    for socket_address in resolved {
+        match TcpStream::connect_timeout(&socket_address, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                last = unreachable("connection refused".into());
+            }
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                last = unreachable(format!("no answer within {} s", timeout.as_secs()));
+            }
+            Err(error) => last = unreachable(error.to_string()),
+        }
+    }
+    Err(last)
 }

@@ -28,15 +28,33 @@ pub enum ClientError {
     /// The broker closed the connection.
     #[error(
         "{address} closed the connection while {what} was awaited{}",
-        if *.first { "; does a Kafka broker listen there, without TLS?" } else { "" }
+        if *.had != Had::Answers { "; does a Kafka broker listen there? One that wants TLS, or to know who connects, is told by --command-config FILE" } else { "" }
     )]
     Closed {
         /// The broker.
         address: String,
         /// The request.
         what: &'static str,
-        /// Whether it was the very first request on the connection.
-        first: bool,
+        /// What had been answered on the connection before.
+        had: Had,
+    },
+    /// No TLS with this broker.
+    #[error("no TLS with {address}: {why}")]
+    NotSecured {
+        /// The broker.
+        address: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// The broker does not take us for who we say we are.
+    #[error("{address} does not let {user:?} in: {why}")]
+    NotAuthenticated {
+        /// The broker.
+        address: String,
+        /// The name that was given.
+        user: String,
+        /// What is wrong, and what to do.
+        why: String,
     },
     /// The broker did not answer in time.
     #[error("{address} did not answer {what} within {} s", after.as_secs_f32())]
@@ -126,6 +144,18 @@ pub enum ClientError {
     },
 }
 
+/// What came over a connection before it was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Had {
+    /// Nothing: it may not be a broker at all.
+    Nothing,
+    /// Its versions: it may want to know who we are before it says more.
+    Greeting,
+    /// Answers.
+    Answers,
+}
+
 /// The broker's words; without their full stop where more is said.
 fn detail(message: &Option<String>, more: &str) -> String {
     match message {
@@ -168,7 +198,7 @@ impl ClientError {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Refused { code, .. } => code.is_retriable(),
-            Self::Closed { first, .. } => !first,
+            Self::Closed { had, .. } => *had != Had::Nothing,
             Self::Io { .. } | Self::TimedOut { .. } | Self::Unreachable { .. } => true,
             _ => false,
         }
@@ -178,7 +208,11 @@ impl ClientError {
     pub(crate) fn breaks_connection(&self) -> bool {
         matches!(
             self,
-            Self::Closed { .. } | Self::TimedOut { .. } | Self::Malformed { .. } | Self::Io { .. }
+            Self::Closed { .. }
+                | Self::TimedOut { .. }
+                | Self::Malformed { .. }
+                | Self::Io { .. }
+                | Self::NotSecured { .. }
         )
     }
 

@@ -94,7 +94,7 @@ impl Client {
         for (address, items) in by_leader {
             let request = request(&items, options);
             let sent = self
-                .at(&address)
+                .fresh(&address)
                 .and_then(|c| c.send(&request, BY_NAME, options.max_wait));
             match sent {
                 Ok(sent) => pending.push((address, sent)),

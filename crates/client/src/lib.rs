@@ -17,17 +17,22 @@ mod groups;
 mod member;
 mod offsets;
 mod produce;
+mod rights;
+mod security;
+mod stream;
 mod types;
 
 pub use admin::{AlterConfig, ConfigEntry, NewTopic, Resource, ResourceType};
 pub use assignor::range_assign;
 pub use client::{Client, ClientOptions, DEFAULT_BOOTSTRAP};
-pub use error::ClientError;
+pub use error::{ClientError, Had};
 pub use fetch::{FetchFrom, FetchOptions, Fetched};
 pub use groups::{Group, GroupListing, GroupMemberInfo};
 pub use member::{GroupMember, MemberOptions, Rebalance};
 pub use offsets::{CommitAs, Committed, Found, ListAt, NewCommit};
 pub use produce::{Acks, Produced, Producer};
+pub use rights::Operations;
+pub use security::{Security, SecurityError};
 pub use types::{BrokerInfo, Cluster, Partition, Topic, TopicPartition};
 
 /// What goes wrong when talking to a broker.

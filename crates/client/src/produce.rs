@@ -173,7 +173,7 @@ impl Client {
         if acks == Acks::None {
             // The broker answers nothing.
             let sent = self
-                .at(&address)?
+                .fresh(&address)?
                 .send(request, BY_NAME, Duration::ZERO)
                 .map(|_| ());
             if let Err(error) = &sent {

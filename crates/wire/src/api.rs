@@ -33,6 +33,8 @@ pub enum ApiKey {
     DescribeGroups = 15,
     /// `ListGroups`, versions 0 to 5.
     ListGroups = 16,
+    /// `SaslHandshake`, versions 0 to 1.
+    SaslHandshake = 17,
     /// `ApiVersions`, versions 0 to 4.
     ApiVersions = 18,
     /// `CreateTopics`, versions 2 to 7.
@@ -61,6 +63,8 @@ pub enum ApiKey {
     AlterConfigs = 33,
     /// `DescribeLogDirs`, versions 1 to 5.
     DescribeLogDirs = 35,
+    /// `SaslAuthenticate`, versions 0 to 2.
+    SaslAuthenticate = 36,
     /// `CreatePartitions`, versions 0 to 3.
     CreatePartitions = 37,
     /// `DeleteGroups`, versions 0 to 2.
@@ -158,6 +162,7 @@ impl ApiKey {
         ApiKey::SyncGroup,
         ApiKey::DescribeGroups,
         ApiKey::ListGroups,
+        ApiKey::SaslHandshake,
         ApiKey::ApiVersions,
         ApiKey::CreateTopics,
         ApiKey::DeleteTopics,
@@ -172,6 +177,7 @@ impl ApiKey {
         ApiKey::DescribeConfigs,
         ApiKey::AlterConfigs,
         ApiKey::DescribeLogDirs,
+        ApiKey::SaslAuthenticate,
         ApiKey::CreatePartitions,
         ApiKey::DeleteGroups,
         ApiKey::ElectLeaders,
@@ -220,6 +226,7 @@ impl ApiKey {
             14 => ApiKey::SyncGroup,
             15 => ApiKey::DescribeGroups,
             16 => ApiKey::ListGroups,
+            17 => ApiKey::SaslHandshake,
             18 => ApiKey::ApiVersions,
             19 => ApiKey::CreateTopics,
             20 => ApiKey::DeleteTopics,
@@ -234,6 +241,7 @@ impl ApiKey {
             32 => ApiKey::DescribeConfigs,
             33 => ApiKey::AlterConfigs,
             35 => ApiKey::DescribeLogDirs,
+            36 => ApiKey::SaslAuthenticate,
             37 => ApiKey::CreatePartitions,
             42 => ApiKey::DeleteGroups,
             43 => ApiKey::ElectLeaders,
@@ -341,6 +349,11 @@ impl ApiKey {
                 versions: (0, 5),
                 flexible_from: 3,
             },
+            ApiKey::SaslHandshake => ApiInfo {
+                name: "SaslHandshake",
+                versions: (0, 1),
+                flexible_from: i16::MAX,
+            },
             ApiKey::ApiVersions => ApiInfo {
                 name: "ApiVersions",
                 versions: (0, 4),
@@ -409,6 +422,11 @@ impl ApiKey {
             ApiKey::DescribeLogDirs => ApiInfo {
                 name: "DescribeLogDirs",
                 versions: (1, 5),
+                flexible_from: 2,
+            },
+            ApiKey::SaslAuthenticate => ApiInfo {
+                name: "SaslAuthenticate",
+                versions: (0, 2),
                 flexible_from: 2,
             },
             ApiKey::CreatePartitions => ApiInfo {
@@ -617,6 +635,10 @@ impl Request for messages::ListGroupsRequest {
     const KEY: ApiKey = ApiKey::ListGroups;
     type Response = messages::ListGroupsResponse;
 }
+impl Request for messages::SaslHandshakeRequest {
+    const KEY: ApiKey = ApiKey::SaslHandshake;
+    type Response = messages::SaslHandshakeResponse;
+}
 impl Request for messages::ApiVersionsRequest {
     const KEY: ApiKey = ApiKey::ApiVersions;
     type Response = messages::ApiVersionsResponse;
@@ -672,6 +694,10 @@ impl Request for messages::AlterConfigsRequest {
 impl Request for messages::DescribeLogDirsRequest {
     const KEY: ApiKey = ApiKey::DescribeLogDirs;
     type Response = messages::DescribeLogDirsResponse;
+}
+impl Request for messages::SaslAuthenticateRequest {
+    const KEY: ApiKey = ApiKey::SaslAuthenticate;
+    type Response = messages::SaslAuthenticateResponse;
 }
 impl Request for messages::CreatePartitionsRequest {
     const KEY: ApiKey = ApiKey::CreatePartitions;

@@ -3,7 +3,7 @@
 //! Kafka moves each bookmark by itself and from wherever it is. So it is looked at first, and refused if somebody else has
 //! moved it; between the look and the move nothing keeps others out, but the group has no members then.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use catchword_coordinator::{BookmarkMove, Headers, MoveOffsets, Moved};
 use catchword_wire::{ErrorCode, Str};
 
 use super::Guardian;
+use super::rights::{self, Right};
 use crate::plane::{Asker, PlaneError};
 
 /// How long a move is waited for to come back by the log.
@@ -78,13 +79,18 @@ impl Guardian {
     ) -> Result<Moved, PlaneError> {
         let mut client = Client::connect(self.kafka.clone()).map_err(|e| unreachable(&e))?;
         let group = &*call.group_id;
-        let described = client.describe_group(group).map_err(|e| unreachable(&e))?;
+        let described = client.describe_group(group);
+        let described = described.map_err(|e| self.unseen(group, &e))?;
         if described.is_some_and(|group| group.is_live()) {
             return Ok(Moved::Refused(ErrorCode::NonEmptyGroup));
         }
         let elsewhere = elsewhere(&mut client, call).map_err(|e| unreachable(&e))?;
         if !elsewhere.is_empty() {
             return Ok(Moved::Elsewhere(elsewhere));
+        }
+        let missing = rights::missing(&mut client, call).map_err(|e| unreachable(&e))?;
+        if !missing.is_empty() {
+            return Err(self.not_authorized(&missing));
         }
         let headers = by(call.cause, &asker.as_client(), &Str::EMPTY);
         let headers = match &call.of {
@@ -103,7 +109,7 @@ impl Guardian {
         let moved = carry_out(&mut client, call);
         if let Err(error) = moved {
             self.errands.forget(&targets);
-            return refused(&error);
+            return self.refused(group, error);
         }
         let until = Instant::now() + PATIENCE;
         while !self.errands.are_back(&targets) && Instant::now() < until {
@@ -130,7 +136,13 @@ fn partition(m: &BookmarkMove) -> TopicPartition {
     TopicPartition::new(m.topic.as_str(), m.partition)
 }
 
-fn carry_out(client: &mut Client, call: &MoveOffsets) -> Result<(), ClientError> {
+/// What the guarded Kafka refused: the operation, for which it has other rights than for others.
+enum Refusal {
+    Commit(ClientError),
+    Removal(ClientError),
+}
+
+fn carry_out(client: &mut Client, call: &MoveOffsets) -> Result<(), Refusal> {
     let commits: Vec<NewCommit> = call
         .moves
         .iter()
@@ -145,42 +157,55 @@ fn carry_out(client: &mut Client, call: &MoveOffsets) -> Result<(), ClientError>
         })
         .collect();
     if !commits.is_empty() {
-        client.commit(&call.group_id, CommitAs::Outsider, &commits)?;
+        let committed = client.commit(&call.group_id, CommitAs::Outsider, &commits);
+        committed.map_err(Refusal::Commit)?;
     }
     let removed = call.moves.iter().filter(|m| m.then.is_none());
     let removed: Vec<TopicPartition> = removed.map(partition).collect();
     if !removed.is_empty() {
-        client.delete_offsets(&call.group_id, &removed)?;
+        let removed = client.delete_offsets(&call.group_id, &removed);
+        removed.map_err(Refusal::Removal)?;
     }
     Ok(())
 }
 
-/// What that Kafka's refusal means here.
-fn refused(error: &ClientError) -> Result<Moved, PlaneError> {
-    match error.code() {
-        // How Kafka tells somebody who is no member that the group has some.
-        Some(
-            ErrorCode::UnknownMemberId
-            | ErrorCode::IllegalGeneration
-            | ErrorCode::StaleMemberEpoch
-            | ErrorCode::NonEmptyGroup
-            | ErrorCode::GroupSubscribedToTopic,
-        ) => Ok(Moved::Refused(ErrorCode::NonEmptyGroup)),
-        Some(ErrorCode::GroupAuthorizationFailed | ErrorCode::TopicAuthorizationFailed) => {
-            Err(PlaneError::new(
-                403,
-                "not-authorized",
-                format!("the guarded Kafka refuses: {error}; nothing was changed"),
-                "give the guardian's user READ on the group and on its topics (and DELETE on the group, for bookmarks that are to go)",
-            ))
+impl Guardian {
+    /// What that Kafka's refusal means here.
+    fn refused(&self, group: &str, refusal: Refusal) -> Result<Moved, PlaneError> {
+        let (error, right) = match refusal {
+            Refusal::Commit(error) => (error, Right::ReadGroup(group.to_owned())),
+            Refusal::Removal(error) => (error, Right::DeleteGroup(group.to_owned())),
+        };
+        match error.code() {
+            // How Kafka tells somebody who is no member that the group has some.
+            Some(
+                ErrorCode::UnknownMemberId
+                | ErrorCode::IllegalGeneration
+                | ErrorCode::StaleMemberEpoch
+                | ErrorCode::NonEmptyGroup
+                | ErrorCode::GroupSubscribedToTopic,
+            ) => Ok(Moved::Refused(ErrorCode::NonEmptyGroup)),
+            Some(ErrorCode::GroupAuthorizationFailed) => {
+                Err(self.not_authorized(&BTreeSet::from([right])))
+            }
+            Some(_) => Err(PlaneError::new(
+                502,
+                "kafka-refused",
+                format!("the guarded Kafka refuses: {error}"),
+                "`catchword show GROUP` shows where the group is; do it again when the reason is gone",
+            )),
+            None => Err(unreachable(&error)),
         }
-        Some(_) => Err(PlaneError::new(
-            502,
-            "kafka-refused",
-            format!("the guarded Kafka refuses: {error}"),
-            "`catchword show GROUP` shows where the group is; do it again when the reason is gone",
-        )),
-        None => Err(unreachable(error)),
+    }
+
+    /// A group cannot be looked at.
+    pub(super) fn unseen(&self, group: &str, error: &ClientError) -> PlaneError {
+        match error.code() {
+            Some(ErrorCode::GroupAuthorizationFailed) => {
+                self.not_authorized(&BTreeSet::from([Right::DescribeGroup(group.to_owned())]))
+            }
+            _ => unreachable(error),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catchword_client::{Client, ClientError, FetchFrom, FetchOptions, TopicPartition};
+use catchword_wire::ErrorCode;
 use tracing::{error, info, warn};
 
 use super::Guardian;
@@ -31,6 +32,10 @@ enum Trouble {
     Keep(#[from] KeepError),
     #[error("it has no topic __consumer_offsets yet: nobody has committed anything")]
     NoOffsets,
+    #[error(
+        "the guardian's user may not read its topic __consumer_offsets: kafka-acls --add --allow-principal User:NAME --operation Read --topic __consumer_offsets"
+    )]
+    NotAllowed,
     #[error("{0}")]
     Shape(String),
     #[error(
@@ -87,7 +92,15 @@ fn session(
     }
     guardian.topics.ask(&mut client)?;
     let there = guardian.topics.all().get(OFFSETS_TOPIC).copied();
-    let there = there.ok_or(Trouble::NoOffsets)?;
+    let Some(there) = there else {
+        // All topics are those that may be seen; asked by its name, Kafka says whether it is that.
+        return match client.topic(OFFSETS_TOPIC, false) {
+            Err(error) if error.code() == Some(ErrorCode::TopicAuthorizationFailed) => {
+                Err(Trouble::NotAllowed)
+            }
+            _ => Err(Trouble::NoOffsets),
+        };
+    };
     if shelves.is_none() {
         *shelves = Some(open(guardian, broker, there.partitions)?);
     }
@@ -108,7 +121,7 @@ fn session(
         turn = (turn + 1) % from.len().max(1);
         from.rotate_left(turn);
         let (mut unread, mut answered) = (0, 0);
-        for fetched in client.fetch(&from, options)? {
+        for fetched in client.fetch(&from, options).map_err(not_read)? {
             let at = usize::try_from(fetched.partition.partition).ok();
             let Some(shelf) = at.and_then(|at| shelves.get_mut(at)) else {
                 continue;
@@ -135,6 +148,13 @@ fn session(
         shelf.note()?;
     }
     Ok(())
+}
+
+fn not_read(error: ClientError) -> Trouble {
+    match error.code() {
+        Some(ErrorCode::TopicAuthorizationFailed) => Trouble::NotAllowed,
+        _ => Trouble::Kafka(error),
+    }
 }
 
 /// Opens the shelves, one for each partition there; makes the topic that they are if this is the first time.

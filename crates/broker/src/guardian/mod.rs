@@ -11,10 +11,13 @@
 mod errand;
 mod follow;
 mod now;
+mod pins;
+mod rights;
+pub(crate) mod settings;
 mod shelf;
 mod topics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use catchword_client::{Client, ClientOptions};
@@ -28,17 +31,39 @@ use crate::gauge::{Gauge, Shown};
 use crate::partition::Partition;
 use crate::plane::{Asker, PlaneError};
 use errand::Errands;
+pub(crate) use pins::{run as keep_pins, stays};
 use topics::Topics;
 
-/// The bookmarks of all groups as they were last heard of.
-type Places = BTreeMap<Str, BTreeMap<Key, i64>>;
+/// A bookmark as it was last heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known {
+    offset: i64,
+    /// When it was committed, ms since 1970.
+    at_ms: i64,
+}
+
+/// The bookmarks of all groups.
+type Places = BTreeMap<Str, BTreeMap<Key, Known>>;
+
+/// What a guardian guards, and how.
+#[derive(Debug, Clone)]
+pub struct Guarded {
+    /// The Apache Kafka.
+    pub kafka: ClientOptions,
+    /// Whether pinned bookmarks, and those to be kept for ever, are committed again at that Kafka before they expire there or once
+    /// they are gone. That takes READ on the groups and their topics.
+    pub restore_expired: bool,
+}
 
 /// See the module.
 pub(crate) struct Guardian {
     kafka: ClientOptions,
+    restore_expired: bool,
     topics: Topics,
     errands: Errands,
     places: Mutex<Places>,
+    /// Groups that lost bookmarks since that was looked at last.
+    bereft: Mutex<BTreeSet<Str>>,
     gauges: Gauges,
 }
 
@@ -73,13 +98,15 @@ pub(crate) struct GuardianView {
 }
 
 impl Guardian {
-    /// A guardian of the Kafka that `kafka` leads to, which does nothing yet.
-    pub(crate) fn new(kafka: ClientOptions) -> Guardian {
+    /// A guardian that does nothing yet.
+    pub(crate) fn new(guarded: Guarded) -> Guardian {
         Guardian {
-            kafka,
+            kafka: guarded.kafka,
+            restore_expired: guarded.restore_expired,
             topics: Topics::default(),
             errands: Errands::default(),
             places: Mutex::default(),
+            bereft: Mutex::default(),
             gauges: Gauges::default(),
         }
     }
@@ -94,6 +121,17 @@ impl Guardian {
         {
             tracing::error!("no thread for the guardian: {error}; nothing is followed");
         }
+    }
+
+    /// Where a group has bookmarks.
+    pub(crate) fn bookmarks_of(&self, group: &Str) -> Vec<Key> {
+        let places = self.places();
+        let own = places.get(group).into_iter().flat_map(BTreeMap::keys);
+        own.cloned().collect()
+    }
+
+    fn bereft(&self) -> MutexGuard<'_, BTreeSet<Str>> {
+        self.bereft.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all that there was has been read once since the start.

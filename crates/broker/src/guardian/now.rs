@@ -6,9 +6,9 @@ use catchword_client::{Client, ClientError, ListAt, TopicPartition};
 use catchword_coordinator::ledger::Key;
 use catchword_wire::Str;
 
-use super::Guardian;
 use super::errand::unreachable;
 use super::topics::Known;
+use super::{Guardian, Known as Place};
 use crate::plane::{GroupList, GroupView, MemberView, PartitionLag, PlaneError, kind};
 
 /// Where logs begin and end.
@@ -50,7 +50,8 @@ impl Guardian {
             let wanted = places.iter().flat_map(BTreeMap::keys).cloned();
             Ok((described, listed, self.ends(client, wanted.collect())?))
         };
-        let (described, listed, ends) = self.ask(asked)?;
+        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unreachable(&e))?;
+        let (described, listed, ends) = asked(&mut client).map_err(|e| self.unseen(group, &e))?;
         let Some(listed) = listed else {
             return Err(PlaneError::no_group(group));
         };
@@ -71,7 +72,38 @@ impl Guardian {
         ))
     }
 
-    fn ask<T>(
+    /// Where the oldest record that a group has not read has waited for longer than `age_ms`. Kafka is asked for the first record
+    /// that is younger: what lies between is older. So no record is read, for which there may be no right. Blocks.
+    pub(crate) fn waits_longer(
+        &self,
+        group: &Str,
+        age_ms: i64,
+        now_ms: i64,
+    ) -> Result<BTreeSet<Key>, PlaneError> {
+        let places = self.places().get(group).cloned().unwrap_or_default();
+        self.ask(|client| {
+            let ends = self.ends(client, places.keys().cloned().collect())?;
+            let time = ListAt::Time(now_ms.saturating_sub(age_ms));
+            let asked: Vec<_> = ends.keys().map(|one| (one.clone(), time)).collect();
+            let mut late = BTreeSet::new();
+            for (partition, young) in client.list_offsets(&asked)? {
+                let (start, end) = ends.get(&partition).copied().unwrap_or_default();
+                let key = (Str::copy(&partition.topic), partition.partition);
+                let Some(place) = places.get(&key) else {
+                    continue;
+                };
+                // Nothing is so young: all that there is has waited for longer.
+                let young = young.offset.or(end);
+                let unread = place.offset.max(start.unwrap_or(0));
+                if young.is_some_and(|young| unread < young) {
+                    late.insert(key);
+                }
+            }
+            Ok(late)
+        })
+    }
+
+    pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&mut Client) -> Result<T, ClientError>,
     ) -> Result<T, PlaneError> {
@@ -110,12 +142,15 @@ impl Guardian {
     }
 }
 
-fn lags(places: Option<&BTreeMap<Key, i64>>, ends: &Ends) -> Vec<PartitionLag> {
+fn lags(places: Option<&BTreeMap<Key, Place>>, ends: &Ends) -> Vec<PartitionLag> {
     let places = places.into_iter().flatten();
-    let one = |((topic, partition), committed): (&Key, &i64)| {
+    let one = |((topic, partition), place): (&Key, &Place)| {
         let there = ends.get(&TopicPartition::new(topic.as_str(), *partition));
         let (start, end) = there.copied().unwrap_or_default();
-        PartitionLag::of(topic, *partition, *committed, start, end)
+        PartitionLag {
+            committed_ms: Some(place.at_ms),
+            ..PartitionLag::of(topic, *partition, place.offset, start, end)
+        }
     };
     places.map(one).collect()
 }

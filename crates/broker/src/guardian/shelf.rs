@@ -2,6 +2,9 @@
 //!
 //! How far it was read is noted beside the log, at most once a second. What was kept after the last note is read again after a
 //! crash, and known by what it says, so nothing is kept twice: that would look like a reset.
+//!
+//! Where that Kafka compacted or deleted records before they were read, the next move of each bookmark says that nobody knows from
+//! where it went: the last place that was read may not be it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, mpsc};
@@ -12,12 +15,13 @@ use catchword_client::{FetchFrom, Fetched, TopicPartition};
 use catchword_coordinator::CoordinatorRecord;
 use catchword_coordinator::ledger::{Membership, Moved, moved};
 use catchword_coordinator::record::headers::because;
-use catchword_coordinator::record::with_topic_id;
+use catchword_coordinator::record::{of_nobody_knows_where, with_topic_id};
 use catchword_log::{AppendError, AppendOrigin, FlushError, LogError};
+use catchword_wire::Str;
 use catchword_wire::batch::{Batch, BatchBuilder, NewRecord, Record};
 use tracing::warn;
 
-use super::{Guardian, Places};
+use super::{Guardian, Known, Places};
 use crate::clock;
 use crate::partition::Partition;
 use crate::plane::{PlaneError, records_from};
@@ -87,9 +91,17 @@ pub(super) struct Shelf {
     membership: Membership,
     /// Whether it was read before this start: what is gone now was there then.
     goes_on: bool,
+    /// Once records were lost: the bookmarks of which one has been read since. Of the others it is not known where they are.
+    lost: Option<HashSet<Bookmark>>,
+    /// Whether there was more to read than the last answer had. What is compacted is older than what is not, so within such a
+    /// pass a bookmark's next record is its next move.
+    in_pass: bool,
     /// How far our log must become durable.
     unsettled: Option<i64>,
 }
+
+/// Group, topic and partition.
+type Bookmark = (Str, Str, i32);
 
 /// What a record says, by which it is known again.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -112,7 +124,7 @@ impl Event {
 }
 
 /// Takes a move over into what is known of where the groups are. Returns where the bookmark was.
-fn apply(moved: &Moved, places: &mut Places) -> Option<i64> {
+fn apply(moved: &Moved, at_ms: i64, places: &mut Places) -> Option<i64> {
     let key = (moved.topic.clone(), moved.partition);
     let Some((offset, _)) = moved.to else {
         let group = places.get_mut(&moved.group)?;
@@ -120,10 +132,11 @@ fn apply(moved: &Moved, places: &mut Places) -> Option<i64> {
         if group.is_empty() {
             places.remove(&moved.group);
         }
-        return was;
+        return was.map(|known| known.offset);
     };
     let group = places.entry(moved.group.clone()).or_default();
-    group.insert(key, offset)
+    let was = group.insert(key, Known { offset, at_ms });
+    was.map(|known| known.offset)
 }
 
 impl Shelf {
@@ -150,8 +163,8 @@ impl Shelf {
             let Some(event) = Event::of(record, &mut membership) else {
                 return;
             };
-            if let Event::Moved(moved, _) = &event {
-                apply(moved, places);
+            if let Event::Moved(moved, at_ms) = &event {
+                apply(moved, *at_ms, places);
             }
             if record.offset >= since {
                 again.insert(event);
@@ -170,6 +183,8 @@ impl Shelf {
             again,
             membership,
             goes_on: next > 0,
+            lost: None,
+            in_pass: true,
             unsettled: None,
         })
     }
@@ -193,6 +208,9 @@ impl Shelf {
             self.jump(guardian, &fetched);
             return Ok(());
         }
+        if fetched.gaps > 0 && (self.goes_on || guardian.is_ready()) {
+            self.lose();
+        }
         let mut builder = BatchBuilder::new(0);
         for record in &fetched.records {
             let Some(event) = Event::of(record, &mut self.membership) else {
@@ -204,7 +222,8 @@ impl Shelf {
             if builder.uncompressed_len() > MAX_BATCH_BYTES {
                 self.append(std::mem::replace(&mut builder, BatchBuilder::new(0)))?;
             }
-            self.push(&mut builder, guardian, record, &event);
+            let is_lost = self.is_lost(&event);
+            self.push(&mut builder, guardian, record, &event, is_lost);
             guardian.gauges.kept.add(1);
         }
         if !builder.is_empty() {
@@ -214,7 +233,24 @@ impl Shelf {
             self.missed(guardian, fetched.gaps);
         }
         self.next = fetched.next_offset;
+        self.in_pass = self.next < fetched.high_watermark;
         Ok(())
+    }
+
+    /// Records were gone before they were read.
+    fn lose(&mut self) {
+        if !self.in_pass {
+            self.lost = None;
+        }
+        self.lost.get_or_insert_default();
+    }
+
+    /// Whether nobody knows where the bookmark was, of which this is a move.
+    fn is_lost(&mut self, event: &Event) -> bool {
+        let (Some(known), Event::Moved(moved, _)) = (&mut self.lost, event) else {
+            return false;
+        };
+        known.insert((moved.group.clone(), moved.topic.clone(), moved.partition))
     }
 
     /// What was to be read next is not there.
@@ -226,6 +262,10 @@ impl Shelf {
             warn!(partition = %self.there, from = next, to = start, "records of the guarded Kafka were deleted before they were read: what they said is not known");
             self.missed(guardian, start - next);
         }
+        if next > 0 {
+            self.lose();
+        }
+        self.in_pass = true;
         self.next = start;
     }
 
@@ -269,13 +309,20 @@ impl Shelf {
         guardian: &Guardian,
         record: &Record,
         event: &Event,
+        is_lost: bool,
     ) {
         let (mut value, mut headers) = (record.value.clone(), None);
-        if let Event::Moved(moved, _) = event {
-            let was = apply(moved, &mut guardian.places());
+        if let Event::Moved(moved, at_ms) = event {
+            let was = apply(moved, *at_ms, &mut guardian.places());
+            if moved.to.is_none() {
+                guardian.bereft().insert(moved.group.clone());
+            }
             headers = guardian.errands.came_back(moved);
             let inferred = self.membership.cause(moved, was);
             headers = headers.or_else(|| inferred.map(because));
+            if is_lost {
+                headers = Some(of_nobody_knows_where(&headers.unwrap_or_default()));
+            }
             if let (Some(bytes), Some(id)) = (&value, guardian.topics.id(&moved.topic)) {
                 value = with_topic_id(bytes, id).or(value);
             }

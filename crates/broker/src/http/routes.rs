@@ -17,7 +17,7 @@ use super::{guard, metrics};
 use crate::broker::Broker;
 use crate::lag;
 use crate::outcome;
-use crate::plane::{self, Asker, ChangeView, How, PlaneError, Put, Span, Then};
+use crate::plane::{self, Asker, ChangeView, How, NewSettings, PlaneError, Put, Span, Then};
 
 const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
 /// About 10,000 partitions of a move.
@@ -151,6 +151,11 @@ async fn route(
         }
         ("GET", ["v1", "groups", group, "expiry"]) => {
             json(&plane::expiry(broker, &asker, &Str::copy(group)).await?)
+        }
+        ("GET", ["v1", "groups", group, "settings"]) => json(&plane::settings(broker, group)),
+        ("POST", ["v1", "groups", group, "settings"]) => {
+            let new: NewSettings = body(request, "{\"settings\": {KEY: VALUE}}").await?;
+            json(&plane::set(broker, &Str::copy(group), new).await?)
         }
         ("POST", ["v1", "groups", group, "restore"]) => {
             let group = Str::copy(group);

@@ -1,6 +1,6 @@
 //! Looks at the groups that have a lag objective, again and again, and tells when one is missed or kept again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,8 @@ use super::views::GroupLag;
 use super::webhook::Webhook;
 use crate::broker::Broker;
 use crate::clock;
-use crate::plane::{self, Asker, GroupView};
+use crate::outcome;
+use crate::plane::{self, Asker, GroupView, PlaneError};
 
 type Place = (Str, i32);
 
@@ -166,15 +167,26 @@ async fn look_at_all(broker: &Arc<Broker>) {
     // A group that does not exist, or not yet, keeps every objective.
     let found = plane::those(broker, &asker, wanted.keys()).await;
     for group in found.unwrap_or_default() {
-        if let Some(objective) = wanted.get(group.group.as_str()) {
-            judge(broker, group, *objective);
+        let Some((id, objective)) = wanted.get_key_value(group.group.as_str()) else {
+            continue;
+        };
+        let now_ms = clock::now_ms();
+        // What cannot be asked now is looked at the next time.
+        if let Ok(late) = late_at_a_guarded_kafka(broker, id, *objective, now_ms).await {
+            judge(broker, group, *objective, &late, now_ms);
         }
     }
 }
 
-fn judge(broker: &Arc<Broker>, found: GroupView, objective: Objective) {
+/// Judges a group as it is now. `late` are places of which only that is known that they miss the objective's age.
+fn judge(
+    broker: &Arc<Broker>,
+    found: GroupView,
+    objective: Objective,
+    late: &BTreeSet<Place>,
+    now_ms: i64,
+) {
     let group = found.group.clone();
-    let now_ms = clock::now_ms();
     // Nobody knows of consumers that assign themselves their partitions whether they are there.
     let has_members = found.state != "Empty" || found.kind == "simple";
     let samples = found.partitions.iter().filter_map(|lag| {
@@ -183,7 +195,11 @@ fn judge(broker: &Arc<Broker>, found: GroupView, objective: Objective) {
             at_ms: now_ms,
             committed: lag.committed,
             behind: lag.lag?,
-            age_ms: lag.age_ms,
+            // Of a guarded Kafka's records it is known only whether they have waited for too long.
+            age_ms: lag.age_ms.or_else(|| {
+                let most = objective.age_ms?;
+                late.contains(&place).then_some(most.saturating_add(1))
+            }),
             last_commit_ms: lag.committed_ms,
         };
         Some((place, sample))
@@ -216,6 +232,21 @@ fn judge(broker: &Arc<Broker>, found: GroupView, objective: Objective) {
     if let Ok(document) = serde_json::to_vec(&event) {
         broker.objectives.webhook.post(broker, document);
     }
+}
+
+/// Where the oldest unread record has waited for longer than it may, if the groups are those of a guarded Kafka.
+async fn late_at_a_guarded_kafka(
+    broker: &Arc<Broker>,
+    group: &Str,
+    objective: Objective,
+    now_ms: i64,
+) -> Result<BTreeSet<Place>, PlaneError> {
+    let (Some(guardian), Some(age_ms)) = (broker.guardian.clone(), objective.age_ms) else {
+        return Ok(BTreeSet::new());
+    };
+    let group = group.clone();
+    let asked = outcome::blocking(move || guardian.waits_longer(&group, age_ms, now_ms)).await;
+    asked.unwrap_or_else(|| Ok(BTreeSet::new()))
 }
 
 #[cfg(test)]

@@ -105,6 +105,18 @@ impl PlaneError {
         )
     }
 
+    /// What a guardian would put back at once.
+    pub(super) fn is_to_stay(group: &str) -> PlaneError {
+        PlaneError::new(
+            409,
+            "protected",
+            format!(
+                "committed offsets of group {group:?} that this would remove are to stay: they are pinned, or kept for ever; nothing was changed"
+            ),
+            format!("`catchword pin {group} --off` and `catchword keep {group} default` lift it"),
+        )
+    }
+
     /// A plan of which nothing can or needs to be written.
     pub(super) fn nothing_to_do(group: &str, plan: &Plan) -> PlaneError {
         let recreated = plan.count(Obstacle::Recreated);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catchword_coordinator::{BookmarkNow, GroupNow, Pins, Retention, RetentionRule};
+use catchword_coordinator::{GroupNow, Pins, Retention, RetentionRule};
 use catchword_wire::Str;
 use serde::Serialize;
 
@@ -38,7 +38,14 @@ pub(crate) async fn expiry(
     asker: &Asker,
     group: &Str,
 ) -> Result<ExpiryView, PlaneError> {
-    if broker.guardian.is_some() {
+    if let Some(guardian) = &broker.guardian {
+        let rules = broker.catalog.retention_rules();
+        if let (Retention::Forever, rule) = rules.of(group, 1) {
+            // As far as the guardian is let see to it.
+            let bookmarks = guardian.bookmarks_of(group).into_iter();
+            let bookmarks = bookmarks.map(|(topic, partition)| (topic, partition, None));
+            return Ok(view(group, Retention::Forever, rule, bookmarks));
+        }
         return Err(PlaneError::new(
             409,
             "guarded",
@@ -51,26 +58,37 @@ pub(crate) async fn expiry(
         true => PlaneError::loading(),
         false => PlaneError::no_group(group),
     })?;
-    let (rule, pattern) = match found.rule {
+    let bookmarks = found.bookmarks.into_iter();
+    let bookmarks = bookmarks.map(|b| (b.topic, b.partition, b.expires_ms));
+    Ok(view(group, found.retention, found.rule, bookmarks))
+}
+
+fn view(
+    group: &Str,
+    retention: Retention,
+    rule: RetentionRule,
+    partitions: impl Iterator<Item = (Str, i32, Option<i64>)>,
+) -> ExpiryView {
+    let (rule, pattern) = match rule {
         RetentionRule::Own => ("group", None),
         RetentionRule::Pattern(pattern) => ("pattern", Some(pattern)),
         RetentionRule::Default => ("default", None),
     };
-    let partition = |bookmark: &BookmarkNow| PartitionExpiry {
-        topic: bookmark.topic.to_string(),
-        partition: bookmark.partition,
-        expires_at_ms: bookmark.expires_ms,
+    let partition = |(topic, partition, expires_at_ms): (Str, i32, Option<i64>)| PartitionExpiry {
+        topic: topic.to_string(),
+        partition,
+        expires_at_ms,
     };
-    Ok(ExpiryView {
+    ExpiryView {
         group: group.to_string(),
-        retention_ms: match found.retention {
+        retention_ms: match retention {
             Retention::Forever => None,
             Retention::Ms(ms) => Some(ms),
         },
         rule,
         pattern,
-        partitions: found.bookmarks.iter().map(partition).collect(),
-    })
+        partitions: partitions.map(partition).collect(),
+    }
 }
 
 /// The same in short, as lists of groups show it.

@@ -18,6 +18,7 @@ mod marks;
 mod now;
 mod place;
 mod scan;
+mod settings;
 mod survey;
 mod tags;
 pub(crate) mod transactional;
@@ -42,6 +43,7 @@ use crate::broker::Broker;
 use crate::catalog::OFFSETS_TOPIC;
 use crate::clock;
 use crate::dispatch::{Call, Client};
+use crate::guardian::stays;
 use crate::outcome;
 use crate::partition::Partition;
 pub(crate) use audit::audit;
@@ -55,6 +57,7 @@ pub(crate) use now::{GroupList, GroupView, MemberView, PartitionLag};
 pub(crate) use place::{Put, kick, put};
 pub(crate) use scan::records_from;
 use scan::{Wanted, scan};
+pub(crate) use settings::{NewSettings, set, settings};
 pub(crate) use tags::{Then, restore_to, tag, tags, untag};
 pub(crate) use views::{ChangeList, ChangeView, Done, GroupAt, Trash};
 
@@ -332,6 +335,32 @@ pub(crate) async fn restore(
     Ok(done)
 }
 
+/// Puts back what a group lost of the bookmarks that `only` names, or with `apply` false only looks.
+pub(crate) async fn restore_only(
+    broker: &Arc<Broker>,
+    asker: &Asker,
+    group: &Str,
+    apply: bool,
+    only: impl Fn(&Str, i32) -> bool,
+) -> Result<Done, PlaneError> {
+    let found = ledger(broker, group, Limits::default()).await?;
+    let mut plan = plan_restore(&found, trash_begins(broker), topic_ids(broker).await);
+    plan.steps.retain(|step| only(&step.topic, step.partition));
+    if plan.steps.is_empty() {
+        return Err(PlaneError::nothing_gone(group));
+    }
+    let how = How {
+        apply,
+        ..How::default()
+    };
+    let done = Done::of(group, None, &plan, false);
+    if apply {
+        let why = (Cause::Restore, None);
+        return write(broker, asker, group, why, plan, how, done).await;
+    }
+    Ok(done)
+}
+
 async fn write(
     broker: &Arc<Broker>,
     asker: &Asker,
@@ -388,6 +417,13 @@ async fn move_offsets(
     if let Some(guardian) = broker.guardian.clone() {
         if request.live {
             return Err(PlaneError::members_are_elsewhere());
+        }
+        let rules = broker.catalog.retention_rules();
+        let stays = |m: &BookmarkMove| {
+            m.then.is_none() && stays(&rules, &request.group_id, &m.topic, m.partition)
+        };
+        if request.moves.iter().any(stays) {
+            return Err(PlaneError::is_to_stay(&request.group_id));
         }
         let asker = asker.clone();
         let work = move || guardian.move_offsets(&asker, &request);

@@ -39,8 +39,10 @@ pub(crate) struct ByView {
 pub(crate) struct MoveView {
     pub(crate) topic: String,
     pub(crate) partition: i32,
-    /// Null: nowhere.
+    /// Null: nowhere, or `from_lost`.
     pub(crate) from: Option<i64>,
+    /// Whether the records that told where it was were lost before a guardian read them.
+    pub(crate) from_lost: bool,
     /// Null: removed.
     pub(crate) to: Option<i64>,
 }
@@ -66,6 +68,7 @@ impl ChangeView {
             topic: m.topic.to_string(),
             partition: m.partition,
             from: offset(&m.from),
+            from_lost: m.lost_from,
             to: offset(&m.to),
         });
         ChangeView {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use catchword_broker::{Identity, Running};
+use catchword_broker::{Guarded, Identity, Running};
 use catchword_client::{Client, ClientOptions, CommitAs, NewCommit, TopicPartition};
 use catchword_config::BrokerConfig;
 use catchword_log::{LocalEngine, LocalOptions};
@@ -23,11 +23,16 @@ struct Guardian {
 
 impl Guardian {
     fn of(kafka: &TestBroker, dir: &Path) -> Guardian {
+        Guardian::with(kafka, dir, false)
+    }
+
+    fn with(kafka: &TestBroker, dir: &Path, restore_expired: bool) -> Guardian {
         let id = client(kafka).cluster().unwrap().id.unwrap();
         let config = BrokerConfig::from_pairs(&[
             ("log.dirs".to_owned(), dir.display().to_string()),
             ("http.listener".to_owned(), "127.0.0.1:0".to_owned()),
             ("cluster.id".to_owned(), id),
+            ("lag.check.interval.ms".to_owned(), "100".to_owned()),
         ]);
         let mut config = config.unwrap();
         config.listeners.clear();
@@ -43,8 +48,11 @@ impl Guardian {
         };
         let engine = Arc::new(LocalEngine::open(dir, options).unwrap());
         let identity = Identity::load_guardian(dir, &config).unwrap();
-        let kafka = ClientOptions::to(kafka.address.to_string());
-        let started = catchword_broker::start_guardian(config, engine, identity, kafka);
+        let guarded = Guarded {
+            kafka: ClientOptions::to(kafka.address.to_string()),
+            restore_expired,
+        };
+        let started = catchword_broker::start_guardian(config, engine, identity, guarded);
         let running = runtime.block_on(started).unwrap();
         let http = running.http_address().unwrap();
         Guardian {
@@ -116,7 +124,10 @@ fn what_is_reset_or_deleted_there_is_told_here_and_taken_back_there() {
     let guardian = Guardian::of(&kafka, dir.path());
     guardian.tells("/v1/groups/g", &["\"committed\":50"]);
     commit(&kafka, "g", 7);
-    let log = guardian.tells("/v1/groups/g/log", &["\"from\":50,\"to\":7"]);
+    let log = guardian.tells(
+        "/v1/groups/g/log",
+        &["\"from\":50,\"from_lost\":false,\"to\":7"],
+    );
     let undo = format!("/v1/changes/{}/undo", newest(&log));
     let (_, preview) = post(guardian.http, &undo, "", "{}");
     assert!(
@@ -130,7 +141,10 @@ fn what_is_reset_or_deleted_there_is_told_here_and_taken_back_there() {
     // It has come back by the log, and is still known to be an undo.
     guardian.tells(
         "/v1/groups/g/log?limit=1",
-        &["\"kind\":\"undo\"", "\"from\":7,\"to\":50"],
+        &[
+            "\"kind\":\"undo\"",
+            "\"from\":7,\"from_lost\":false,\"to\":50",
+        ],
     );
     client(&kafka).delete_group("g").unwrap();
     guardian.tells("/v1/trash", &["\"group\":\"g\"", "\"restorable\":1"]);
@@ -154,7 +168,10 @@ fn what_happened_while_the_guardian_was_dead_is_told_and_nothing_twice() {
     for offset in [10, 20, 5, 30, 1] {
         commit(&kafka, "g", offset);
     }
-    let before = guardian.tells("/v1/groups/g/log?commits=true", &["\"from\":30,\"to\":1"]);
+    let before = guardian.tells(
+        "/v1/groups/g/log?commits=true",
+        &["\"from\":30,\"from_lost\":false,\"to\":1"],
+    );
     // What a kill -9 would leave, now and at some later moments, when it has noted more of how far it was.
     for round in 0..3 {
         let copy = tempfile::tempdir().unwrap();
@@ -178,7 +195,10 @@ fn a_group_with_members_is_left_alone_and_a_move_that_was_overtaken_is_not_made(
     let guardian = Guardian::of(&kafka, dir.path());
     commit(&kafka, "g", 50);
     commit(&kafka, "g", 7);
-    let log = guardian.tells("/v1/groups/g/log", &["\"from\":50,\"to\":7"]);
+    let log = guardian.tells(
+        "/v1/groups/g/log",
+        &["\"from\":50,\"from_lost\":false,\"to\":7"],
+    );
     let undo = format!("/v1/changes/{}/undo", newest(&log));
     commit(&kafka, "g", 9);
     guardian.tells("/v1/groups/g", &["\"committed\":9"]);
@@ -267,4 +287,148 @@ fn another_cluster_is_not_mixed_into_the_history() {
         own.to_string().contains("of a broker, not of a guardian"),
         "{own}"
     );
+}
+
+#[test]
+fn a_pinned_bookmark_comes_back_by_itself_and_nobody_here_removes_it() {
+    let kafka = TestBroker::start();
+    kafka.topic("t", 1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::with(&kafka, dir.path(), true);
+    commit(&kafka, "g", 50);
+    commit(&kafka, "other", 50);
+    guardian.tells("/v1/groups/g", &["\"committed\":50"]);
+    let pin = "{\"settings\":{\"offsets.pin\":\"t:0\"}}";
+    let (status, set) = post(guardian.http, "/v1/groups/g/settings", "", pin);
+    assert_eq!(status, 200, "{set}");
+    for group in ["g", "other"] {
+        client(&kafka).delete_group(group).unwrap();
+    }
+    let log = guardian.tells("/v1/groups/g/log?limit=1", &["\"kind\":\"restore\""]);
+    assert_eq!(committed(&kafka, "g"), Some(50));
+    assert_eq!(
+        committed(&kafka, "other"),
+        None,
+        "what is not pinned stays away"
+    );
+    let undo = format!("/v1/changes/{}/undo", newest(&log));
+    let (status, refused) = post(guardian.http, &undo, "", "{\"apply\":true}");
+    assert_eq!(status, 409, "{refused}");
+    assert!(refused.contains("\"error\":\"protected\""), "{refused}");
+    guardian.stop();
+    // The pin is the guardian's own: it outlives it, and what went meanwhile comes back.
+    client(&kafka).delete_group("g").unwrap();
+    let guardian = Guardian::with(&kafka, dir.path(), true);
+    let until = Instant::now() + Duration::from_secs(30);
+    while committed(&kafka, "g") != Some(50) {
+        assert!(Instant::now() < until, "it did not come back");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    guardian.stop();
+}
+
+#[test]
+fn a_guardian_that_may_not_commit_by_itself_leaves_it_to_people() {
+    let kafka = TestBroker::start();
+    kafka.topic("t", 1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    commit(&kafka, "g", 50);
+    guardian.tells("/v1/groups/g", &["\"committed\":50"]);
+    let pin = "{\"settings\":{\"offsets.retention.minutes\":\"-1\"}}";
+    let (status, set) = post(guardian.http, "/v1/groups/g/settings", "", pin);
+    assert_eq!(status, 200, "{set}");
+    client(&kafka).delete_group("g").unwrap();
+    guardian.tells("/v1/trash", &["\"group\":\"g\""]);
+    // Some of the looks that would have put it back.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(committed(&kafka, "g"), None);
+    guardian.stop();
+}
+
+#[test]
+fn an_objective_is_watched_by_time_and_by_number_at_a_guarded_kafka() {
+    let kafka = TestBroker::start();
+    kafka.topic("t", 1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    let mut writer = client(&kafka);
+    let mut producer = writer
+        .producer(catchword_client::Acks::All, Default::default())
+        .unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now_ms = i64::try_from(now.unwrap().as_millis()).unwrap();
+    let record = catchword_wire::batch::NewRecord {
+        timestamp: now_ms - 600_000,
+        key: None,
+        value: Some(b"old"),
+        headers: &[],
+    };
+    let place = TopicPartition::new("t", 0);
+    for _ in 0..3 {
+        writer.produce(&mut producer, &place, &[record]).unwrap();
+    }
+    let hold = |group: &str, key: &str, value: &str| {
+        let body = format!("{{\"settings\":{{\"{key}\":\"{value}\"}}}}");
+        let path = format!("/v1/groups/{group}/settings");
+        let (status, set) = post(guardian.http, &path, "", &body);
+        assert_eq!(status, 200, "{set}");
+    };
+    for (group, at) in [("late", 2), ("there", 3), ("many", 0)] {
+        commit(&kafka, group, at);
+    }
+    hold("late", "lag.objective.age.ms", "60000");
+    hold("there", "lag.objective.age.ms", "60000");
+    hold("many", "lag.objective.records", "2");
+    for (group, status) in [("late", "WARN"), ("there", "OK"), ("many", "WARN")] {
+        let words = format!("\"status\":\"{status}\"");
+        guardian.tells(&format!("/v1/lag?group={group}"), &[&words]);
+    }
+    guardian.stop();
+}
+
+#[test]
+fn a_setting_that_only_kafka_could_heed_is_refused_with_the_reason() {
+    let kafka = TestBroker::start();
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    let set = "{\"settings\":{\"offsets.protect\":\"frozen\",\"offsets.pin\":\"*\"}}";
+    let (status, refused) = post(guardian.http, "/v1/groups/g/settings", "", set);
+    assert_eq!(status, 409, "{refused}");
+    assert!(
+        refused.contains("whoever has the right to commit"),
+        "{refused}"
+    );
+    let (_, settings) = get(guardian.http, "/v1/groups/g/settings");
+    assert!(settings.contains("\"settings\":{}"), "{settings}");
+    guardian.stop();
+}
+
+/// Kafka's records do not say where a bookmark was: it is known by the record before, of whatever age.
+#[test]
+fn the_last_changes_of_all_groups_tell_exactly_from_where_to_where() {
+    let kafka = TestBroker::start();
+    kafka.topic("t", 1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    for (group, places) in [("a", [10, 20, 5]), ("b", [7, 3, 9])] {
+        for place in places {
+            commit(&kafka, group, place);
+        }
+    }
+    let told = [
+        "\"from\":20,\"from_lost\":false,\"to\":5",
+        "\"from\":7,\"from_lost\":false,\"to\":3",
+    ];
+    guardian.tells("/v1/changes", &told);
+    // Asked before, it reads on from there.
+    commit(&kafka, "b", 30);
+    commit(&kafka, "b", 2);
+    let newest_one = "\"from\":30,\"from_lost\":false,\"to\":2";
+    let changes = guardian.tells("/v1/changes", &[told[0], told[1], newest_one]);
+    let undo = format!("/v1/changes/{}/undo", newest(&changes));
+    let (status, done) = post(guardian.http, &undo, "", "{\"apply\":true}");
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(committed(&kafka, "b"), Some(30));
+    guardian.stop();
 }

@@ -115,7 +115,22 @@ fn end(client: &mut Client, version: i16, producer: Producer, committed: bool) -
         producer_epoch: producer.1,
         committed,
     };
-    client.call(&request, version)
+    once_loaded(|| {
+        let response = client.call(&request, version);
+        (ErrorCode::from_code(response.error_code), response)
+    })
+}
+
+/// Asks again for as long as the coordinator is reading its log.
+fn once_loaded<T>(mut ask: impl FnMut() -> (ErrorCode, T)) -> T {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (error, answer) = ask();
+        if error != ErrorCode::CoordinatorLoadInProgress || Instant::now() > until {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Values of `t`, those that were committed or all that are there.
@@ -150,21 +165,16 @@ fn state(client: &mut Client) -> String {
     let request = DescribeTransactionsRequest {
         transactional_ids: vec!["x".into()],
     };
-    let until = Instant::now() + Duration::from_secs(60);
-    loop {
+    let found = once_loaded(|| {
         let found = client.call(&request, 0).transaction_states[0].clone();
-        match ErrorCode::from_code(found.error_code) {
-            ErrorCode::None => return found.transaction_state.to_string(),
-            ErrorCode::CoordinatorLoadInProgress if Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            other => panic!("{other:?}"),
-        }
-    }
+        (ErrorCode::from_code(found.error_code), found)
+    });
+    assert_eq!(found.error_code, 0);
+    found.transaction_state.to_string()
 }
 
 fn wait_for_state(client: &mut Client, wanted: &str) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while state(client) != wanted {
         assert!(Instant::now() < until, "{wanted} is not reached");
         std::thread::sleep(Duration::from_millis(5));
@@ -207,8 +217,11 @@ fn fetched(client: &mut Client, require_stable: bool) -> (i64, ErrorCode) {
         require_stable,
         ..OffsetFetchRequest::default()
     };
-    let response = client.call(&request, 9);
-    let partition = &response.groups[0].topics[0].partitions[0];
+    let group = once_loaded(|| {
+        let group = client.call(&request, 9).groups[0].clone();
+        (ErrorCode::from_code(group.error_code), group)
+    });
+    let partition = &group.topics[0].partitions[0];
     (
         partition.committed_offset,
         ErrorCode::from_code(partition.error_code),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use catchword_broker::Guarded;
 use catchword_client::ClientOptions;
 use catchword_config::Sources;
 use catchword_config::load::Flag;
@@ -22,9 +23,14 @@ The Kafka is only read, until somebody undoes or restores something: that is an 
 itself refuses it. The Kafka may go away and come back; the guardian may be stopped, or killed, and
 goes on where it was. What Kafka has compacted or deleted before it was read cannot be known.
 
+catchword slo, pin and keep GROUP never work here too, and are kept in the guardian's directory.
+Kafka lets offsets expire all the same: with --restore-expired the guardian commits those that are
+pinned or kept for ever again in time, and puts them back once they are gone; else its log warns.
+
 Examples:
   catchword guard --bootstrap kafka:9092
   catchword guard --bootstrap kafka:9092 --data /var/lib/catchword-guard --api 0.0.0.0:9644
+  catchword guard --bootstrap kafka:9093 --command-config client.properties
   catchword undo --bootstrap kafka:9092")]
 pub(crate) struct Args {
     /// Where the history is kept.
@@ -33,6 +39,9 @@ pub(crate) struct Args {
     /// Where to answer the commands, and Prometheus (the key `http.listener`).
     #[arg(long, value_name = "HOST:PORT")]
     api: Option<String>,
+    /// Commit pinned offsets (catchword pin, catchword keep GROUP never) again before they expire there, or once they are gone.
+    #[arg(long)]
+    restore_expired: bool,
     /// Set a key, such as how long history is kept; `catchword serve --keys` lists them.
     #[arg(long, value_name = "KEY=VALUE", value_parser = Flag::set)]
     set: Vec<Flag>,
@@ -73,9 +82,13 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     config.advertised.clear();
     let kafka = ClientOptions {
         client_id: "catchword-guardian".into(),
-        ..ClientOptions::to(&args.cluster.bootstrap)
+        ..args.cluster.options()?
     };
-    crate::serve::run_guardian(config, kafka)
+    let guarded = Guarded {
+        kafka,
+        restore_expired: args.restore_expired,
+    };
+    crate::serve::run_guardian(config, guarded)
 }
 
 fn cluster_id(cluster: &Cluster) -> Result<Option<String>, Failure> {

@@ -49,12 +49,12 @@ enum Wait {
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let mut client = args.cluster.connect()?;
     // Says what to do where the broker is not ours.
-    Api::find(&mut client)?;
+    let api = Api::find(&mut client)?;
     if let Some(hold) = args.hold {
         let value = (hold == Wait::On).then(|| "true".to_owned());
-        setting::put(&mut client, &args.group, KEY, value)?;
+        setting::put(&mut client, &api, &args.group, &[(KEY, value)])?;
     }
-    let holds = setting::get(&mut client, &args.group, KEY)? == "true";
+    let holds = setting::get(&mut client, &api, &args.group, KEY)? == "true";
     if args.json {
         let group = &args.group;
         return ui.json(&serde_json::json!({"group": group, "hold": holds}));

@@ -89,10 +89,11 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let is_pattern = args.group.contains('*');
     if let Some(keep) = args.time {
         // Says what to do where the broker is not ours and would not know the keys.
-        Api::find(&mut client)?;
+        let api = Api::find(&mut client)?;
         match is_pattern {
+            true if api.is_guardian() => return Err(told_at_the_start(&args.group)),
             true => set_rule(&mut client, &args.group, keep)?,
-            false => set_own(&mut client, &args.group, keep)?,
+            false => set_own(&mut client, &api, &args.group, keep)?,
         }
     }
     if is_pattern {
@@ -117,9 +118,9 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     }
 }
 
-fn set_own(client: &mut Client, group: &str, keep: Keep) -> Result<(), Failure> {
+fn set_own(client: &mut Client, api: &Api, group: &str, keep: Keep) -> Result<(), Failure> {
     let minutes = keep.minutes().map(|minutes| minutes.to_string());
-    setting::put(client, group, OWN, minutes)
+    setting::put(client, api, group, &[(OWN, minutes)])
 }
 
 /// All brokers: the rules are the cluster's.
@@ -139,6 +140,12 @@ fn rules(client: &mut Client) -> Result<Vec<String>, Failure> {
         .map(str::trim)
         .filter(|rule| !rule.is_empty());
     Ok(rules.map(str::to_owned).collect())
+}
+
+fn told_at_the_start(pattern: &str) -> Failure {
+    Failure::failed(format!(
+        "a guardian is told of patterns when it starts: catchword guard --set '{RULES}={pattern}:-1'. Nothing was changed; `catchword keep GROUP never` works at any time."
+    ))
 }
 
 /// A pattern that is there already keeps its place among the others.

@@ -50,9 +50,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let mut client = args.cluster.connect()?;
     // Says what to do where the broker is not ours and would not know the key.
-    Api::find(&mut client)?;
+    let api = Api::find(&mut client)?;
     let group = &args.group;
-    let mut pins = pins(&mut client, group)?;
+    let mut pins = pins(&mut client, &api, group)?;
     let before = pins.clone();
     match (&args.what, args.off) {
         (Some(what), false) => add(&mut pins, what),
@@ -63,10 +63,16 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     }
     if pins != before {
         let value = (!pins.is_empty()).then(|| pins.join(","));
-        setting::put(&mut client, group, KEY, value)?;
+        setting::put(&mut client, &api, group, &[(KEY, value)])?;
     }
     if args.json {
         return ui.json(&serde_json::json!({"group": group, "pins": pins}));
+    }
+    if api.is_guardian() && !pins.is_empty() {
+        return ui.line(format_args!(
+            "Pinned of group {group}: {}. The guarded Kafka does not know of it: a guardian that runs with --restore-expired commits these offsets again before they expire and puts them back once they are gone; another one warns.",
+            pins.join(", ")
+        ));
     }
     match pins.as_slice() {
         [] => ui.line(format_args!("Nothing of group {group} is pinned.")),
@@ -80,8 +86,8 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     }
 }
 
-fn pins(client: &mut Client, group: &str) -> Result<Vec<String>, Failure> {
-    let text = setting::get(client, group, KEY)?;
+fn pins(client: &mut Client, api: &Api, group: &str) -> Result<Vec<String>, Failure> {
+    let text = setting::get(client, api, group, KEY)?;
     let pins = text.split(',').map(str::trim);
     Ok(pins
         .filter(|pin| !pin.is_empty())

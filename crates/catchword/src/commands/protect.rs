@@ -50,16 +50,16 @@ enum Protection {
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let mut client = args.cluster.connect()?;
     // Says what to do where the broker is not ours.
-    Api::find(&mut client)?;
+    let api = Api::find(&mut client)?;
     if let Some(protection) = args.protection {
         let value = match protection {
             Protection::ForwardOnly => Some("forward-only".to_owned()),
             Protection::Frozen => Some("frozen".to_owned()),
             Protection::Off => None,
         };
-        setting::put(&mut client, &args.group, KEY, value)?;
+        setting::put(&mut client, &api, &args.group, &[(KEY, value)])?;
     }
-    let protection = setting::get(&mut client, &args.group, KEY)?;
+    let protection = setting::get(&mut client, &api, &args.group, KEY)?;
     if args.json {
         let group = &args.group;
         return ui.json(&serde_json::json!({"group": group, "protection": protection}));

@@ -1,6 +1,6 @@
 //! `catchword slo`: how close to its writers a group should be, and whether it is.
 
-use catchword_client::{Client, Resource};
+use catchword_client::Client;
 
 use super::setting;
 use crate::args::Cluster;
@@ -71,13 +71,12 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     // Says what to do where the broker is not ours.
     let api = Api::find(&mut client)?;
     let group = &args.group;
-    let resource = setting::group(group);
     if args.off.is_some() || args.age.is_some() || args.behind.is_some() {
-        let set =
-            |key: &str, value: Option<i64>| setting::change(key, value.map(|n| n.to_string()));
-        client.alter_configs(&resource, &[set(AGE, args.age), set(RECORDS, args.behind)])?;
+        let changes = [(AGE, args.age), (RECORDS, args.behind)];
+        let changes = changes.map(|(key, value)| (key, value.map(|n| n.to_string())));
+        setting::put(&mut client, &api, group, &changes)?;
     }
-    let (age_ms, most) = held_to(&mut client, &resource)?;
+    let (age_ms, most) = held_to(&mut client, &api, group)?;
     // The group may not be there yet; and what was said of another objective says nothing of this one.
     let told = lag::ask(&api, Some(group)).ok();
     let told = told.and_then(|lags| lags.groups.into_iter().next()?.objective);
@@ -120,11 +119,14 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
 }
 
 /// The limits that are set, of age and of records.
-fn held_to(client: &mut Client, group: &Resource) -> Result<(Option<i64>, Option<i64>), Failure> {
-    let configs = client.describe_configs(group)?;
+fn held_to(
+    client: &mut Client,
+    api: &Api,
+    group: &str,
+) -> Result<(Option<i64>, Option<i64>), Failure> {
+    let settings = setting::all(client, api, group)?;
     let limit = |key: &str| {
-        let entry = configs.iter().find(|entry| entry.name == key)?;
-        let value: i64 = entry.value.as_ref()?.parse().ok()?;
+        let value: i64 = settings.get(key)?.parse().ok()?;
         (value >= 0).then_some(value)
     };
     Ok((limit(AGE), limit(RECORDS)))

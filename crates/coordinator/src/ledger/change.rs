@@ -66,6 +66,8 @@ pub struct Move {
     pub from: Option<Place>,
     /// Whether that is known: the record says it itself, or the move before is still there.
     pub knows_from: bool,
+    /// Whether records that told it are known to have been lost.
+    pub lost_from: bool,
     /// Where it was put; `None` if it was removed.
     pub to: Option<Place>,
 }

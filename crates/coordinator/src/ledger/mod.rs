@@ -220,8 +220,10 @@ impl Ledger {
         let is_meant = seen.is_administrative(before.map(|slot| &slot.seen));
         // The record's own word counts more: the move before may have been thinned out.
         let said = header(record, FROM).and_then(|from| origin::read(&from));
-        let knows_from = said.is_some() || before.is_some();
+        let lost_from = said == Some(Origin::Unknown);
+        let knows_from = !lost_from && (said.is_some() || before.is_some());
         let from = match said {
+            Some(Origin::Unknown) => None,
             Some(Origin::At(bookmark)) => Some(Place::of(&bookmark)),
             Some(Origin::Nowhere) => None,
             None => before.and_then(|slot| slot.place.clone()),
@@ -233,6 +235,7 @@ impl Ledger {
             partition: key.1,
             from: from.clone(),
             knows_from,
+            lost_from,
             to: place.clone(),
         };
         let joins = self.open.as_ref().is_some_and(|open| {
@@ -277,7 +280,7 @@ impl Ledger {
             (Some(_), _) => None,
         };
         // A tombstone of what was not there is no move.
-        if step.from.is_some() || step.to.is_some() {
+        if step.from.is_some() || step.to.is_some() || step.lost_from {
             open.change.moves.push(step);
         }
         let at = record.offset;

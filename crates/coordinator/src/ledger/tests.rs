@@ -389,6 +389,24 @@ fn a_bookmark_is_not_removed_because_nobody_knows_where_it_was() {
 }
 
 #[test]
+fn where_records_were_lost_nothing_is_said_of_where_a_bookmark_was() {
+    let mut w = World::new();
+    w.commit("reader", "g", &[(0, 500)]);
+    w.commit("adminclient-1", "g", &[(0, 0)]);
+    w.commit("adminclient-2", "g", &[(0, 7)]);
+    let headers = &mut w.log[1].1.headers;
+    headers.retain(|(name, _)| name != "cw.from");
+    headers.push(("cw.from".into(), Some("unknown".into())));
+    let found = w.ledger("g");
+    let step = &found.meant[0].moves[0];
+    assert!(step.lost_from && step.from.is_none());
+    let plan = plan_undo(&found.meant[0], &found.places, |_| Some(BOOK));
+    assert_eq!(plan.count(Obstacle::Forgotten), 1);
+    let next = &found.meant[1].moves[0];
+    assert_eq!(next.from.as_ref().map(|place| place.offset), Some(0));
+}
+
+#[test]
 fn a_consumer_without_a_group_that_reads_on_leaves_no_mark_and_a_restart_does_not_change_that() {
     let mut w = World::new();
     let marks = |w: &World| {

@@ -24,6 +24,7 @@ pub(crate) use group_metadata::{
 };
 pub use offset_commit::with_topic_id;
 pub(crate) use offset_commit::{offset_commit, offset_tombstone};
+pub use origin::of_nobody_knows_where;
 
 /// Key types. Persisted, and Kafka's: never reuse a number.
 mod key_type {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cw.from  none
+//!          unknown
 //!          OFFSET EPOCH COMMIT_MS TOPIC_ID|- EXPIRY_MS|- METADATA
 //! ```
 //! Separated by single spaces; the metadata is all that follows the fifth, whatever is in it. Persisted: never change what
@@ -18,7 +19,18 @@ use crate::offsets::Bookmark;
 pub(crate) enum Origin {
     /// There was none.
     Nowhere,
+    /// Records that told it were lost before they were read.
+    Unknown,
     At(Bookmark),
+}
+
+/// The value that says that nobody knows.
+const UNKNOWN: &str = "unknown";
+
+/// The headers of a record of another cluster's log, of whose bookmark's moves some were lost before they were read: where it was
+/// must not be told by the last that was read.
+pub fn of_nobody_knows_where(headers: &Headers) -> Headers {
+    with(headers, FROM, UNKNOWN.into())
 }
 
 /// The headers of a request and where this one of its bookmarks was.
@@ -45,6 +57,9 @@ fn text(before: Option<&Bookmark>) -> String {
 pub(crate) fn read(text: &str) -> Option<Origin> {
     if text == "none" {
         return Some(Origin::Nowhere);
+    }
+    if text == UNKNOWN {
+        return Some(Origin::Unknown);
     }
     let mut fields = text.splitn(6, ' ');
     let mut field = || fields.next();
@@ -82,6 +97,7 @@ mod tests {
             }
         }
         assert_eq!(read(&text(None)), Some(Origin::Nowhere));
+        assert_eq!(read(UNKNOWN), Some(Origin::Unknown));
     }
 
     #[test]

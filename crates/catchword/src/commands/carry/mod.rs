@@ -6,13 +6,13 @@
 mod twin;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use catchword_client::{
-    Client, ClientOptions, Committed, FetchFrom, FetchOptions, ListAt, TopicPartition,
-};
+use catchword_client::{Client, Committed, FetchFrom, FetchOptions, ListAt, TopicPartition};
 use catchword_wire::batch::Record;
 
+use crate::command_config;
 use crate::commands::distance;
 use crate::commands::moves::{How, Plan, Target, Targets, carry_out};
 use crate::failure::Failure;
@@ -55,6 +55,12 @@ pub(crate) struct Args {
     /// The cluster where they are to be.
     #[arg(long, value_name = "HOST:PORT")]
     to: String,
+    /// How to reach the one they are in, as --command-config of other commands.
+    #[arg(long, value_name = "FILE")]
+    from_config: Option<PathBuf>,
+    /// How to reach the one where they are to be.
+    #[arg(long, value_name = "FILE")]
+    to_config: Option<PathBuf>,
     /// Only this topic, or some of its partitions (TOPIC:0,1); may be given again and again.
     #[arg(long, short, value_name = "TOPIC[:PARTITIONS]")]
     topic: Vec<Partitions>,
@@ -63,8 +69,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
-    let mut from = Client::connect(ClientOptions::to(&args.from))?;
-    let mut to = Client::connect(ClientOptions::to(&args.to))?;
+    let mut from = connect(&args.from, args.from_config.as_deref())?;
+    let mut to = connect(&args.to, args.to_config.as_deref())?;
     let (old, new) = (from.cluster()?.id, to.cluster()?.id);
     if old.is_some() && old == new {
         return Err(Failure::Usage(
@@ -97,6 +103,12 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         plans.push(Plan::new(&mut to, group, &targets)?);
     }
     carry_out(&mut to, &plans, args.how, ui)
+}
+
+fn connect(bootstrap: &str, config: Option<&Path>) -> Result<Client, Failure> {
+    Ok(Client::connect(command_config::options(
+        bootstrap, config,
+    )?)?)
 }
 
 /// Refuses topics that are cut otherwise there: keys would be in other partitions.

@@ -1181,6 +1181,29 @@ mod list_groups_response {
         }
     }
 }
+mod sasl_handshake_request {
+    use super::*;
+    use catchword_wire::messages::sasl_handshake_request::*;
+    impl Random for SaslHandshakeRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.mechanism = g.string();
+            m
+        }
+    }
+}
+mod sasl_handshake_response {
+    use super::*;
+    use catchword_wire::messages::sasl_handshake_response::*;
+    impl Random for SaslHandshakeResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.error_code = g.i16();
+            m.mechanisms = g.array(|g| g.string());
+            m
+        }
+    }
+}
 mod api_versions_request {
     use super::*;
     use catchword_wire::messages::api_versions_request::*;
@@ -1772,6 +1795,33 @@ mod describe_log_dirs_response {
             let mut m = Self::default();
             m.name = g.string();
             m.partitions = g.array(|g| DescribeLogDirsPartition::random(g, version));
+            m
+        }
+    }
+}
+mod sasl_authenticate_request {
+    use super::*;
+    use catchword_wire::messages::sasl_authenticate_request::*;
+    impl Random for SaslAuthenticateRequest {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.auth_bytes = g.bytes();
+            m
+        }
+    }
+}
+mod sasl_authenticate_response {
+    use super::*;
+    use catchword_wire::messages::sasl_authenticate_response::*;
+    impl Random for SaslAuthenticateResponse {
+        fn random(g: &mut Dice, version: i16) -> Self {
+            let mut m = Self::default();
+            m.error_code = g.i16();
+            m.error_message = g.nullable(true, |g| g.string());
+            m.auth_bytes = g.bytes();
+            if version >= 1 {
+                m.session_lifetime_ms = g.i64();
+            }
             m
         }
     }
