@@ -141,14 +141,15 @@ impl Store {
     /// Tells from now on of every change below [`ROOT`], by [`Store::event`].
     ///
     /// # Errors
-    /// [`StoreError::Other`]; a server before 3.6 cannot do it.
+    /// [`StoreError::NoAuth`], [`StoreError::Other`]; a server before 3.6 cannot do it.
     pub async fn watch(&mut self) -> Result<(), StoreError> {
-        self.client.mkdir(ROOT, &OPEN).await?;
-        let watcher = self
-            .client
-            .watch(ROOT, zk::AddWatchMode::PersistentRecursive)
-            .await?;
-        self.watcher = Some(watcher);
+        let said = |error| match error {
+            zk::Error::NoAuth => no_auth(ROOT),
+            error => error.into(),
+        };
+        self.client.mkdir(ROOT, &OPEN).await.map_err(said)?;
+        let mode = zk::AddWatchMode::PersistentRecursive;
+        self.watcher = Some(self.client.watch(ROOT, mode).await.map_err(said)?);
         Ok(())
     }
 
