@@ -264,6 +264,20 @@ class Scenario(Mirrored):
         self.in_zookeeper(0, 600)
         self.committed(600)
 
+    def test_the_connection_is_lost_and_what_others_write_in_the_same_session_is_taken_over(self):
+        told = lambda: self.broker.log_path.read_text(errors="replace").count("enter state Disconnected")
+        before = told()
+        self.zookeeper.signal(signal.SIGSTOP)
+        try:
+            wait_until("the connection is given up", lambda: told() > before)
+        finally:
+            self.zookeeper.signal(signal.SIGCONT)
+        wait_until("the mirror is there", self.is_even)
+        time.sleep(1)  # what is written while there is no connection is found in another way
+        for offset in (605, 600):
+            self.zookeeper.cli("set", node(0), str(offset))
+            self.committed(offset)
+
     def test_others_write_while_the_broker_is_down(self):
         wait_until("all is told", lambda: self.gauge("behind") == 0)
         time.sleep(1)  # lets the progress be written; if it is not, the rule decides, which comes to the same here

@@ -363,6 +363,8 @@ impl Session {
         // ZooKeeper tells what others did before it answers a later write: all of that has come by now.
         self.seen = self.seen.max(self.own.back().copied().unwrap_or(0));
         if missed {
+            // The session outlived its connection; the watch did not, though the client set it again.
+            store.watch().await?;
             return Ok(self.scan(store, NEVER).await?);
         }
         for node in changed {
