@@ -241,7 +241,7 @@ async fn route(
             large(found).await
         }
         ("GET", ["v1", "history"]) => json(&plane::history(broker)),
-        ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
+        ("GET", ["v1", "trash"]) => json(&plane::trash(broker, &asker).await?),
         ("GET", ["v1", "guardian"]) => match &broker.guardian {
             Some(guardian) => json(&guardian.view(broker)),
             None => Err(PlaneError::new(
