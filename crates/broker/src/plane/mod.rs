@@ -390,12 +390,21 @@ async fn write(
         live: how.live,
         moves,
     };
+    let pinned = pinned(broker, group, &request.moves);
     let shard = shard_of(broker, group)?;
     let before = shard.log.offsets().log_end;
     match move_offsets(broker, asker, request).await? {
         Moved::Done => {}
         Moved::Elsewhere(_) => return Err(PlaneError::overtaken(group)),
         Moved::Refused(ErrorCode::NonEmptyGroup) => return Err(PlaneError::active(group)),
+        Moved::Refused(ErrorCode::PolicyViolation) => {
+            return Err(match (pinned, broker.catalog.protection(group)) {
+                (Some((topic, partition)), _) => PlaneError::pinned(group, &topic, partition),
+                (None, Some(protection)) => PlaneError::protected(group, protection),
+                // What held was lifted at this very moment.
+                (None, None) => PlaneError::overtaken(group),
+            });
+        }
         Moved::Refused(error) => return Err(PlaneError::refused(error)),
     }
     let group = group.clone();
@@ -403,6 +412,14 @@ async fn write(
     let own = own.ok_or_else(PlaneError::stopping)??;
     let own = own.iter().rev().find(|c| c.kind.name() == cause.name());
     Ok(done.applied(own.map(|change| change.id)))
+}
+
+/// The first of the bookmarks that would be removed although it is pinned.
+fn pinned(broker: &Broker, group: &str, moves: &[BookmarkMove]) -> Option<Key> {
+    let rules = broker.catalog.retention_rules();
+    let removed = moves.iter().filter(|m| m.then.is_none());
+    let mut pinned = removed.filter(|m| rules.is_pinned(group, &m.topic, m.partition));
+    pinned.next().map(|m| (m.topic.clone(), m.partition))
 }
 
 /// Moves bookmarks where the groups are: here, or in the Kafka that is guarded.
