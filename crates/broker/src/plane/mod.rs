@@ -53,7 +53,9 @@ pub(crate) use history::history;
 pub(crate) use lag::{group, groups, kind, those};
 use marks::Bereft;
 pub(crate) use marks::Marks;
-pub(crate) use now::{GroupList, GroupView, MemberView, PartitionLag};
+pub(crate) use now::{
+    AwaitedView, GroupList, GroupView, KeptView, MemberView, PartitionLag, PlaceView,
+};
 pub(crate) use place::{Put, kick, put};
 pub(crate) use scan::records_from;
 use scan::{Wanted, scan};
