@@ -29,8 +29,8 @@ class Hands:
         self.admin.delete_topics([topic], operation_timeout=30)[topic].result()
         self._until(lambda: topic not in self.admin.list_topics(timeout=10).topics)
 
-    def produce(self, topic, count, timestamp_ms=0, transaction=None):
-        """So many records into partition 0; in a transaction of that id, if one is named."""
+    def produce(self, topic, count, timestamp_ms=0, transaction=None, partition=0):
+        """So many records into one partition; in a transaction of that id, if one is named."""
         refused = []
         settings = {"transactional.id": transaction} if transaction else {}
         producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 0, **settings})
@@ -38,7 +38,7 @@ class Hands:
             producer.init_transactions(30)
             producer.begin_transaction()
         for n in range(count):
-            producer.produce(topic, f"v{n}", f"k{n}", 0, timestamp=timestamp_ms,
+            producer.produce(topic, f"v{n}", f"k{n}", partition, timestamp=timestamp_ms,
                              on_delivery=lambda error, _: error and refused.append(error))
         producer.flush(30)
         if transaction:

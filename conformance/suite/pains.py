@@ -276,9 +276,31 @@ class Pains(Tools):
         expect(self.hands.read(name="waiting", count=1, seconds=3), [], "read by who waits for the other")
         expect(self.hands.state(group="hanging")[0], "PREPARING_REBALANCING", "the group's state")
         if self.ours:
+            (awaited,) = self.told("show", "hanging")["awaited"]
+            expect((awaited["member_id"], awaited["what"]), (hanging.id, "rejoin"), "who is awaited, and what for")
             self.catchword("kick", "hanging", hanging.id, "--yes")
             expect(self.hands.read(name="waiting", count=10), list(range(10)), "read by who waited")
         hanging.close()
+
+    def test_a_member_of_the_new_protocol_that_hangs_holds_up_its_partitions(self):
+        self.hands.create(topic="held", partitions=2)
+        for partition in (0, 1):
+            self.hands.produce(topic="held", count=2, partition=partition)
+        protocol = {"group.protocol": "consumer"}
+        self.hands.join(name="holding", group="held", topic="held", **protocol)
+        expect(len(self.hands.read(name="holding", count=4)), 4, "records read")
+        # Nobody takes its records any more, so it does not give one partition up, of which nothing is committed.
+        self.hands.join(name="left-out", group="held", topic="held", **protocol)
+        expect(self.hands.read(name="left-out", count=1, seconds=3), [], "read by who waits for the other")
+        if self.ours:
+            def awaited():
+                return [one for one in self.told("show", "held")["awaited"] if one["until_ms"]]
+            wait_until(awaited, "it is told who is awaited")
+            (found,) = awaited()
+            expect((found["client_id"], found["what"], len(found["partitions"])), ("holding", "give-up", 1), "who is awaited, and what for")
+        self.hands.leave(name="holding")
+        expect(len(self.hands.read(name="left-out", count=4)), 4, "read by who waited")
+        self.hands.leave(name="left-out")
 
     def test_a_time_without_a_zone_is_taken_for_another(self):
         self.hands.create(topic="zones")

@@ -45,7 +45,7 @@ pub use config::{
     ConsumerGroupConfig, GroupConfig, GroupSettings, MigrationPolicy, Protection, StreamsSettings,
 };
 pub use effect::{Effect, Headers, Marker, Output, ProducerEpoch, Transactional};
-pub use group::{Roster, RosterMember};
+pub use group::{Awaited, Awaits, Roster, RosterMember};
 pub use metadata::{MetadataImage, TopicImage};
 pub use notice::{Handed, Leaving, LeftAt, Notice, Noticed};
 pub use offsets::history::{History, HistoryPass};

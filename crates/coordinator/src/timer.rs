@@ -51,6 +51,11 @@ impl Deadline {
         }
     }
 
+    /// When it is, if there is one.
+    pub(crate) fn at_ms(&self) -> Option<i64> {
+        self.at_ms
+    }
+
     /// Whether there is one.
     pub(crate) fn is_set(&self) -> bool {
         self.at_ms.is_some()

@@ -3,8 +3,10 @@
 //! There is no authentication yet, so it listens on the machine itself unless told otherwise, and a web page that a
 //! browser shows cannot use it (see [`guard`]). A port that is taken does not keep the broker from serving Kafka.
 
+mod answer;
 mod guard;
 mod metrics;
+mod query;
 mod routes;
 
 use std::convert::Infallible;

@@ -8,21 +8,21 @@ use bytes::Bytes;
 use catchword_wire::Str;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::USER_AGENT;
+use hyper::{Method, Request, Response};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
+use super::answer::{JSON, bad, failed, json, large, text};
+use super::query::{decoded, number, value};
 use super::{guard, metrics};
 use crate::broker::Broker;
 use crate::lag;
-use crate::outcome;
 use crate::plane::{self, Asker, ChangeView, How, NewSettings, PlaneError, Put, Span, Then};
 
 const OPENAPI: &str = include_str!("../../../../docs/openapi.json");
 /// About 10,000 partitions of a move.
 const MAX_BODY_BYTES: usize = 1 << 20;
-const JSON: &str = "application/json";
 /// What Prometheus calls its text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// How long a question waits, right after a start, for the groups to be read.
@@ -241,7 +241,7 @@ async fn route(
             large(found).await
         }
         ("GET", ["v1", "history"]) => json(&plane::history(broker)),
-        ("GET", ["v1", "trash"]) => json(&plane::trash(broker).await?),
+        ("GET", ["v1", "trash"]) => json(&plane::trash(broker, &asker).await?),
         ("GET", ["v1", "guardian"]) => match &broker.guardian {
             Some(guardian) => json(&guardian.view(broker)),
             None => Err(PlaneError::new(
@@ -307,106 +307,9 @@ async fn body<T: DeserializeOwned + Default>(
     })
 }
 
-fn bad(message: &str, what_to_do: &str) -> PlaneError {
-    PlaneError::new(400, "bad-request", message, what_to_do)
-}
-
-/// The first value of a name in a query.
-fn value(query: &str, name: &str) -> Option<String> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let mut found = pairs.filter(|(own, _)| *own == name);
-    found.next().map(|(_, value)| decoded(value))
-}
-
-fn number(query: &str, name: &str) -> Result<Option<i64>, PlaneError> {
-    let Some(text) = value(query, name) else {
-        return Ok(None);
-    };
-    let read = text.parse().map(Some);
-    read.map_err(|_| {
-        bad(
-            &format!("{name} is no number: {text:?}"),
-            "give a whole number",
-        )
-    })
-}
-
-/// Text with its percent signs resolved; what is no UTF-8 then stands as a replacement character.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = text.get(at + 1..at + 3);
-        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (bytes[at], byte) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                at += 3;
-            }
-            (other, _) => {
-                out.push(other);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// A document that may be so large that making it takes longer than connections should wait.
-async fn large(
-    document: impl Serialize + Send + 'static,
-) -> Result<Response<Full<Bytes>>, PlaneError> {
-    let made = outcome::blocking(move || json(&document)).await;
-    made.ok_or_else(PlaneError::stopping)?
-}
-
-fn json(document: &impl Serialize) -> Result<Response<Full<Bytes>>, PlaneError> {
-    let text = serde_json::to_vec(document);
-    let mut bytes = text.map_err(PlaneError::unreadable)?;
-    bytes.push(b'\n');
-    Ok(response(StatusCode::OK, JSON, bytes))
-}
-
-fn text(kind: &'static str, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    response(StatusCode::OK, kind, text)
-}
-
-fn failed(error: &PlaneError) -> Response<Full<Bytes>> {
-    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::to_vec(error).unwrap_or_default();
-    response(status, JSON, body)
-}
-
-fn response(
-    status: StatusCode,
-    kind: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        "x-content-type-options",
-        HeaderValue::from_static("nosniff"),
-    );
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_with_anything_in_them_are_read() {
-        assert_eq!(decoded("a%2Fb%20%C3%A9"), "a/b é");
-        assert_eq!(decoded("100%"), "100%");
-        assert_eq!(decoded("%zz%4"), "%zz%4");
-        assert_eq!(value("limit=5&time_ms=7", "time_ms").as_deref(), Some("7"));
-        assert_eq!(value("limit", "limit"), None);
-    }
 
     #[test]
     fn the_description_is_json_and_names_every_path() {

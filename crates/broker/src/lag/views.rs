@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::pace::Pace;
 use super::watch::ObjectiveView;
-use crate::plane::{GroupView, PartitionLag};
+use crate::plane::{AwaitedView, GroupView, KeptView, PartitionLag};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct LagList {
@@ -31,8 +31,12 @@ pub(crate) struct GroupLag {
     pub(crate) speed: Option<f64>,
     pub(crate) to_zero_ms: Option<i64>,
     pub(crate) retention_in_ms: Option<i64>,
+    /// Whom a rebalance of it waits for.
+    pub(crate) awaited: Vec<AwaitedView>,
     /// Null: it has none.
     pub(crate) objective: Option<ObjectiveView>,
+    #[serde(flatten)]
+    pub(crate) kept: KeptView,
     /// Left out unless asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) partitions: Option<Vec<PartitionPace>>,
@@ -94,7 +98,9 @@ impl GroupLag {
                 .max()
                 .filter(|_| is_gaining),
             retention_in_ms: behind().filter_map(|p| p.retention_in_ms).min(),
+            awaited: group.awaited,
             objective,
+            kept: group.kept,
             partitions: Some(partitions),
         }
     }

@@ -17,7 +17,7 @@ use super::webhook::Webhook;
 use crate::broker::Broker;
 use crate::clock;
 use crate::outcome;
-use crate::plane::{self, Asker, GroupView, PlaneError};
+use crate::plane::{self, Asker, GroupView, PlaceView, PlaneError};
 
 type Place = (Str, i32);
 
@@ -45,12 +45,6 @@ pub(crate) struct ObjectiveView {
     since_ms: i64,
     /// The partition that it is about; null while it is OK.
     partition: Option<PlaceView>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct PlaceView {
-    topic: String,
-    partition: i32,
 }
 
 /// What the webhook is sent.

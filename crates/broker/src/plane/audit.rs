@@ -58,11 +58,11 @@ struct NoticeView {
     /// still has them.
     records: i64,
     /// Of a member that is gone: those partitions, but no more than [`MAX_PLACES`].
-    places: Vec<PlaceView>,
+    places: Vec<LeftView>,
 }
 
 #[derive(Debug, Serialize)]
-struct PlaceView {
+struct LeftView {
     topic: String,
     partition: i32,
     /// Null: nowhere.
@@ -127,9 +127,9 @@ fn again(broker: &Broker, place: &LeftAt) -> i64 {
     }
 }
 
-impl PlaceView {
-    fn of(place: &LeftAt) -> PlaceView {
-        PlaceView {
+impl LeftView {
+    fn of(place: &LeftAt) -> LeftView {
+        LeftView {
             topic: place.topic.to_string(),
             partition: place.partition,
             committed: place.committed,
@@ -182,7 +182,7 @@ fn view(broker: &Broker, (at_ms, notice): Kept) -> NoticeView {
         Noticed::Gone { how: went, places } => {
             (how, partitions) = (Some(went.name()), Some(places.len()));
             let records = places.iter().map(|place| again(broker, place)).sum();
-            listed = places.iter().take(MAX_PLACES).map(PlaceView::of).collect();
+            listed = places.iter().take(MAX_PLACES).map(LeftView::of).collect();
             let only = match &places[..] {
                 [one] => (
                     Some(one.topic.to_string()),

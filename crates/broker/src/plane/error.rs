@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use catchword_coordinator::Protection;
 use catchword_coordinator::ledger::{ChangeId, Obstacle, Plan};
 use catchword_wire::ErrorCode;
 use serde::Serialize;
@@ -163,15 +164,35 @@ impl PlaneError {
         )
     }
 
+    /// The group is protected from being moved like this.
+    pub(super) fn protected(group: &str, protection: Protection) -> PlaneError {
+        let how = match protection {
+            Protection::Frozen => "is frozen, so nobody moves it from outside",
+            Protection::ForwardOnly => "is protected from being set back",
+        };
+        PlaneError::new(
+            409,
+            "protected",
+            format!("group {group:?} {how}; nothing was changed"),
+            format!("`catchword protect {group} off` lifts that"),
+        )
+    }
+
+    /// A committed offset would be removed that is pinned.
+    pub(super) fn pinned(group: &str, topic: &str, partition: i32) -> PlaneError {
+        PlaneError::new(
+            409,
+            "pinned",
+            format!(
+                "the committed offset of group {group:?} in {topic}:{partition} is pinned, so it is not removed; nothing was changed"
+            ),
+            format!(
+                "`catchword pin {group} --list` lists what is pinned, `catchword pin {group} --off` lifts it"
+            ),
+        )
+    }
+
     pub(crate) fn refused(error: ErrorCode) -> PlaneError {
-        if error == ErrorCode::PolicyViolation {
-            return PlaneError::new(
-                409,
-                "protected",
-                "the group is protected from this, or a committed offset that would be removed is pinned; nothing was changed",
-                "`catchword protect GROUP` and `catchword pin GROUP --list` say what holds; `protect GROUP off` and `pin GROUP --off` lift it",
-            );
-        }
         PlaneError::new(
             503,
             "refused",

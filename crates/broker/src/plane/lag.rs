@@ -122,12 +122,13 @@ async fn seen(broker: &Arc<Broker>, found: Vec<Found>) -> Result<Vec<GroupView>,
     let broker = broker.clone();
     let work = move || {
         let lags = lags(&broker, &found).into_iter();
-        let view = |((group, _), partitions): (&Found, Vec<PartitionLag>)| {
+        let view = |((group, roster), partitions): (&Found, Vec<PartitionLag>)| {
             let listed = &group.listed;
             let kind = kind(&listed.group_type, &listed.protocol_type);
             let (id, state) = (&listed.group_id, &listed.group_state);
             let view = GroupView::of(id, state, kind, Vec::new(), partitions);
-            view.kept(expiry::kept(&broker, group))
+            let awaited = roster.as_deref().map_or(&[][..], |roster| &roster.awaited);
+            view.awaiting(awaited).kept(expiry::kept(&broker, group))
         };
         found.iter().zip(lags).map(view).collect()
     };

@@ -3,9 +3,10 @@
 //! Each of their records says where the bookmark was (`cw.from`), so they can be told without the commits between them, of
 //! which there may be tens of millions. A log is read for them once, when somebody first asks; from then on only what it
 //! has gained; what compaction has taken out of it since is forgotten. Records that do not say it, as Apache Kafka and
-//! older versions wrote them, make their group be read whole.
+//! older versions wrote them, make their group be read whole. What is gone is known by the same records: the last one of each
+//! bookmark that removes it says where it was. A group of which the bound has taken some of those is read whole as well.
 //!
-//! Bound: [`MAX_RECORDS`] records of a partition, or one batch of them, and [`MAX_GROUPS`] names.
+//! Bound: [`MAX_RECORDS`] records of a partition, or one batch of them, and six times [`MAX_GROUPS`] names.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +43,11 @@ struct Marked {
     /// With the base offset of their batch, oldest first.
     records: VecDeque<(i64, Record)>,
     /// Groups with records that do not tell their origin, and the offset of the last.
-    untold: BTreeMap<Str, i64>,
+    untold: Newest,
+    /// Groups of which bookmarks were removed, and the offset of the last such record.
+    bereft: Newest,
+    /// Groups of which the record of a removal is no longer among `records`, and the offset of the last such.
+    dropped: Newest,
     /// [`PartitionLog::rewrites`](catchword_log::PartitionLog::rewrites) as of the last look.
     rewrites: u64,
 }
@@ -50,6 +55,47 @@ struct Marked {
 impl Marks {
     /// The newest changes of the groups in a partition. Blocks.
     pub(super) fn changes(&self, shard: &Partition) -> Result<Vec<(Str, Finished)>, PlaneError> {
+        self.with(shard, |marked| {
+            let is_told = |group: &str| !marked.untold.0.contains_key(group);
+            let mut all = marked.ledgers(shard.tp.partition, is_told);
+            let untold: BTreeSet<&Str> = marked.untold.0.keys().collect();
+            all.append(&mut whole(shard, &untold, LIMITS)?);
+            Ok(all)
+        })
+    }
+
+    /// The groups in a partition that lost bookmarks, with those that are gone. Blocks.
+    pub(super) fn bereft(&self, shard: &Partition) -> Result<Vec<Bereft>, PlaneError> {
+        let limits = Limits {
+            commits: 0,
+            meant_moves: 0,
+            ..LIMITS
+        };
+        self.with(shard, |marked| {
+            let Marked {
+                untold,
+                bereft,
+                dropped,
+                ..
+            } = &*marked;
+            let is_read_whole =
+                |group: &str| untold.0.contains_key(group) || dropped.0.contains_key(group);
+            let is_told = |group: &str| bereft.0.contains_key(group) && !is_read_whole(group);
+            let told = marked.ledgers(shard.tp.partition, is_told).into_iter();
+            let told = told.map(|(group, found)| Bereft::Told(group, found));
+            let others = bereft.0.keys().filter(|group| is_read_whole(group));
+            let read = whole(shard, &others.collect(), limits)?.into_iter();
+            let read = read.map(|(group, found)| Bereft::Read(group, found));
+            Ok(told.chain(read).collect())
+        })
+    }
+
+    /// What is known of a partition, once it is known up to the log's end. Blocks.
+    fn with<T>(
+        &self,
+        shard: &Partition,
+        tell: impl FnOnce(&mut Marked) -> Result<T, PlaneError>,
+    ) -> Result<T, PlaneError> {
         let index = shard.tp.partition;
         let marked = {
             let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,32 +103,68 @@ impl Marks {
         };
         let mut marked = marked.lock().unwrap_or_else(PoisonError::into_inner);
         marked.read_on(shard)?;
+        tell(&mut marked)
+    }
+}
+
+/// A group that lost bookmarks.
+pub(super) enum Bereft {
+    /// As its marks tell: what has come back since by a plain commit is among what is gone.
+    Told(Str, Finished),
+    /// As its whole past tells.
+    Read(Str, Finished),
+}
+
+/// Groups and the offset of the last record that concerns them; of too many the newest, [`MAX_GROUPS`] or more.
+#[derive(Debug, Default)]
+struct Newest(BTreeMap<Str, i64>);
+
+impl Newest {
+    fn note(&mut self, group: &str, offset: i64) {
+        match self.0.get_mut(group) {
+            Some(known) => *known = offset,
+            None => drop(self.0.insert(Str::copy(group), offset)),
+        }
+        // Half of them at once: to look for the oldest each time would cost more than to read the log.
+        if self.0.len() >= 2 * MAX_GROUPS {
+            let mut offsets: Vec<i64> = self.0.values().copied().collect();
+            let (_, middle, _) = offsets.select_nth_unstable(MAX_GROUPS);
+            let middle = *middle;
+            self.0.retain(|_, offset| *offset >= middle);
+        }
+    }
+
+    fn retain(&mut self, there: &BTreeSet<i64>) {
+        self.0.retain(|_, offset| there.contains(offset));
+    }
+}
+
+impl Marked {
+    /// What the marks tell of groups.
+    fn ledgers(&self, shard: i32, is_told: impl Fn(&str) -> bool) -> Vec<(Str, Finished)> {
         let mut ledgers: BTreeMap<Str, Ledger> = BTreeMap::new();
         let mut last = None;
-        for (batch, record) in &marked.records {
+        for (batch, record) in &self.records {
             // A group's own tombstone stands behind those of its bookmarks, and is part of their change.
             let Some(group) = group_of(record).or(last) else {
                 continue;
             };
             last = Some(group);
-            if marked.untold.contains_key(group) {
+            if !is_told(group) {
                 continue;
             }
             if !ledgers.contains_key(group) {
                 let group = Str::copy(group);
-                ledgers.insert(group.clone(), Ledger::sparse(index, group, LIMITS));
+                ledgers.insert(group.clone(), Ledger::sparse(shard, group, LIMITS));
             }
             if let Some(ledger) = ledgers.get_mut(group) {
                 ledger.note(*batch, record);
             }
         }
-        let mut all: Vec<(Str, Finished)> = ledgers
-            .into_iter()
+        let finished = ledgers.into_iter();
+        finished
             .map(|(group, ledger)| (group, ledger.finish()))
-            .collect();
-        let untold: BTreeSet<&Str> = marked.untold.keys().collect();
-        all.append(&mut whole(shard, &untold, LIMITS)?);
-        Ok(all)
+            .collect()
     }
 }
 
@@ -130,11 +212,15 @@ impl Marked {
     /// Undoing what history does not have any more would be promised and then refused.
     fn forget_what_is_gone(&mut self, shard: &Partition) -> Result<(), PlaneError> {
         let kept = self.records.iter().map(|(_, record)| record.offset);
-        let asked: BTreeSet<i64> = kept.chain(self.untold.values().copied()).collect();
+        let groups = [&self.untold, &self.bereft, &self.dropped].into_iter();
+        let groups = groups.flat_map(|groups| groups.0.values().copied());
+        let asked: BTreeSet<i64> = kept.chain(groups).collect();
         let there = scan::those_there(&*shard.log, &asked)?;
         self.records
             .retain(|(_, record)| there.contains(&record.offset));
-        self.untold.retain(|_, offset| there.contains(offset));
+        for groups in [&mut self.untold, &mut self.bereft, &mut self.dropped] {
+            groups.retain(&there);
+        }
         Ok(())
     }
 
@@ -143,16 +229,13 @@ impl Marked {
         if group.is_none() && record.value.is_some() {
             return;
         }
-        if let Some(group) = group
-            && !tells_origin(record)
-        {
-            self.untold.insert(Str::copy(group), record.offset);
-            if self.untold.len() > MAX_GROUPS {
-                let oldest = self.untold.iter().min_by_key(|(_, offset)| **offset);
-                let oldest = oldest.map(|(group, _)| group.clone());
-                oldest.and_then(|group| self.untold.remove(&group));
+        if let Some(group) = group {
+            if record.value.is_none() {
+                self.bereft.note(group, record.offset);
             }
-            return;
+            if !tells_origin(record) {
+                return self.untold.note(group, record.offset);
+            }
         }
         self.records.push_back((batch, detached(record)));
         // Whole batches go: the rest of a change would look like another.
@@ -160,8 +243,14 @@ impl Marked {
             && let Some(oldest) = self.records.front().map(|(of, _)| *of)
             && oldest != batch
         {
-            while self.records.front().is_some_and(|(of, _)| *of == oldest) {
-                self.records.pop_front();
+            while self.records.front().is_some_and(|(of, _)| *of == oldest)
+                && let Some((_, record)) = self.records.pop_front()
+            {
+                if record.value.is_none()
+                    && let Some(group) = group_of(&record)
+                {
+                    self.dropped.note(group, record.offset);
+                }
             }
         }
     }
@@ -210,17 +299,28 @@ mod tests {
             }],
             ..Default::default()
         };
+        let client = format!("admin-{offset}");
+        call(
+            machine,
+            shard,
+            &client,
+            1000 + offset,
+            Call::OffsetCommit(request),
+        );
+    }
+
+    fn call(machine: &mut GroupShard, shard: &Partition, who: &str, now_ms: i64, call: Call) {
         let client = Client {
-            client_id: Str::from(format!("admin-{offset}")),
+            client_id: Str::copy(who),
             ..Client::default()
         };
         let ctx = Context {
-            now_ms: 1000 + offset,
+            now_ms,
             client: &client,
             api_version: 9,
         };
         let mut out = Output::default();
-        machine.step(&ctx, ReplyTo(1), Call::OffsetCommit(request), &mut out);
+        machine.step(&ctx, ReplyTo(1), call, &mut out);
         let mut batch = BatchBuilder::new(0);
         for record in out.records.iter() {
             let new = NewRecord {
@@ -245,6 +345,53 @@ mod tests {
             .collect();
         all.sort();
         all
+    }
+
+    fn delete(machine: &mut GroupShard, shard: &Partition, group: &str, now_ms: i64) {
+        let delete = Call::DeleteGroup(Str::copy(group));
+        call(machine, shard, "admin", now_ms, delete);
+    }
+
+    /// Of each group that lost something where it was, and whether its marks alone told it.
+    fn lost(marks: &Marks, shard: &Partition) -> Vec<(String, Vec<i64>, bool)> {
+        let all = marks.bereft(shard).unwrap().into_iter();
+        let all = all.map(|one| {
+            let (group, found, by_marks) = match one {
+                Bereft::Told(group, found) => (group, found, true),
+                Bereft::Read(group, found) => (group, found, false),
+            };
+            let places = found.gone.values().map(|gone| gone.place.offset);
+            (group.to_string(), places.collect(), by_marks)
+        });
+        let mut all: Vec<_> = all.collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn what_is_gone_is_told_by_the_marks_and_beyond_their_bound_by_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = LocalEngine::open(dir.path(), LocalOptions::default()).unwrap();
+        let tp = TopicPartition::new("__consumer_offsets", 0);
+        let log = engine.create(&tp, Uuid([3; 16]), LogConfig::default());
+        let shard = Partition::new(tp, log.unwrap(), 0);
+        let mut machine = GroupShard::new(GroupConfig::default(), 1);
+        let marks = Marks::default();
+        for (group, offset) in [("back", 5), ("gone", 6), ("kept", 7)] {
+            reset(&mut machine, &shard, group, offset);
+        }
+        delete(&mut machine, &shard, "back", 2000);
+        delete(&mut machine, &shard, "gone", 2001);
+        reset(&mut machine, &shard, "back", 8);
+        let (back, gone) = ("back".to_owned(), "gone".to_owned());
+        let expected = [(back.clone(), vec![], true), (gone.clone(), vec![6], true)];
+        assert_eq!(lost(&marks, &shard), expected);
+        // So many more that the marks of the two are given up.
+        for offset in 0..=MAX_RECORDS as i64 {
+            reset(&mut machine, &shard, "kept", offset);
+        }
+        let expected = [(back, vec![], false), (gone, vec![6], false)];
+        assert_eq!(lost(&marks, &shard), expected);
     }
 
     #[test]

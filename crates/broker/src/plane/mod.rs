@@ -24,13 +24,12 @@ mod tags;
 pub(crate) mod transactional;
 mod views;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use catchword_coordinator::ledger::{
-    Change, ChangeId, Finished, Key, Ledger, Limits, Obstacle, Place, Plan, group_of, plan_restore,
-    plan_undo,
+    Change, ChangeId, Finished, Key, Ledger, Limits, Obstacle, Place, Plan, plan_restore, plan_undo,
 };
 use catchword_coordinator::record::headers::Cause;
 use catchword_coordinator::{
@@ -52,8 +51,11 @@ pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
 pub(crate) use history::history;
 pub(crate) use lag::{group, groups, kind, those};
+use marks::Bereft;
 pub(crate) use marks::Marks;
-pub(crate) use now::{GroupList, GroupView, MemberView, PartitionLag};
+pub(crate) use now::{
+    AwaitedView, GroupList, GroupView, KeptView, MemberView, PartitionLag, PlaceView,
+};
 pub(crate) use place::{Put, kick, put};
 pub(crate) use scan::records_from;
 use scan::{Wanted, scan};
@@ -212,45 +214,42 @@ pub(crate) async fn changes(broker: &Arc<Broker>, limit: usize) -> Result<Change
 }
 
 /// What is gone and can be put back.
-pub(crate) async fn trash(broker: &Arc<Broker>) -> Result<Trash, PlaneError> {
-    let limits = Limits {
-        commits: 0,
-        meant_moves: 0,
-        ..Limits::default()
-    };
+pub(crate) async fn trash(broker: &Arc<Broker>, asker: &Asker) -> Result<Trash, PlaneError> {
     let since_ms = trash_begins(broker);
-    let all = bereft(broker, limits).await?;
+    let all = bereft(broker, asker).await?;
     let topic_id = topic_ids(broker).await;
     Ok(Trash::of(all, since_ms, topic_id))
 }
 
-/// All groups that lost bookmarks.
-async fn bereft(broker: &Arc<Broker>, limits: Limits) -> Result<Vec<(Str, Finished)>, PlaneError> {
+/// All groups that lost bookmarks, with what is gone of them.
+async fn bereft(broker: &Arc<Broker>, asker: &Asker) -> Result<Vec<(Str, Finished)>, PlaneError> {
     let shards = shards(broker)?;
+    let marks = broker.marks.clone();
     let work = move || {
         let mut all = Vec::new();
         for shard in shards {
-            // By group the offset of the last such record, so that the newest can be kept.
-            let mut last: BTreeMap<Str, i64> = BTreeMap::new();
-            scan(&*shard.log, &Wanted::removals(), |_, record| {
-                if record.value.is_none()
-                    && let Some(group) = group_of(record)
-                {
-                    match last.get_mut(group) {
-                        Some(offset) => *offset = record.offset,
-                        None => drop(last.insert(Str::copy(group), record.offset)),
-                    }
-                }
-            })?;
-            let mut newest: Vec<(Str, i64)> = last.into_iter().collect();
-            newest.sort_by_key(|(_, offset)| std::cmp::Reverse(*offset));
-            newest.truncate(MAX_GROUPS);
-            let names: BTreeSet<&Str> = newest.iter().map(|(group, _)| group).collect();
-            all.append(&mut marks::whole(&shard, &names, limits)?);
+            all.append(&mut marks.bereft(&shard)?);
         }
         Ok(all)
     };
-    blocking(work).await.ok_or_else(PlaneError::stopping)?
+    let found: Result<Vec<Bereft>, PlaneError> =
+        blocking(work).await.ok_or_else(PlaneError::stopping)?;
+    let mut all = Vec::new();
+    for one in found? {
+        let (group, mut found) = match one {
+            Bereft::Read(group, found) => {
+                all.push((group, found));
+                continue;
+            }
+            Bereft::Told(group, found) => (group, found),
+        };
+        if !found.gone.is_empty() {
+            found.places = lag::places(broker, asker, &group).await?;
+            found.gone.retain(|key, _| !found.places.contains_key(key));
+        }
+        all.push((group, found));
+    }
+    Ok(all)
 }
 
 /// A change, and what has to be known to take it back.
@@ -393,12 +392,21 @@ async fn write(
         live: how.live,
         moves,
     };
+    let pinned = pinned(broker, group, &request.moves);
     let shard = shard_of(broker, group)?;
     let before = shard.log.offsets().log_end;
     match move_offsets(broker, asker, request).await? {
         Moved::Done => {}
         Moved::Elsewhere(_) => return Err(PlaneError::overtaken(group)),
         Moved::Refused(ErrorCode::NonEmptyGroup) => return Err(PlaneError::active(group)),
+        Moved::Refused(ErrorCode::PolicyViolation) => {
+            return Err(match (pinned, broker.catalog.protection(group)) {
+                (Some((topic, partition)), _) => PlaneError::pinned(group, &topic, partition),
+                (None, Some(protection)) => PlaneError::protected(group, protection),
+                // What held was lifted at this very moment.
+                (None, None) => PlaneError::overtaken(group),
+            });
+        }
         Moved::Refused(error) => return Err(PlaneError::refused(error)),
     }
     let group = group.clone();
@@ -406,6 +414,14 @@ async fn write(
     let own = own.ok_or_else(PlaneError::stopping)??;
     let own = own.iter().rev().find(|c| c.kind.name() == cause.name());
     Ok(done.applied(own.map(|change| change.id)))
+}
+
+/// The first of the bookmarks that would be removed although it is pinned.
+fn pinned(broker: &Broker, group: &str, moves: &[BookmarkMove]) -> Option<Key> {
+    let rules = broker.catalog.retention_rules();
+    let removed = moves.iter().filter(|m| m.then.is_none());
+    let mut pinned = removed.filter(|m| rules.is_pinned(group, &m.topic, m.partition));
+    pinned.next().map(|m| (m.topic.clone(), m.partition))
 }
 
 /// Moves bookmarks where the groups are: here, or in the Kafka that is guarded.

@@ -1,7 +1,7 @@
 //! What the JSON API shows of groups as they are now. The names of fields are for scripts and stay as they are; times are
 //! milliseconds since 1970.
 
-use catchword_coordinator::RosterMember;
+use catchword_coordinator::{Awaited, Awaits, RosterMember};
 use catchword_log::Unread;
 use catchword_wire::Str;
 use serde::{Serialize, Serializer};
@@ -19,6 +19,8 @@ pub(crate) struct GroupView {
     pub(crate) state: String,
     pub(crate) kind: String,
     pub(crate) members: Vec<MemberView>,
+    /// Whom a rebalance waits for; empty where it does not, or nobody can say.
+    pub(crate) awaited: Vec<AwaitedView>,
     /// The sum of the partitions' lags, in records.
     pub(crate) lag: i64,
     /// How long the oldest record that the group has not read has waited for it, ms; null if there is none.
@@ -74,6 +76,7 @@ impl GroupView {
             state: state.to_owned(),
             kind: kind.to_owned(),
             members,
+            awaited: Vec::new(),
             lag: partitions.iter().filter_map(|p| p.lag).sum(),
             age_ms: partitions.iter().filter_map(|p| p.age_ms).max(),
             lost: partitions.iter().map(|p| p.lost).sum(),
@@ -83,9 +86,62 @@ impl GroupView {
         }
     }
 
+    /// With whom it waits for.
+    pub(crate) fn awaiting(self, awaited: &[Awaited]) -> GroupView {
+        GroupView {
+            awaited: awaited.iter().map(AwaitedView::of).collect(),
+            ..self
+        }
+    }
+
     /// With how long its offsets are there.
     pub(crate) fn kept(self, kept: KeptView) -> GroupView {
         GroupView { kept, ..self }
+    }
+}
+
+/// Somebody whose turn it is in a rebalance.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct AwaitedView {
+    pub(crate) member_id: String,
+    /// Empty of a client that was given a member id and has not joined yet.
+    pub(crate) client_id: String,
+    pub(crate) host: String,
+    /// `rejoin`, `assign` (the leader), `sync` or `give-up`.
+    pub(crate) what: &'static str,
+    /// What it is to give up; of a streams group by subtopology.
+    pub(crate) partitions: Vec<PlaceView>,
+    /// Null: not known.
+    pub(crate) since_ms: Option<i64>,
+    /// When the group goes on without it; null: it is held to no time yet.
+    pub(crate) until_ms: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PlaceView {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+}
+
+impl AwaitedView {
+    fn of(awaited: &Awaited) -> AwaitedView {
+        let partitions = match &awaited.what {
+            Awaits::GiveUp(partitions) => &partitions[..],
+            _ => &[],
+        };
+        let place = |(topic, partition): &(Str, i32)| PlaceView {
+            topic: topic.to_string(),
+            partition: *partition,
+        };
+        AwaitedView {
+            member_id: awaited.member_id.to_string(),
+            client_id: awaited.client_id.to_string(),
+            host: awaited.client_host.trim_start_matches('/').to_owned(),
+            what: awaited.what.name(),
+            partitions: partitions.iter().map(place).collect(),
+            since_ms: awaited.since_ms,
+            until_ms: awaited.until_ms,
+        }
     }
 }
 

@@ -45,11 +45,6 @@ impl Wanted {
         Wanted::Any(groups.iter().map(finder).collect())
     }
 
-    /// Blocks in which a bookmark may be removed.
-    pub(super) fn removals() -> Wanted {
-        Wanted::or_foreign(&["-delete", "expire", "undo"])
-    }
-
     /// Blocks in which a record may say that it is more than reading on. Older versions did not say where from.
     pub(super) fn marked() -> Wanted {
         Wanted::or_foreign(&[

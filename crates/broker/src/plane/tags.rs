@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catchword_coordinator::ledger::{Hours, Limits, Tag, Tags, plan_set};
+use catchword_coordinator::ledger::{Hours, Limits, Tag, Tags, group_of, plan_set};
 use catchword_coordinator::record::headers::Cause;
 use catchword_coordinator::{Call as GroupCall, Reply, TagCall};
 use catchword_wire::{ErrorCode, Str};
@@ -44,13 +44,19 @@ pub(crate) async fn tags(broker: &Arc<Broker>, group: &Str) -> Result<TagList, P
     let work = move || {
         let mut tags = Tags::new(name.clone(), None);
         let mut hours = Hours::new(name.clone(), since_ms, now_ms);
+        let mut is_known = false;
         scan(&*shard.log, &Wanted::group(&name), |_, record| {
+            is_known |= group_of(record) == Some(&name);
             tags.note(record);
             hours.note(record);
         })?;
-        Ok((tags.finish(), hours.finish()))
+        let (tags, hours) = (tags.finish(), hours.finish());
+        Ok((is_known || !tags.is_empty(), tags, hours))
     };
-    let (found, hours) = blocking(work).await.ok_or_else(PlaneError::stopping)??;
+    let (is_known, found, hours) = blocking(work).await.ok_or_else(PlaneError::stopping)??;
+    if !is_known {
+        return Err(PlaneError::no_group(group));
+    }
     let mut tags: Vec<TagView> = found
         .iter()
         .map(|(name, tag)| TagView::of(group, name, tag))

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use catchword_client::{Client, ClientError, Committed, ListAt, TopicPartition};
 use serde::{Deserialize, Serialize};
 
+use super::awaited::Awaited;
 use super::kept::Kept;
 use crate::http;
 use crate::plane::{self, Api};
@@ -90,6 +91,16 @@ impl PartitionLag {
     }
 }
 
+/// What the broker's JSON API tells of a group beside its partitions; nothing where it cannot be asked.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Told {
+    #[serde(flatten)]
+    pub(super) kept: Kept,
+    /// Whom a rebalance waits for.
+    pub(super) awaited: Vec<Awaited>,
+}
+
 /// What the broker's JSON API tells of a partition.
 #[derive(Debug, Deserialize)]
 struct Counted {
@@ -113,10 +124,10 @@ pub(super) fn count_records(
     client: &mut Client,
     group: &str,
     partitions: &mut [PartitionLag],
-) -> Kept {
+) -> Told {
     let path = format!("/v1/groups/{}", http::encoded(group));
     let Ok(told) = Api::find(client).and_then(|api| api.get(&path)) else {
-        return Kept::default();
+        return Told::default();
     };
     let counted = plane::read::<Vec<Counted>>(&told["partitions"]);
     for counted in counted.unwrap_or_default() {

@@ -1,14 +1,15 @@
 //! `catchword groups`: all groups, their state, how far behind they are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use catchword_client::{Client, TopicPartition};
-use serde::Serialize;
+use catchword_client::{Client, GroupListing, TopicPartition};
+use serde::{Deserialize, Serialize};
 
 use crate::args::Cluster;
 use crate::commands::distance::{self, PartitionLag};
-use crate::commands::kept::{self, Kept};
+use crate::commands::kept::Kept;
 use crate::failure::Failure;
+use crate::plane::{self, Api};
 use crate::table::{Align, Table, count};
 use crate::ui::Ui;
 
@@ -17,7 +18,8 @@ use crate::ui::Ui;
 KEPT says what is pinned (catchword pin), and what expires soon (catchword keep).
 
 JSON: a list of {group, state, kind, protocol_type, topics: [NAME], partitions, lag, lost,
-expires_at_ms, expires_soon, holds_retention, pins: [*|TOPIC|TOPIC:PARTITION]}; lag is in offsets; state and kind are
+expires_at_ms, expires_soon, holds_retention, pins: [*|TOPIC|TOPIC:PARTITION]}; lag is in records where
+the broker counts them (Catchword), else in offsets; state and kind are
 null where the broker does not tell them.
 
 Examples:
@@ -46,9 +48,73 @@ pub(super) struct Row {
     kept: Kept,
 }
 
-/// All groups, by what Kafka's own protocol tells.
+/// All groups: with their records counted where the broker does that, else by what Kafka's own protocol tells.
 pub(super) fn look(client: &mut Client, ui: &mut Ui) -> Result<Vec<Row>, Failure> {
     let listed = client.list_groups()?;
+    match told(client) {
+        Some(told) => Ok(counted(listed, told)),
+        None => by_offsets(client, listed, ui),
+    }
+}
+
+/// What the broker's JSON API tells of a group.
+#[derive(Debug, Default, Deserialize)]
+struct Told {
+    group: String,
+    lag: i64,
+    lost: i64,
+    partitions: Vec<Place>,
+    #[serde(flatten)]
+    kept: Kept,
+}
+
+#[derive(Debug, Deserialize)]
+struct Place {
+    topic: String,
+}
+
+/// `None` where the broker has no such API.
+fn told(client: &mut Client) -> Option<Vec<Told>> {
+    let document = Api::find(client)
+        .and_then(|api| api.get("/v1/groups"))
+        .ok()?;
+    plane::read(&document["groups"]).ok()
+}
+
+fn counted(listed: Vec<GroupListing>, told: Vec<Told>) -> Vec<Row> {
+    let told = told.into_iter().map(|told| (told.group.clone(), told));
+    let mut told: BTreeMap<String, Told> = told.collect();
+    let row = |group: GroupListing| {
+        // One that was made at this very moment has nothing yet.
+        let own = told.remove(&group.group).unwrap_or_default();
+        Row {
+            group: group.group,
+            state: said(group.state),
+            kind: said(group.kind),
+            protocol_type: said(group.protocol_type),
+            partitions: own.partitions.len(),
+            topics: own
+                .partitions
+                .into_iter()
+                .map(|place| place.topic)
+                .collect(),
+            lag: own.lag,
+            lost: own.lost,
+            kept: own.kept,
+        }
+    };
+    listed.into_iter().map(row).collect()
+}
+
+fn said(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn by_offsets(
+    client: &mut Client,
+    listed: Vec<GroupListing>,
+    ui: &mut Ui,
+) -> Result<Vec<Row>, Failure> {
     let mut committed = Vec::with_capacity(listed.len());
     for (at, group) in listed.iter().enumerate() {
         ui.progress(format_args!("group {} of {}", at + 1, listed.len()));
@@ -60,16 +126,14 @@ pub(super) fn look(client: &mut Client, ui: &mut Ui) -> Result<Vec<Row>, Failure
         .collect();
     let partitions: Vec<TopicPartition> = partitions.into_iter().cloned().collect();
     let bounds = distance::bounds(client, &partitions)?;
-    let mut kept = kept::of_all(client);
     ui.progress_done();
-    let said = |text: String| Some(text).filter(|text| !text.is_empty());
     let rows = listed.into_iter().zip(committed).map(|(group, offsets)| {
         let lags = offsets
             .iter()
             .map(|(p, offset)| PartitionLag::new(p, Some(offset), bounds.get(p).copied()));
         let lags: Vec<PartitionLag> = lags.collect();
         Row {
-            kept: kept.remove(&group.group).unwrap_or_default(),
+            kept: Kept::default(),
             group: group.group,
             state: said(group.state),
             kind: said(group.kind),

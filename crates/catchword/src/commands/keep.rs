@@ -2,6 +2,7 @@
 
 use catchword_client::{AlterConfig, Client, Resource, ResourceType};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::setting;
 use crate::args::Cluster;
@@ -74,6 +75,20 @@ impl std::str::FromStr for Keep {
 }
 
 impl Keep {
+    /// What is told of a group that does not exist yet. How long others are kept is not known here.
+    fn of_no_group(self, group: &str) -> Value {
+        let mut told = json!({"group": group, "pattern": null, "partitions": []});
+        match self {
+            Self::Default => told["rule"] = "default".into(),
+            Self::Forever | Self::Minutes(_) => {
+                let minutes = self.minutes().filter(|minutes| *minutes >= 0);
+                told["rule"] = "group".into();
+                told["retention_ms"] = json!(minutes.map(|minutes| i64::from(minutes) * 60_000));
+            }
+        }
+        told
+    }
+
     /// The value of Kafka's key.
     fn minutes(self) -> Option<i32> {
         match self {
@@ -103,12 +118,12 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let asked = api.get(&format!("/v1/groups/{}/expiry", encoded(&args.group)));
     // What is set on a group may be there before the group.
     let document = match (asked, args.time) {
-        (Err(_), Some(_)) if !args.json => {
-            ui.line(format_args!(
+        (Err(_), Some(keep)) if args.json => return ui.json(&keep.of_no_group(&args.group)),
+        (Err(_), Some(_)) => {
+            return ui.line(format_args!(
                 "Group {} does not exist yet; it will be kept so.",
                 args.group
-            ))?;
-            return Ok(());
+            ));
         }
         (asked, _) => asked?,
     };

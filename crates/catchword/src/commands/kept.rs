@@ -1,30 +1,27 @@
 //! How long a group's committed offsets are there: what the broker's JSON API tells of it, in few words.
 
-use std::collections::BTreeMap;
-
-use catchword_client::Client;
 use serde::{Deserialize, Serialize};
 
-use crate::plane::{self, Api, span};
+use crate::plane::span;
 use crate::time;
 
 /// Of one group. The field names are for scripts and stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub(super) struct Kept {
+pub(in crate::commands) struct Kept {
     /// When the first committed offset expires if nobody reads; `None`: not as things are, or the broker does not tell.
-    pub(super) expires_at_ms: Option<i64>,
+    pub(in crate::commands) expires_at_ms: Option<i64>,
     /// Whether the broker warns of it.
-    pub(super) expires_soon: bool,
+    pub(in crate::commands) expires_soon: bool,
     /// Whether retention waits for the group.
-    pub(super) holds_retention: bool,
+    pub(in crate::commands) holds_retention: bool,
     /// What is pinned.
-    pub(super) pins: Vec<String>,
+    pub(in crate::commands) pins: Vec<String>,
 }
 
 impl Kept {
     /// What a list of groups says of it; empty if there is nothing to mark.
-    pub(super) fn words(&self) -> String {
+    pub(in crate::commands) fn words(&self) -> String {
         let expires = self.expires_at_ms.filter(|_| self.expires_soon);
         match expires {
             Some(at_ms) => format!("expires in {}", span((at_ms - time::now_ms()).max(0))),
@@ -33,21 +30,6 @@ impl Kept {
             None => String::new(),
         }
     }
-}
-
-#[derive(Debug, Deserialize)]
-struct Group {
-    group: String,
-    #[serde(flatten)]
-    kept: Kept,
-}
-
-/// Of all groups; empty where the broker does not tell.
-pub(super) fn of_all(client: &mut Client) -> BTreeMap<String, Kept> {
-    let told = Api::find(client).and_then(|api| api.get("/v1/groups"));
-    let groups = told.and_then(|told| plane::read::<Vec<Group>>(&told["groups"]));
-    let groups = groups.unwrap_or_default().into_iter();
-    groups.map(|group| (group.group, group.kept)).collect()
 }
 
 #[cfg(test)]

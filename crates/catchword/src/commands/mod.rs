@@ -3,6 +3,7 @@
 pub(crate) mod adopt;
 pub(crate) mod at;
 pub(crate) mod audit;
+mod awaited;
 pub(crate) mod carry;
 pub(crate) mod completions;
 pub(crate) mod consume;

@@ -9,7 +9,7 @@ use crate::plane::Api;
 use crate::ui::Ui;
 
 /// The key on a group.
-const KEY: &str = "offsets.protect";
+pub(super) const KEY: &str = "offsets.protect";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

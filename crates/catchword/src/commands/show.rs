@@ -6,11 +6,13 @@ use catchword_client::{Client, GroupMemberInfo, TopicPartition};
 use serde::Serialize;
 
 use crate::args::Cluster;
+use crate::commands::awaited::Awaited;
 use crate::commands::distance::{self, PartitionLag};
 use crate::commands::kept::Kept;
 use crate::failure::Failure;
 use crate::plane::span;
 use crate::table::{Align, Table, count, records};
+use crate::time;
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -21,11 +23,14 @@ that was aborted or compacted away; offsets elsewhere); LOST what retention took
 FETCHED is how far records were handed to the member that has the partition, known by its client id
 and host: blank where several readers could be meant. What it has not committed of that would come
 again after a crash; whether it has dealt with it, only it knows.
+While a rebalance waits for members, they are named, with what they are to do and until when.
 
 JSON: {group, state, kind, protocol_type, protocol, lag, lost,
   members: [{member_id, instance_id, client_id, host, partitions: [{topic, partition}]}],
   partitions: [{topic, partition, committed, log_start, end, lag, age_ms, lost, held_bytes,
     fetched, uncommitted, metadata, member_id}],
+  awaited: [{member_id, client_id, host, what: rejoin|assign|sync|give-up, partitions: [{topic,
+    partition}], since_ms, until_ms}],
   expires_at_ms, expires_soon, holds_retention, pins}.
 
 Examples:
@@ -53,6 +58,7 @@ pub(super) struct Shown {
     pub(super) lost: i64,
     members: Vec<Member>,
     pub(super) partitions: Vec<PartitionLag>,
+    awaited: Vec<Awaited>,
     #[serde(flatten)]
     kept: Kept,
 }
@@ -134,7 +140,7 @@ pub(super) fn look(client: &mut Client, group: &str) -> Result<Shown, Failure> {
         lag
     });
     let mut partitions: Vec<PartitionLag> = partitions.collect();
-    let kept = distance::count_records(client, group, &mut partitions);
+    let told = distance::count_records(client, group, &mut partitions);
     let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let state = described.as_ref().map(|group| group.state.clone());
     Ok(Shown {
@@ -149,7 +155,8 @@ pub(super) fn look(client: &mut Client, group: &str) -> Result<Shown, Failure> {
         lost: partitions.iter().map(|lag| lag.lost).sum(),
         members: members.iter().map(Member::from).collect(),
         partitions,
-        kept,
+        awaited: told.awaited,
+        kept: told.kept,
     })
 }
 
@@ -177,6 +184,10 @@ fn print(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
     if !shown.members.is_empty() {
         ui.line("")?;
         print_members(shown, ui)?;
+    }
+    if !shown.awaited.is_empty() {
+        ui.line("")?;
+        print_awaited(shown, ui)?;
     }
     if !shown.partitions.is_empty() {
         ui.line("")?;
@@ -213,6 +224,21 @@ fn print(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
         ui.warn(format_args!(
             "{} were deleted by retention before the group read them",
             records(shown.lost)
+        ));
+    }
+    Ok(())
+}
+
+/// Whom a rebalance waits for, and how to go on without.
+fn print_awaited(shown: &Shown, ui: &mut Ui) -> Result<(), Failure> {
+    let now_ms = time::now_ms();
+    for awaited in &shown.awaited {
+        ui.line(format_args!("waits for {}", awaited.words(now_ms)))?;
+    }
+    if let [first, ..] = &shown.awaited[..] {
+        ui.note(format_args!(
+            "To go on without: catchword kick {} {} --yes",
+            shown.group, first.member_id
         ));
     }
     Ok(())

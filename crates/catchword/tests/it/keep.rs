@@ -58,3 +58,21 @@ fn what_is_no_time_is_refused() {
     let err = cluster.run(&["keep", "g", "forever"]).failed(2);
     assert!(err.contains("neither never, default nor a time"), "{err}");
 }
+
+#[test]
+fn what_is_set_before_the_group_is_there_is_told_to_scripts_as_well() {
+    let cluster = Cluster::own();
+    let told = cluster.json(&["keep", "later", "never", "--json"]);
+    assert_eq!(
+        (&told["rule"], &told["retention_ms"]),
+        (&"group".into(), &serde_json::Value::Null)
+    );
+    let told = cluster.json(&["keep", "later", "30d", "--json"]);
+    assert_eq!(told["retention_ms"], 30_i64 * 24 * 60 * 60 * 1000);
+    let text = cluster.run(&["keep", "later", "never"]).ok();
+    assert!(
+        text.contains("does not exist yet; it will be kept so"),
+        "{text}"
+    );
+    cluster.run(&["keep", "later"]).failed(1);
+}

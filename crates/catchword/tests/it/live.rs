@@ -1,6 +1,10 @@
 //! A group is moved while its members read: nobody is stopped, everybody goes on from the new place.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+use catchword_client::{Client, ClientOptions, CommitAs, NewCommit, TopicPartition};
+use catchword_wire::ErrorCode;
 
 use crate::group::Group;
 use crate::harness::{Cluster, Running, wait_until};
@@ -40,6 +44,39 @@ fn a_live_group_is_rewound_without_stopping_it_and_that_is_undone_as_live() {
         .run(&["restore", "g", "--at", "at-six", "--live", "--yes"])
         .ok();
     assert_eq!(reader.take(4), ["6", "7", "8", "9"]);
+}
+
+/// The member is gone for good; a client that has lost its member id would be somebody who never had one.
+#[test]
+fn a_broker_that_is_killed_after_a_live_move_still_keeps_late_commits_out() {
+    let mut g = Group::on(Cluster::own());
+    let reader = member(&g);
+    reader.take(4);
+    wait_until("the rest is committed", || g.committed() == 10);
+    // Killed, so that it does not leave the group by itself.
+    drop(reader);
+    let rewind = ["rewind", "g", "--to", "4", "--live", "--yes"];
+    g.cluster.run(&rewind).ok();
+    let broker = g.cluster.broker().expect("it is our own");
+    broker.kill();
+    broker.restart();
+    let options = ClientOptions {
+        retry_for: Duration::ZERO,
+        ..ClientOptions::to(broker.address())
+    };
+    let place = NewCommit::new(TopicPartition::new(g.topic.as_str(), 0), 9);
+    let late = || {
+        let mut client = Client::connect(options.clone()).expect("the broker answers");
+        let heard = client.commit("g", CommitAs::Outsider, std::slice::from_ref(&place));
+        heard.err().and_then(|error| error.code())
+    };
+    let mut heard = None;
+    wait_until("the groups are read", || {
+        heard = late();
+        heard != Some(ErrorCode::CoordinatorLoadInProgress)
+    });
+    assert_eq!(heard, Some(ErrorCode::RebalanceInProgress));
+    assert_eq!(g.committed(), 4);
 }
 
 #[test]

@@ -28,7 +28,8 @@ fn a_pinned_group_is_not_deleted_until_the_pin_is_off() {
     let log = g.cluster.json(&["log", "fresh", "--commits", "--json"]);
     let id = log["changes"][0]["id"].as_str().unwrap();
     let err = g.cluster.run(&["undo", id, "--yes"]).failed(1);
-    assert!(err.contains("catchword pin GROUP --list"), "{err}");
+    assert!(err.contains("in t:0 is pinned"), "{err}");
+    assert!(err.contains("catchword pin fresh --list"), "{err}");
     let shown = g.cluster.run(&["groups"]).ok();
     assert!(shown.contains("pinned"), "{shown}");
     assert!(g.cluster.run(&["show", "g"]).ok().contains("pinned"));

@@ -21,6 +21,7 @@ fn a_protected_group_is_not_reset_until_that_is_lifted() {
     let rewind = ["rewind", &g.group, "--to", "earliest", "--yes"];
     let err = g.cluster.run(&rewind).failed(1);
     assert!(err.contains("catchword protect g off"), "{err}");
+    assert!(err.contains("is protected from being set back"), "{err}");
     let mut client = Client::connect(ClientOptions::to(&g.cluster.bootstrap)).unwrap();
     let back = [NewCommit::new(TopicPartition::new(&g.topic, 0), 1)];
     let error = client
@@ -38,7 +39,8 @@ fn a_protected_group_is_not_reset_until_that_is_lifted() {
     let changes = g.cluster.json(&["log", &g.group, "--json"]);
     let id = changes["changes"][0]["id"].as_str().unwrap().to_owned();
     let err = g.cluster.run(&["undo", &id, "--yes"]).failed(1);
-    assert!(err.contains("protect"), "{err}");
+    let words = "is protected from being set back; nothing was changed";
+    assert!(err.contains(words), "{err}");
     g.cluster.run(&["protect", &g.group, "off"]).ok();
     g.cluster.run(&["undo", &id, "--yes"]).ok();
     assert_eq!(g.committed(), 7);

@@ -129,3 +129,15 @@ fn a_tag_of_a_topic_that_was_created_anew_is_not_put_into_it() {
     let shown = g.cluster.json(&["show", "g", "--json"]);
     assert_eq!(shown["partitions"], Value::Array(Vec::new()));
 }
+
+#[test]
+fn of_a_group_that_nobody_knows_there_are_no_tags_to_list() {
+    let g = Group::on(Cluster::own());
+    let none = g.cluster.run(&["tags", "g"]);
+    assert!(none.err.contains("has no tags"), "{none:?}");
+    let err = g.cluster.run(&["tags", "nobody"]).failed(1);
+    assert!(
+        err.contains("nothing is known of a group \"nobody\""),
+        "{err}"
+    );
+}

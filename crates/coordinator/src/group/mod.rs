@@ -3,6 +3,7 @@
 //! Kinds of groups differ in the second part only. What a caller asks of any group stands here; how one kind does it
 //! stands in its own folder.
 
+mod awaited;
 pub(crate) mod classic;
 mod committers;
 pub(crate) mod consumer;
@@ -28,6 +29,7 @@ use crate::metadata::MetadataImage;
 use crate::offsets::{Expiry, Offsets};
 use crate::timer::TimerKind;
 
+pub use awaited::{Awaited, Awaits};
 pub(crate) use classic::ClassicGroup;
 pub(crate) use committers::Committers;
 pub(crate) use consumer::ConsumerGroup;

@@ -2,7 +2,7 @@
 
 use catchword_wire::{Str, Uuid};
 
-use super::{Group, GroupKind};
+use super::{Awaited, Group, GroupKind};
 use crate::metadata::MetadataImage;
 use crate::notice::{Leaving, LeftAt, Notice, Noticed};
 use crate::offsets::find;
@@ -18,6 +18,8 @@ pub struct Roster {
     pub protocol_type: Str,
     /// In the order of their ids.
     pub members: Vec<RosterMember>,
+    /// Whom a rebalance waits for.
+    pub awaited: Vec<Awaited>,
 }
 
 /// A member.
@@ -40,18 +42,20 @@ impl Group {
     /// Who is in it.
     pub(crate) fn roster(&self, image: &MetadataImage) -> Roster {
         let listed = self.list();
-        let members = match &self.kind {
-            GroupKind::Simple => Vec::new(),
-            GroupKind::Classic(classic) => classic.roster(),
-            GroupKind::Consumer(consumer) => consumer.roster(image),
-            GroupKind::Share(share) => share.roster(),
-            GroupKind::Streams(streams) => streams.roster(),
+        let (members, awaited) = match &self.kind {
+            GroupKind::Simple => (Vec::new(), Vec::new()),
+            GroupKind::Classic(classic) => (classic.roster(), classic.awaited()),
+            GroupKind::Consumer(consumer) => (consumer.roster(image), consumer.awaited(image)),
+            // Its members share what they read: nobody waits for another.
+            GroupKind::Share(share) => (share.roster(), Vec::new()),
+            GroupKind::Streams(streams) => (streams.roster(), streams.awaited()),
         };
         Roster {
             state: listed.group_state,
             kind: listed.group_type,
             protocol_type: listed.protocol_type,
             members,
+            awaited,
         }
     }
 

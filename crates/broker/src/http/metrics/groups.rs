@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::exposition::{Exposition, GaugeId, Labels};
+use crate::clock;
 use crate::lag::{GroupLag, PartitionPace};
-use crate::plane::PartitionLag;
+use crate::plane::{AwaitedView, PartitionLag};
 
 /// The gauges of groups.
 pub(super) struct GroupGauges {
     state: GaugeId,
     status: GaugeId,
+    awaited: GaugeId,
+    awaited_seconds: GaugeId,
     committed: GaugeId,
     lost: GaugeId,
     bytes: GaugeId,
@@ -33,6 +36,14 @@ impl GroupGauges {
             status: all.gauge(
                 "catchword_consumergroup_status",
                 "1 for the status of a group that has a lag objective: OK, WARN, STALL, STOP or REWIND.",
+            ),
+            awaited: all.gauge(
+                "catchword_consumergroup_awaited_members",
+                "Members that a rebalance of the group waits for.",
+            ),
+            awaited_seconds: all.gauge(
+                "catchword_consumergroup_awaited_seconds",
+                "For how long a rebalance of the group has waited for a member; 0 if it waits for nobody.",
             ),
             committed: all.gauge(
                 "kafka_consumergroup_current_offset",
@@ -89,6 +100,7 @@ impl GroupGauges {
             let status = ("status", objective.status.name());
             all.line(self.status, &Labels::of(&[name, status]), 1);
         }
+        self.show_awaited(all, name, &group.awaited);
         let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
         let (mut own, mut kminion) = (Labels::default(), Labels::default());
         for pace in group.partitions.iter().flatten() {
@@ -114,6 +126,16 @@ impl GroupGauges {
             kminion.set(&[("group_id", &group.group), ("topic_name", topic)]);
             all.line(self.kminion_lag_sum, &kminion, lag);
         }
+    }
+
+    /// Whom a rebalance waits for, and since when.
+    fn show_awaited(&self, all: &mut Exposition, name: (&str, &str), awaited: &[AwaitedView]) {
+        let label = Labels::of(&[name]);
+        let members = i64::try_from(awaited.len()).unwrap_or(i64::MAX);
+        all.line(self.awaited, &label, members);
+        let since_ms = awaited.iter().filter_map(|one| one.since_ms).min();
+        let waits_ms = since_ms.map_or(0, |since_ms| clock::now_ms() - since_ms);
+        all.line(self.awaited_seconds, &label, waits_ms.max(0) / 1000);
     }
 
     fn show_partition(&self, all: &mut Exposition, labels: &Labels, pace: &PartitionPace) {

@@ -178,3 +178,43 @@ fn made(broker: &Broker, groups: &[GroupLag]) -> String {
     }
     all.text()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// Every name in a text that begins as those of metrics do.
+    fn names(text: &str) -> BTreeSet<&str> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let begins = |word: &str| {
+            let beginnings = ["catchword_", "kafka_", "kminion_"];
+            beginnings.iter().any(|prefix| word.starts_with(prefix))
+        };
+        words.filter(|word| begins(word)).collect()
+    }
+
+    #[test]
+    fn the_dashboard_asks_for_metrics_that_there_are() {
+        let served = [
+            include_str!("mod.rs"),
+            include_str!("groups.rs"),
+            include_str!("../../zookeeper/mod.rs"),
+            include_str!("../../guardian/mod.rs"),
+        ];
+        let served: BTreeSet<&str> = served.into_iter().flat_map(names).collect();
+        let dashboard = include_str!("../../../../../docs/grafana.json");
+        let dashboard: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+        let panels = dashboard["panels"].as_array().unwrap().iter();
+        let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+        let queries: Vec<&str> = targets
+            .map(|target| target["expr"].as_str().unwrap())
+            .collect();
+        assert!(queries.len() > 20, "{queries:?}");
+        for query in queries {
+            let asked = names(query);
+            assert!(!asked.is_empty(), "{query} asks for nothing");
+            let absent: Vec<_> = asked.difference(&served).collect();
+            assert!(absent.is_empty(), "{query}: there is no {absent:?}");
+        }
+    }
+}

@@ -11,7 +11,7 @@ use catchword_client::Client;
 use serde_json::Value;
 
 pub(super) use table::{pace, partitions_table, summary};
-pub(super) use told::{GroupLag, Lags, PartitionPace};
+pub(super) use told::{GroupLag, Lags, PartitionPace, Place};
 
 use crate::args::Cluster;
 use crate::commands::{groups, show};
@@ -41,7 +41,7 @@ Where the broker does not count (an Apache Kafka without a guardian), BEHIND is 
 offsets, markers of transactions and what was compacted away included.
 
 JSON: {at_ms, counted, groups: [{group, state, kind, lag, age_ms, bytes, lost, speed, to_zero_ms,
-  retention_in_ms, objective, partitions: [{topic, partition, committed, start, end, lag, unsure, age_ms,
+  retention_in_ms, objective, awaited, partitions: [{topic, partition, committed, start, end, lag, unsure, age_ms,
     bytes, lost, speed, to_zero_ms, retention_in_ms}]}]}; null is not known, or not so; partitions
   for a named GROUP only; with --watch a document a line.
 

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::commands::awaited::Awaited;
 use crate::commands::distance::PartitionLag;
+use crate::commands::kept::Kept;
 
 /// What is told of groups, by `/v1/lag`, or made up from Kafka's protocol. The field names are for scripts.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,9 +23,15 @@ pub(in crate::commands) struct GroupLag {
     pub(in crate::commands) kind: Option<String>,
     #[serde(flatten)]
     pub(in crate::commands) lag: Lag,
+    /// Whom a rebalance of it waits for.
+    #[serde(default)]
+    pub(in crate::commands) awaited: Vec<Awaited>,
     /// What it is held to.
     #[serde(default)]
     pub(in crate::commands) objective: Option<Objective>,
+    /// How long its committed offsets are there.
+    #[serde(flatten)]
+    pub(in crate::commands) kept: Kept,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::commands) partitions: Option<Vec<PartitionPace>>,
 }
@@ -101,7 +109,9 @@ impl GroupLag {
                 lost,
                 ..Lag::default()
             },
+            awaited: Vec::new(),
             objective: None,
+            kept: Kept::default(),
             partitions,
         }
     }

@@ -14,6 +14,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::commands::distance::{self, Bounds};
+use crate::commands::protect::KEY as PROTECT;
+use crate::commands::setting;
 use crate::failure::Failure;
 use crate::http::encoded;
 use crate::plane::{self, Api, Change};
@@ -248,8 +250,14 @@ fn apply(client: &mut Client, group: &str, changes: &[&Move]) -> Result<(), Fail
             )))
         }
         Err(error) if error.code() == Some(ErrorCode::PolicyViolation) => {
+            // A pin holds what is to be removed, and nothing is here.
+            let api = Api::find(client)?;
+            let how = match setting::get(client, &api, group, PROTECT)?.as_str() {
+                "frozen" => "frozen (catchword protect)",
+                _ => "protected from being set back (catchword protect)",
+            };
             Err(Failure::failed(format!(
-                "group {group:?} is protected from this; `catchword protect {group} off` lifts that. Nothing was changed."
+                "group {group:?} is {how}; `catchword protect {group} off` lifts that. Nothing was changed."
             )))
         }
         other => Ok(other?),

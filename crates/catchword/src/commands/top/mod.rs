@@ -4,6 +4,7 @@
 
 mod screen;
 mod terminal;
+mod words;
 
 use std::io::IsTerminal;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -26,7 +27,7 @@ const NAP: Duration = Duration::from_millis(100);
 #[command(after_help = "\
 STATE  ● reading, ◐ slow (its oldest unread record waits for more than a minute), ○ closed (no
        members), ✕ torn (retention took records before they were read), ▲ its lag objective is
-       missed, and how (see catchword slo)
+       missed, and how (see catchword slo), ◌ a rebalance waits for a member (Enter tells for whom)
 BOOKMARKS SAFE UNTIL  when retention takes the oldest record that the group has not read
 
 Keys: ↑ ↓ choose, Enter one group's partitions, Esc back, b o s n sort by records behind, oldest

@@ -1,13 +1,9 @@
 //! What `top` shows and how it answers to keys: pure, so that it is tested without a terminal.
 
-use crate::commands::lag::{GroupLag, Lags, pace, partitions_table, summary};
-use crate::plane::{span, when};
-use crate::table::{Align, Table, count, records};
+use super::words::{how, safety, table};
+use crate::commands::lag::{GroupLag, Lags, partitions_table, summary};
+use crate::plane::when;
 
-/// A group that is no longer behind than this reads as it should.
-const FRESH_MS: i64 = 60_000;
-/// Retention that is nearer than this is worth a warning.
-const NEAR_MS: i64 = 3 * 24 * 60 * 60 * 1000;
 /// Lines that are not groups: title, blank, head, foot.
 const AROUND: usize = 4;
 
@@ -212,11 +208,12 @@ impl Screen {
             return lines;
         }
         let at = self.at();
-        let mut rows = table(groups).lines().into_iter();
+        let now_ms = self.told.as_ref().map_or(0, |told| told.at_ms);
+        let mut rows = table(groups, now_ms).lines().into_iter();
         lines.extend(rows.next().map(|head| (Look::Faint, head)));
         let first = (at + 1).saturating_sub(room.max(1));
         for (n, (group, row)) in groups.iter().zip(rows).enumerate().skip(first).take(room) {
-            let look = match how(group).1 {
+            let look = match how(group, now_ms).1 {
                 _ if n == at => Look::Selected,
                 true => Look::Alarm,
                 false => Look::Plain,
@@ -234,7 +231,10 @@ impl Screen {
             return lines;
         };
         lines.push((Look::Plain, summary(group)));
-        lines.push((Look::Plain, safety(group)));
+        let now_ms = self.told.as_ref().map_or(0, |told| told.at_ms);
+        lines.push((Look::Plain, safety(group, now_ms)));
+        let awaited = group.awaited.iter();
+        lines.extend(awaited.map(|one| (Look::Alarm, format!("waits for {}", one.words(now_ms)))));
         lines.push((Look::Plain, String::new()));
         let rows = partitions_table(group.partitions.as_deref().unwrap_or_default()).lines();
         let rows = rows.into_iter().enumerate();
@@ -243,60 +243,6 @@ impl Screen {
             _ => (Look::Plain, row),
         }));
         lines
-    }
-}
-
-fn table(groups: &[GroupLag]) -> Table {
-    let mut table = Table::new(&[
-        ("STATE", Align::Left),
-        ("GROUP", Align::Left),
-        ("BEHIND", Align::Right),
-        ("OLDEST UNREAD", Align::Right),
-        ("SPEED", Align::Right),
-        ("BOOKMARKS SAFE UNTIL", Align::Left),
-    ]);
-    for group in groups {
-        let told = |text: Option<String>| text.unwrap_or_else(|| "–".into());
-        table.row(vec![
-            how(group).0,
-            group.group.clone(),
-            told(group.lag.lag.map(count)),
-            told(group.lag.age_ms.map(span)),
-            told(group.lag.speed.map(pace)),
-            safety(group),
-        ]);
-    }
-    table
-}
-
-/// How a group is, and whether that calls for somebody.
-fn how(group: &GroupLag) -> (String, bool) {
-    let is_behind = group.lag.lag.is_some_and(|lag| lag > 0);
-    let is_late = is_behind && group.lag.age_ms.is_some_and(|age| age > FRESH_MS);
-    match &group.objective {
-        _ if group.lag.lost > 0 => ("✕ torn".into(), true),
-        Some(objective) if objective.status != "OK" => (format!("▲ {}", objective.words()), true),
-        _ if group.state == "Empty" || group.state == "Dead" => ("○ closed".into(), false),
-        None if is_late => ("◐ slow".into(), false),
-        _ => ("● reading".into(), false),
-    }
-}
-
-/// What becomes of its bookmarks.
-fn safety(group: &GroupLag) -> String {
-    let lag = &group.lag;
-    if lag.lost > 0 {
-        return format!("retention took {} before they were read", records(lag.lost));
-    }
-    match (lag.retention_in_ms, lag.to_zero_ms) {
-        (Some(edge), Some(zero)) if zero < edge => format!("kept; catches up in {}", span(zero)),
-        (Some(0), _) => "⚠ retention may take unread records now".into(),
-        (Some(edge), _) if edge < NEAR_MS => {
-            format!("⚠ retention reaches the bookmark in {}", span(edge))
-        }
-        (Some(edge), _) => format!("kept for {}", span(edge)),
-        (None, _) if lag.lag == Some(0) => "kept (nothing unread)".into(),
-        (None, _) => "kept".into(),
     }
 }
 

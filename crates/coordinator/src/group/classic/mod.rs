@@ -131,7 +131,30 @@ impl ClassicGroup {
         self.recorded.as_ref()
     }
 
-    fn is_leader(&self, member_id: &str) -> bool {
+    /// When the present state began, ms since 1970, where it is known.
+    pub(crate) fn state_since_ms(&self) -> Option<i64> {
+        self.state_since_ms
+    }
+
+    /// When the time is over that members have to join, or to ask for their assignment.
+    pub(crate) fn patience_ends_ms(&self) -> Option<i64> {
+        match self.state {
+            ClassicState::PreparingRebalance => self.join.at_ms(),
+            _ => self.sync.at_ms(),
+        }
+    }
+
+    /// Member ids that were given out and not used yet.
+    pub(crate) fn announced(&self) -> impl Iterator<Item = &Str> {
+        self.pending_join.keys()
+    }
+
+    /// Whether a member has asked for its assignment in this generation.
+    pub(crate) fn has_asked(&self, member_id: &Str) -> bool {
+        !self.pending_sync.contains(member_id)
+    }
+
+    pub(crate) fn is_leader(&self, member_id: &str) -> bool {
         self.leader
             .as_ref()
             .is_some_and(|leader| leader == member_id)

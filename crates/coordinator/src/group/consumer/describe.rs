@@ -10,8 +10,8 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::ConsumerGroup;
 use super::member::Member;
-use crate::group::RosterMember;
 use crate::group::classic::CONSUMER_PROTOCOL_TYPE;
+use crate::group::{Awaited, Awaits, RosterMember};
 use crate::metadata::MetadataImage;
 use crate::notice::{Leaving, Notice};
 
@@ -64,6 +64,45 @@ impl ConsumerGroup {
         members.map(|member| on_roster(member, image)).collect()
     }
 
+    /// Whom it waits for: who has what is another's by now, or has to rejoin by the classic protocol.
+    pub(crate) fn awaited(&self, image: &MetadataImage) -> Vec<Awaited> {
+        let members = self.members.values();
+        members
+            .filter_map(|member| self.awaits(member, image))
+            .collect()
+    }
+
+    fn awaits(&self, member: &Member, image: &MetadataImage) -> Option<Awaited> {
+        let target = self.targets.get(&member.id);
+        let is_its = |topic: &Uuid, partition| {
+            let of = target.and_then(|target| target.get(topic));
+            of.is_some_and(|of| of.contains(&partition))
+        };
+        let others = member.current.partitions();
+        let others = others.filter(|(topic, partition)| !is_its(topic, *partition));
+        let others: Vec<(Str, i32)> = named(others, image).collect();
+        let (what, deadline) = match (member.is_classic(), others.is_empty()) {
+            (false, false) => (Awaits::GiveUp(others), member.revocation),
+            (true, false) => (Awaits::GiveUp(others), member.join),
+            (_, true) if member.join.is_set() => (Awaits::Rejoin, member.join),
+            (_, true) if member.sync.is_set() => (Awaits::Sync, member.sync),
+            _ => return None,
+        };
+        // It may be that it has not heard of it yet: then it is awaited since it was decided.
+        let told_ms = deadline
+            .at_ms()
+            .filter(|_| what != Awaits::Sync)
+            .map(|at_ms| at_ms - i64::from(member.rebalance_timeout_ms()));
+        Some(Awaited {
+            member_id: member.id.clone(),
+            client_id: member.said.client_id.clone(),
+            client_host: member.said.client_host.clone(),
+            what,
+            since_ms: told_ms.or((self.assigned_at_ms > 0).then_some(self.assigned_at_ms)),
+            until_ms: deadline.at_ms(),
+        })
+    }
+
     /// That these members are gone, once they are.
     pub(crate) fn gone(&self, ids: &[Str], how: Leaving, image: &MetadataImage) -> Vec<Notice> {
         let members = ids.iter().filter_map(|id| self.members.get(id));
@@ -94,20 +133,23 @@ impl ConsumerGroup {
 }
 
 /// Topics that are gone have no name to be shown by.
+fn named(
+    partitions: impl Iterator<Item = (Uuid, i32)>,
+    image: &MetadataImage,
+) -> impl Iterator<Item = (Str, i32)> {
+    partitions.filter_map(|(topic, partition)| {
+        let topic = image.topic_by_id(&topic)?;
+        Some((topic.name.clone(), partition))
+    })
+}
+
 fn on_roster(member: &Member, image: &MetadataImage) -> RosterMember {
-    let partitions = member
-        .current
-        .partitions()
-        .filter_map(|(topic, partition)| {
-            let topic = image.topic_by_id(&topic)?;
-            Some((topic.name.clone(), partition))
-        });
     RosterMember {
         id: member.id.clone(),
         instance_id: member.said.instance_id.clone(),
         client_id: member.said.client_id.clone(),
         client_host: member.said.client_host.clone(),
-        partitions: partitions.collect(),
+        partitions: named(member.current.partitions(), image).collect(),
     }
 }
 

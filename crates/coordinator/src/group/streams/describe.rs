@@ -12,7 +12,7 @@ use super::StreamsGroup;
 use super::member::Member;
 use super::task::{Role, Task, lists};
 use super::topology::Topology;
-use crate::group::RosterMember;
+use crate::group::{Awaited, Awaits, RosterMember};
 
 /// Kafka's name for the kind.
 const STREAMS: &str = "streams";
@@ -58,6 +58,29 @@ impl StreamsGroup {
             partitions: Vec::new(),
         };
         self.members.iter().map(member).collect()
+    }
+
+    /// Whom it waits for: who runs what is another's by now.
+    pub(crate) fn awaited(&self) -> Vec<Awaited> {
+        let awaits = |(id, member): (&Str, &Member)| {
+            let target = self.targets.get(id);
+            let held = member.current.tasks();
+            let others = held.filter(|task| !target.is_some_and(|target| target.contains(task)));
+            let others: Vec<(Str, i32)> = others
+                .map(|task| (task.subtopology.clone(), task.partition))
+                .collect();
+            let until_ms = member.revocation.at_ms();
+            let told_ms = until_ms.map(|at_ms| at_ms - i64::from(member.rebalance_timeout_ms()));
+            (!others.is_empty()).then(|| Awaited {
+                member_id: id.clone(),
+                client_id: member.said.client_id.clone(),
+                client_host: member.said.client_host.clone(),
+                what: Awaits::GiveUp(others),
+                since_ms: told_ms.or((self.assigned_at_ms > 0).then_some(self.assigned_at_ms)),
+                until_ms,
+            })
+        };
+        self.members.iter().filter_map(awaits).collect()
     }
 
     pub(crate) fn describe(&self) -> DescribedGroup {

@@ -2,6 +2,7 @@
 //!
 //! S: records, C: commits, F: fetches, D: deletion and expiry, G: classic groups, T: transactions.
 
+mod awaited;
 mod commits;
 mod consumer_groups;
 mod deletion;
