@@ -2,9 +2,11 @@
 //! and with `CATCHWORD_TEST_BOOTSTRAP` it is Kafka that is asked.
 
 mod consumer_epochs;
+mod ground;
 mod groups;
 mod producers;
 mod share_groups;
+mod share_places;
 mod share_sessions;
 mod streams_groups;
 mod topic_ids;
