@@ -4,6 +4,7 @@
 mod consumer_epochs;
 mod ground;
 mod groups;
+mod leaving;
 mod producers;
 mod share_groups;
 mod share_places;
