@@ -6,7 +6,7 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::code;
 use super::wire::{GROUP, Wire};
-use crate::harness::Cluster;
+use crate::harness::{Cluster, wait_until};
 
 /// A topic that is there, the id of a group that is not, and a client at the coordinator of that.
 pub(super) struct Ground {
@@ -45,4 +45,16 @@ impl Ground {
         };
         code(self.wire.call(&request, 2).results[0].error_code)
     }
+}
+
+/// Heartbeats at the epoch that the last one answered, until one has led the member past this epoch: the epoch it then has.
+pub(super) fn led_past(epoch: i32, mut beat: impl FnMut(i32) -> (ErrorCode, i32)) -> i32 {
+    let mut now = epoch;
+    wait_until("the member is led on", || {
+        let (error, led) = beat(now);
+        assert_eq!(error, ErrorCode::None);
+        now = led;
+        now > epoch
+    });
+    now
 }

@@ -109,8 +109,11 @@ fn places_set_before_anybody_joined_make_an_empty_share_group() {
         ),
         ("which makes no group", describe(&mut ground).0),
         ("no group id", alter(&mut ground, "", &topic, 0, 0)),
-        ("no group", alter(&mut ground, &group, &topic, 0, 5)),
     ];
+    // Kafka's coordinator hears of a topic a little later than its clients.
+    wait_until("the coordinator knows of the topic", || {
+        alter(&mut ground, &group, &topic, 0, 5) == ErrorCode::None
+    });
     assert_eq!(describe(&mut ground), (ErrorCode::None, "Empty".into()));
     assert_eq!(start(&mut ground), 5);
     answers.extend([
@@ -133,7 +136,6 @@ fn places_set_before_anybody_joined_make_an_empty_share_group() {
             ErrorCode::UnknownTopicOrPartition,
             ErrorCode::GroupIdNotFound,
             ErrorCode::InvalidGroupId,
-            ErrorCode::None,
             ErrorCode::UnknownTopicOrPartition,
             ErrorCode::UnknownTopicOrPartition,
             ErrorCode::None,
