@@ -15,7 +15,7 @@ use crate::admission::Admission;
 use crate::broker::{Broker, endpoint};
 use crate::catalog::CatalogError;
 use crate::clock;
-use crate::connection;
+use crate::connection::Connection;
 use crate::groups::Timers;
 use crate::guardian::{Guarded, Guardian};
 use crate::identity::Identity;
@@ -302,14 +302,16 @@ async fn accept(
         match admission.admit(peer.ip(), &broker.catalog.config()) {
             Ok(admitted) => {
                 let broker = broker.clone();
+                let held_up = broker.quotas.connection_from(peer.ip(), clock::now_ms());
+                let mut connection = Connection::new(broker, stream, peer, index);
                 tokio::spawn(async move {
-                    let _admitted = admitted;
-                    if let Some(ms) = broker.quotas.connection_from(peer.ip(), clock::now_ms()) {
+                    if let Some(ms) = held_up {
                         // Closed at once it would only be tried again at once.
                         tokio::time::sleep(Duration::from_millis(ms)).await;
-                        return;
+                    } else {
+                        connection.serve().await;
                     }
-                    connection::serve(broker, stream, peer, index).await;
+                    drop(admitted);
                 });
             }
             Err(limit) => warn!(%peer, "connection refused: {limit}"),

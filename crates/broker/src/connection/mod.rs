@@ -11,9 +11,10 @@ mod reader;
 mod writer;
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -40,6 +41,8 @@ const MAX_WAITING_BYTES: usize = 4 << 20;
 const MAX_LED_BYTES: usize = 16 << 10;
 /// How long answers may still come once the broker is stopping.
 const DRAIN: Duration = Duration::from_secs(3);
+/// How long a connection that is idle but for an answer is left alone.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A request whose answer has not left yet.
 struct Waiting {
@@ -55,13 +58,24 @@ enum Pending {
     Refused(Refused),
 }
 
-struct Connection {
+/// See the module.
+pub(crate) struct Connection {
     broker: Arc<Broker>,
     client: Arc<Client>,
     stream: TcpStream,
     reader: Reader,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+}
+
+/// What a connection waits for.
+enum Event {
+    /// The oldest answer is ready.
+    Answered,
+    Read(io::Result<Step>),
+    Stopping,
+    /// The timer, which may be early.
+    Time,
 }
 
 /// Why a connection ended, as far as anybody wants to know.
@@ -88,39 +102,42 @@ impl From<io::Error> for End {
     }
 }
 
-/// Serves a connection until either side ends it.
-pub(crate) async fn serve(
-    broker: Arc<Broker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    listener: usize,
-) {
-    let _ = stream.set_nodelay(true);
-    let client = Arc::new(Client::new(peer, listener));
-    let reader = Reader::new(&broker);
-    let mut connection = Connection {
-        broker,
-        client,
-        stream,
-        reader,
-        waiting: VecDeque::new(),
-        waiting_bytes: 0,
-    };
-    let end = connection.run().await;
-    connection.left();
-    connection.broker.telemetry.disconnected(&connection.client);
-    match end {
-        End::Gone => debug!(%peer, "connection closed by the client"),
-        End::Idle => {
-            debug!(%peer, "connection closed: idle for longer than connections.max.idle.ms")
-        }
-        End::Stopped => debug!(%peer, "connection closed: the broker is stopping"),
-        End::Refused(why) => info!(%peer, "connection closed: {why}"),
-        End::Io(error) => info!(%peer, "connection closed: {error}"),
-    }
-}
-
 impl Connection {
+    pub(crate) fn new(
+        broker: Arc<Broker>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        listener: usize,
+    ) -> Connection {
+        let _ = stream.set_nodelay(true);
+        Connection {
+            client: Arc::new(Client::new(peer, listener)),
+            reader: Reader::new(&broker),
+            broker,
+            stream,
+            // Most clients ask one thing at a time.
+            waiting: VecDeque::with_capacity(1),
+            waiting_bytes: 0,
+        }
+    }
+
+    /// Serves the connection until either side ends it.
+    pub(crate) async fn serve(&mut self) {
+        let end = self.run().await;
+        self.left();
+        self.broker.telemetry.disconnected(&self.client);
+        let Client { host, port, .. } = &*self.client;
+        match end {
+            End::Gone => debug!("{host}:{port}: connection closed by the client"),
+            End::Idle => debug!(
+                "{host}:{port}: connection closed: idle for longer than connections.max.idle.ms"
+            ),
+            End::Stopped => debug!("{host}:{port}: connection closed: the broker is stopping"),
+            End::Refused(why) => info!("{host}:{port}: connection closed: {why}"),
+            End::Io(error) => info!("{host}:{port}: connection closed: {error}"),
+        }
+    }
+
     /// What was bound to the connection goes with it: share sessions, and the records that were held in them.
     fn left(&self) {
         let Broker { readings, .. } = &*self.broker;
@@ -136,17 +153,17 @@ impl Connection {
 
     async fn run(&mut self) -> End {
         let mut stopping = self.broker.stopping();
+        let mut stopping = pin!(stopping.changed());
         let max_idle = self.broker.max_idle();
         let mut last_active = Instant::now();
-        let idle = sleep_until(last_active + max_idle);
-        tokio::pin!(idle);
+        let mut timer = pin!(sleep_until(last_active + max_idle));
         let mut drain_until: Option<Instant> = None;
         loop {
             if drain_until.is_none()
                 && let Err(refused) = self.take_and_commit().await
             {
                 // What was asked before is still answered.
-                let _ = tokio::time::timeout(DRAIN, self.finish()).await;
+                self.drain().await;
                 return End::Refused(refused);
             }
             match self.write_ready().await {
@@ -162,29 +179,47 @@ impl Connection {
             }
             let muted = self.client.muted_for();
             let may_read = drain_until.is_none() && self.has_room() && muted.is_none();
-            let waits = !self.waiting.is_empty();
-            self.reader.before_waiting(waits);
-            tokio::select! {
-                biased;
-                () = answer_comes(&mut self.waiting), if waits => {}
-                read = self.reader.step(&mut self.stream), if may_read => match read {
-                    Ok(Step::Progress) => last_active = Instant::now(),
-                    Ok(Step::End) => {
-                        // A client may close its half and still read.
-                        let _ = tokio::time::timeout(DRAIN, self.finish()).await;
-                        return End::Gone;
+            self.reader
+                .before_waiting(!self.waiting.is_empty(), may_read);
+            // The timer is moved only where it would come too late: most often it fires for nothing, once in a long while.
+            let muted_until = muted.map(|left| Instant::now() + left);
+            if let Some(soon) = drain_until.or(muted_until)
+                && soon < timer.deadline()
+            {
+                timer.as_mut().reset(soon);
+            }
+            let event = poll_fn(|cx| {
+                if poll_front(&mut self.waiting, cx) {
+                    return Poll::Ready(Event::Answered);
+                }
+                if may_read && let Poll::Ready(step) = self.reader.poll_step(&mut self.stream, cx) {
+                    return Poll::Ready(Event::Read(step));
+                }
+                if drain_until.is_none() && stopping.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Event::Stopping);
+                }
+                timer.as_mut().poll(cx).map(|()| Event::Time)
+            });
+            match event.await {
+                Event::Answered => {}
+                Event::Read(Ok(Step::Progress)) => last_active = Instant::now(),
+                Event::Read(Ok(Step::End)) => {
+                    // A client may close its half and still read.
+                    self.drain().await;
+                    return End::Gone;
+                }
+                Event::Read(Err(error)) => return error.into(),
+                Event::Stopping => drain_until = Some(Instant::now() + DRAIN),
+                Event::Time => {
+                    let now = Instant::now();
+                    if drain_until.is_some_and(|until| until <= now) {
+                        return End::Stopped;
                     }
-                    Err(error) => return error.into(),
-                },
-                () = tokio::time::sleep(muted.unwrap_or_default()), if muted.is_some() => {}
-                _ = stopping.changed(), if drain_until.is_none() => drain_until = Some(Instant::now() + DRAIN),
-                () = sleep_until(drain_until.unwrap_or(last_active)), if drain_until.is_some() => return End::Stopped,
-                () = &mut idle => {
                     let deadline = last_active + max_idle;
-                    if deadline <= Instant::now() && !waits {
+                    if deadline <= now && self.waiting.is_empty() {
                         return End::Idle;
                     }
-                    idle.as_mut().reset(deadline.max(Instant::now() + Duration::from_secs(1)));
+                    timer.as_mut().reset(deadline.max(now + LOOK_AGAIN));
                 }
             }
         }
@@ -270,43 +305,61 @@ impl Connection {
         if out.is_empty() {
             return Ok(false);
         }
-        writer::write_all(&mut self.stream, out).await?;
+        let left = writer::write_now(&self.stream, out)?;
+        if !left.is_empty() {
+            Box::pin(writer::write_all(&mut self.stream, left)).await?;
+        }
         Ok(true)
     }
 
-    /// Answers what is waiting, then nothing more.
-    async fn finish(&mut self) -> Result<(), End> {
-        while !self.waiting.is_empty() {
-            answer_comes(&mut self.waiting).await;
-            self.write_ready().await?;
-        }
-        Ok(())
+    /// Answers what is waiting, if that does not take long, then nothing more.
+    async fn drain(&mut self) {
+        let answers = async {
+            while !self.waiting.is_empty() {
+                poll_fn(|cx| match poll_front(&mut self.waiting, cx) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                })
+                .await;
+                if self.write_ready().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // In a box: it comes once in a connection's life, and would make each of them larger.
+        let _ = Box::pin(tokio::time::timeout(DRAIN, answers)).await;
     }
 }
 
-/// Resolves when the oldest answer is ready.
-async fn answer_comes(waiting: &mut VecDeque<Waiting>) {
-    poll_fn(|cx| {
-        poll_front(waiting, cx);
-        match waiting.front() {
-            Some(Waiting {
-                answer: Pending::Later(_),
-                ..
-            }) => Poll::Pending,
-            _ => Poll::Ready(()),
-        }
-    })
-    .await;
-}
-
-fn poll_front(waiting: &mut VecDeque<Waiting>, cx: &mut Context<'_>) {
-    if let Some(front) = waiting.front_mut()
-        && let Pending::Later(future) = &mut front.answer
-        && let Poll::Ready(done) = future.as_mut().poll(cx)
-    {
+/// Goes on with the oldest answer. Says whether it is ready; without one there is none.
+fn poll_front(waiting: &mut VecDeque<Waiting>, cx: &mut Context<'_>) -> bool {
+    let Some(front) = waiting.front_mut() else {
+        return false;
+    };
+    if let Pending::Later(future) = &mut front.answer {
+        let Poll::Ready(done) = future.as_mut().poll(cx) else {
+            return false;
+        };
         front.answer = match done {
             Ok(segments) => Pending::Ready(segments),
             Err(why) => Pending::Refused(why),
         };
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<'a, F: Future>(_: impl Fn(&'a mut Connection) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_is_small_so_that_ten_thousand_may_be_idle() {
+        // With what tokio adds it has to fit into 1,024 bytes, as large as the allocator's next class is 1,792.
+        let task = size_of::<Connection>() + size(Connection::serve);
+        assert!(task <= 900, "{task} bytes");
     }
 }

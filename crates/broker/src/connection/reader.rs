@@ -3,19 +3,24 @@
 //! Invariant: a length that a client claims costs nothing; bytes that come take their share of the broker's request
 //! memory first, and an idle connection holds no buffer.
 
+use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep};
 
 use crate::broker::Broker;
 use crate::connection::memory::{RequestMemory, Share};
 use crate::dispatch::Refused;
 
-/// What is read at once where the size of what comes is not known.
+/// What is read at once where the size of what comes is not known, in bytes; it lies on the stack.
 const CHUNK: usize = 8 << 10;
 /// How many times of what is paid for the buffer has room at most.
 const AHEAD: usize = 4;
@@ -28,12 +33,26 @@ pub(crate) struct Reader {
     memory: Arc<RequestMemory>,
     /// The share of the frame now being read.
     share: Share,
+    /// Waits for a larger one, and has it meanwhile.
+    growing: Option<Pin<Box<dyn Future<Output = io::Result<Share>> + Send>>>,
+    /// Ends a wait for a client that sends nothing while others wait for the memory that it has.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 /// What a step brought.
 pub(crate) enum Step {
     Progress,
     End,
+}
+
+impl Step {
+    /// What it means that so many bytes came.
+    fn of(bytes: usize) -> Step {
+        match bytes {
+            0 => Step::End,
+            _ => Step::Progress,
+        }
+    }
 }
 
 impl Reader {
@@ -43,6 +62,8 @@ impl Reader {
             max_frame: broker.max_frame(),
             memory: broker.request_memory(),
             share: Share::default(),
+            growing: None,
+            stall: None,
         }
     }
 
@@ -54,9 +75,13 @@ impl Reader {
         if self.buf.len() < 4 + len || self.share.covered() < len {
             return Ok(None);
         }
-        self.buf.advance(4);
-        let frame = self.buf.split_to(len).freeze();
-        Ok(Some((frame, std::mem::take(&mut self.share))))
+        // The usual case is the short one: one request is there, and all of it.
+        let mut frame = match self.buf.len() == 4 + len {
+            true => std::mem::take(&mut self.buf),
+            false => self.buf.split_to(4 + len),
+        };
+        frame.advance(4);
+        Ok(Some((frame.freeze(), std::mem::take(&mut self.share))))
     }
 
     /// The length of the frame at the front, once its four bytes are there.
@@ -74,46 +99,84 @@ impl Reader {
         }
     }
 
-    /// Gives the buffer back where nothing is expected soon.
-    pub(crate) fn before_waiting(&mut self, busy: bool) {
+    /// Gives the buffer back where nothing is expected soon, and forgives a client that is not listened to.
+    pub(crate) fn before_waiting(&mut self, busy: bool, may_read: bool) {
+        if !may_read {
+            self.stall = None;
+        }
         if !busy && self.buf.is_empty() {
             self.buf = BytesMut::new();
         }
     }
 
-    /// Waits for bytes, or for memory to hold them. May be dropped at any await without loss.
-    pub(crate) async fn step(&mut self, stream: &mut TcpStream) -> io::Result<Step> {
+    /// Waits for bytes, or for memory to hold them. Nothing is lost between two polls.
+    pub(crate) fn poll_step(
+        &mut self,
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Step>> {
         // A bad length was reported by `next_frame` before anybody waits here.
         let frame = self.frame_len().ok().flatten().unwrap_or(0);
         let (whole, here) = (4 + frame, self.buf.len());
         let covered = self.share.covered().saturating_add(4);
         if covered < whole && covered <= here {
-            self.share.grow(&self.memory).await?;
-            return Ok(Step::Progress);
+            return self.poll_grow(cx).map_ok(|()| Step::Progress);
         }
         // Address space for more than is paid for saves copies of the buffer as it grows; a mere claim gets none.
         let pays = self.share.holds_memory();
         let ahead = covered.saturating_mul(if pays { AHEAD } else { 1 });
-        loop {
-            if pays {
-                let halfway = |_| io::Error::other("a request stopped halfway for 30 s");
-                timeout(STALL, stream.readable()).await.map_err(halfway)??;
-            } else {
-                stream.readable().await?;
-            }
-            self.buf
-                .reserve(whole.min(ahead).saturating_sub(here).max(CHUNK));
-            let room = if covered < whole {
-                covered - here
-            } else {
-                usize::MAX
-            };
-            match stream.try_read_buf(&mut (&mut self.buf).limit(room)) {
-                Ok(0) => return Ok(Step::End),
-                Ok(_) => return Ok(Step::Progress),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
+        match stream.poll_read_ready(cx) {
+            Poll::Ready(ready) => ready?,
+            Poll::Pending if pays => return self.poll_stall(cx),
+            Poll::Pending => return Poll::Pending,
         }
+        self.stall = None;
+        if here == 0 {
+            return self.poll_first(stream, cx);
+        }
+        self.buf
+            .reserve(whole.min(ahead).saturating_sub(here).max(CHUNK));
+        let room = if covered < whole {
+            covered - here
+        } else {
+            usize::MAX
+        };
+        // Not `try_read_buf`: this one knows that a buffer left half empty has emptied the socket, and does not ask again.
+        let mut buf = (&mut self.buf).limit(room);
+        pin!(stream.read_buf(&mut buf)).poll(cx).map_ok(Step::of)
+    }
+
+    /// Reads what comes first by way of the stack, so that a small request gets no more memory than it needs, and a
+    /// connection that has nothing to say, none.
+    fn poll_first(
+        &mut self,
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Step>> {
+        let mut chunk = [const { MaybeUninit::uninit() }; CHUNK];
+        let mut read = ReadBuf::uninit(&mut chunk);
+        ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+        let came = read.filled();
+        self.buf.extend_from_slice(came);
+        Poll::Ready(Ok(Step::of(came.len())))
+    }
+
+    /// Waits until the share covers more.
+    fn poll_grow(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let growing = self.growing.get_or_insert_with(|| {
+            let (memory, mut share) = (self.memory.clone(), std::mem::take(&mut self.share));
+            Box::pin(async move { share.grow(&memory).await.map(|()| share) })
+        });
+        let grown = ready!(growing.as_mut().poll(cx));
+        self.growing = None;
+        self.share = grown?;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits until the client has sent nothing for too long.
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Step>> {
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL)));
+        ready!(stall.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::other("a request stopped halfway for 30 s")))
     }
 }

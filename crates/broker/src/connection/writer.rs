@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use catchword_wire::{FileSlice, Segment};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -12,6 +12,25 @@ const MAX_SLICES: usize = 64;
 /// Parts of files that are not longer are read and written with what surrounds them: a packet of their own, which wakes
 /// the client once more, would cost more than the copy.
 const SMALL: usize = 16 << 10;
+
+/// Writes what the socket takes at once, if all of it is in memory or small. Returns what is left.
+///
+/// Almost every answer goes this way; the other one's state would make each idle connection larger.
+pub(super) fn write_now(stream: &TcpStream, segments: Vec<Segment>) -> io::Result<Vec<Segment>> {
+    let is_large = |segment: &Segment| matches!(segment, Segment::File(slice) if slice.len > SMALL);
+    if segments.len() > MAX_SLICES || segments.iter().any(is_large) {
+        return Ok(segments);
+    }
+    let read = segments.iter().map(Segment::read);
+    let mut run = read.collect::<io::Result<Vec<Bytes>>>()?;
+    let mut first = 0;
+    match try_write(stream, &mut run, &mut first) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(error) => return Err(error),
+    }
+    Ok(run.drain(first..).map(Segment::Bytes).collect())
+}
 
 /// Writes all segments in order; waits while the socket is full.
 pub(super) async fn write_all(stream: &mut TcpStream, segments: Vec<Segment>) -> io::Result<()> {
@@ -34,31 +53,33 @@ pub(super) async fn write_all(stream: &mut TcpStream, segments: Vec<Segment>) ->
 }
 
 /// Writes buffers and empties the list.
-async fn write_run(stream: &mut TcpStream, run: &mut Vec<bytes::Bytes>) -> io::Result<()> {
+async fn write_run(stream: &mut TcpStream, run: &mut Vec<Bytes>) -> io::Result<()> {
     let mut first = 0;
     while first < run.len() {
-        let written = {
-            let slices: Vec<IoSlice<'_>> = run[first..].iter().map(|b| IoSlice::new(b)).collect();
-            match stream.try_write_vectored(&slices) {
-                Ok(written) => written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    stream.writable().await?;
-                    continue;
-                }
-                Err(error) => return Err(error),
+        match try_write(stream, run, &mut first) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                stream.writable().await?;
             }
-        };
-        let mut left = written;
-        while let Some(bytes) = run.get_mut(first) {
-            if left < bytes.len() {
-                bytes.advance(left);
-                break;
-            }
-            left -= bytes.len();
-            first += 1;
+            Err(error) => return Err(error),
         }
     }
     run.clear();
+    Ok(())
+}
+
+/// Writes once, from the buffer `first` on, and moves it past what was written.
+fn try_write(stream: &TcpStream, run: &mut [Bytes], first: &mut usize) -> io::Result<()> {
+    let slices: Vec<IoSlice<'_>> = run[*first..].iter().map(|b| IoSlice::new(b)).collect();
+    let mut left = stream.try_write_vectored(&slices)?;
+    while let Some(bytes) = run.get_mut(*first) {
+        if left < bytes.len() {
+            bytes.advance(left);
+            break;
+        }
+        left -= bytes.len();
+        *first += 1;
+    }
     Ok(())
 }
 

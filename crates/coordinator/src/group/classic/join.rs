@@ -154,7 +154,7 @@ impl ClassicGroup {
     ) {
         let update = MemberUpdate::of(ctx, request);
         // The pending id's timer goes on as the member's own.
-        let session = self.pending_join.remove(&member_id).unwrap_or_default();
+        let session = self.take_pending(&member_id).unwrap_or_default();
         if self.state == ClassicState::PreparingRebalance
             && self.previous_state == ClassicState::Empty
         {

@@ -1,5 +1,7 @@
 //! Members come, go and are counted. Nothing here begins a generation.
 
+use std::collections::BTreeMap;
+
 use catchword_wire::messages::JoinGroupResponse;
 use catchword_wire::messages::SyncGroupResponse;
 use catchword_wire::messages::join_group_request::JoinGroupRequestProtocol;
@@ -13,6 +15,7 @@ use crate::group::member::Member;
 use crate::group::state::ClassicState;
 use crate::notice::Leaving;
 use crate::reply::Reply;
+use crate::timer::Deadline;
 
 impl ClassicGroup {
     /// Adds a member that waits for its join to be answered, if `to` says so.
@@ -40,7 +43,7 @@ impl ClassicGroup {
 
     /// Takes a member or a pending member id out; whatever it waits for is answered with `error`.
     pub(super) fn remove(&mut self, member_id: &Str, error: ErrorCode, out: &mut Output) {
-        if let Some(mut pending) = self.pending_join.remove(member_id) {
+        if let Some(mut pending) = self.take_pending(member_id) {
             pending.cancel(|| session_key(&self.id, member_id), out);
         }
         self.pending_sync.remove(member_id);
@@ -60,6 +63,15 @@ impl ClassicGroup {
         }
     }
 
+    /// Forgets that an id was given out and not used. An emptied tree would keep a node with room for eleven.
+    pub(super) fn take_pending(&mut self, member_id: &str) -> Option<Deadline> {
+        let pending = self.pending_join.remove(member_id);
+        if self.pending_join.is_empty() {
+            self.pending_join = BTreeMap::new();
+        }
+        pending
+    }
+
     /// Takes out a member that is gone for good, and tells of it.
     pub(super) fn depart(&mut self, member_id: &Str, how: Leaving, out: &mut Output) {
         let member = self.members.get(member_id);
@@ -71,14 +83,26 @@ impl ClassicGroup {
 
     fn count_protocols(&mut self, member: &Member, by: isize) {
         for name in member.protocol_names() {
-            let count = self.supported.entry(name.clone()).or_default();
+            let at = self.supported.iter().position(|(other, _)| other == name);
+            let at = at.unwrap_or_else(|| {
+                self.supported.push((name.clone(), 0));
+                self.supported.len() - 1
+            });
+            let (_, count) = &mut self.supported[at];
             *count = count
                 .checked_add_signed(by)
                 .expect("what was counted in is counted out");
             if *count == 0 {
-                self.supported.remove(name);
+                self.supported.swap_remove(at);
             }
         }
+    }
+
+    /// Whether every member offers the protocol.
+    pub(super) fn all_offer(&self, protocol: &str) -> bool {
+        let mut offered = self.supported.iter();
+        let count = offered.find(|(name, _)| name == protocol).map(|(_, n)| *n);
+        count.unwrap_or(0) == self.members.len()
     }
 
     /// Takes over what a joining member says of itself, and that it waits.
@@ -160,10 +184,7 @@ impl ClassicGroup {
         if self.state == ClassicState::Empty {
             return !kind.is_empty() && !protocols.is_empty();
         }
-        let everyone = self.members.len();
-        let by_all = |p: &JoinGroupRequestProtocol| {
-            self.supported.get(&p.name).copied().unwrap_or(0) == everyone
-        };
+        let by_all = |p: &JoinGroupRequestProtocol| self.all_offer(&p.name);
         self.protocol_type.as_ref().is_some_and(|own| own == kind) && protocols.iter().any(by_all)
     }
 

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use catchword_wire::Str;
 
+use super::Members;
 use super::member::Member;
 use super::state::ClassicState;
 use crate::offsets::Expiry;
@@ -45,7 +46,7 @@ pub(crate) struct ClassicGroup {
     protocol_type: Option<Str>,
     protocol_name: Option<Str>,
     leader: Option<Str>,
-    members: BTreeMap<Str, Member>,
+    members: Members<Member>,
     /// Group instance id to member id (KIP-345).
     static_members: BTreeMap<Str, Str>,
     /// Member ids that were given out and not used yet (KIP-394).
@@ -53,8 +54,8 @@ pub(crate) struct ClassicGroup {
     /// Members that have not asked for their assignment in this generation.
     pending_sync: BTreeSet<Str>,
     awaiting_join: usize,
-    /// How many members offer each protocol.
-    supported: BTreeMap<Str, usize>,
+    /// How many members offer each protocol. There are a few, in no order.
+    supported: Vec<(Str, usize)>,
     /// What the members read; `None` where they don't tell us.
     subscribed: Option<BTreeSet<Str>>,
     join: Deadline,
@@ -84,12 +85,12 @@ impl ClassicGroup {
             protocol_type: None,
             protocol_name: None,
             leader: None,
-            members: BTreeMap::new(),
+            members: Members::default(),
             static_members: BTreeMap::new(),
             pending_join: BTreeMap::new(),
             pending_sync: BTreeSet::new(),
             awaiting_join: 0,
-            supported: BTreeMap::new(),
+            supported: Vec::new(),
             subscribed: None,
             join: Deadline::default(),
             initial_delay: InitialDelay::default(),

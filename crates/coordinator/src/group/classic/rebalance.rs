@@ -215,7 +215,7 @@ impl ClassicGroup {
     /// Each member votes for the first of its protocols that all have; most votes win (G7). Of equals, the one that
     /// comes first by name: Kafka leaves it to chance.
     pub(super) fn select_protocol(&self) -> Option<Str> {
-        let by_all = |name: &&Str| self.supported.get(*name) == Some(&self.members.len());
+        let by_all = |name: &&Str| self.all_offer(name);
         let mut votes: BTreeMap<&Str, usize> = BTreeMap::new();
         for member in self.members.values() {
             if let Some(name) = member.protocol_names().find(by_all) {

@@ -1,6 +1,6 @@
 //! SyncGroup: the leader brings the assignments, the others fetch theirs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use catchword_wire::messages::{SyncGroupRequest, SyncGroupResponse};
@@ -91,6 +91,8 @@ impl ClassicGroup {
     fn has_synced(&mut self, member_id: &Str, scope: &mut Scope<'_>) {
         self.pending_sync.remove(member_id);
         if self.pending_sync.is_empty() {
+            // An emptied tree would keep a node with room for eleven.
+            self.pending_sync = BTreeSet::new();
             let key = self.key(TimerKind::Sync);
             self.sync.cancel(|| key, scope.out);
         }

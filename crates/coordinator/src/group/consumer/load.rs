@@ -93,7 +93,7 @@ impl ConsumerGroup {
 
     /// Writes all records of the group, in Kafka's order.
     pub(crate) fn write(&self, writer: &mut Writer<'_>) {
-        for (id, member) in &self.members {
+        for (id, member) in self.members.iter() {
             writer.member(id, Some(&member.said.value()));
         }
         writer.group(Some(&ConsumerGroupMetadataValue {
@@ -107,7 +107,7 @@ impl ConsumerGroup {
             assignment_epoch: self.assignment_epoch,
             assignment_timestamp: self.assigned_at_ms,
         }));
-        for (id, member) in &self.members {
+        for (id, member) in self.members.iter() {
             writer.current(id, Some(&member.current.value()));
         }
         for (regex, resolved) in &self.regexes {

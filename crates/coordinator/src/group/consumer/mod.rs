@@ -32,7 +32,7 @@ use catchword_wire::records::{
 };
 use catchword_wire::{Str, Uuid};
 
-use super::{Env, Refused, Scope};
+use super::{Env, Members, Refused, Scope};
 use crate::assignor::Partitions;
 use crate::effect::{Headers, Output};
 use crate::metadata::MetadataImage;
@@ -58,7 +58,7 @@ pub(crate) struct ConsumerGroup {
     assignment_epoch: i32,
     /// When targets were last made, or when the last member went.
     assigned_at_ms: i64,
-    members: BTreeMap<Str, Member>,
+    members: Members<Member>,
     /// Group instance id to member id.
     static_members: BTreeMap<Str, Str>,
     targets: BTreeMap<Str, Partitions>,
@@ -87,7 +87,7 @@ impl ConsumerGroup {
             metadata_hash: 0,
             assignment_epoch: 0,
             assigned_at_ms: 0,
-            members: BTreeMap::new(),
+            members: Members::default(),
             static_members: BTreeMap::new(),
             targets: BTreeMap::new(),
             owners: BTreeMap::new(),

@@ -27,7 +27,7 @@ impl ShareGroup {
             }
             Change::Group(None) => return false,
             Change::Member(id, Some(value)) => {
-                let member = self.members.entry(id.detached()).or_default();
+                let member = self.members.or_default(id.detached());
                 member.rack_id = value.rack_id.as_ref().map(Str::detached);
                 member.client_id = value.client_id.detached();
                 member.client_host = value.client_host.detached();
@@ -48,7 +48,7 @@ impl ShareGroup {
             }
             Change::Target(id, None) => drop(self.targets.remove(&id)),
             Change::Current(id, Some(value)) => {
-                let member = self.members.entry(id.detached()).or_default();
+                let member = self.members.or_default(id.detached());
                 member.epoch = value.member_epoch;
                 member.previous_epoch = value.previous_member_epoch;
                 let topics = value.assigned_partitions.into_iter();
@@ -123,7 +123,7 @@ impl ShareGroup {
     /// Writes all records of the group, in Kafka's order.
     pub(crate) fn write(&self, headers: Headers, out: &mut Output) {
         let mut writer = self.writer_with(headers, out);
-        for (id, member) in &self.members {
+        for (id, member) in self.members.iter() {
             writer.member(id, Some(&said(member)));
         }
         writer.group(Some(&self.value()));
@@ -131,7 +131,7 @@ impl ShareGroup {
             writer.target(id, Some(&target_value(target)));
         }
         writer.target_epoch(Some(&self.target_epoch()));
-        for (id, member) in &self.members {
+        for (id, member) in self.members.iter() {
             writer.current(id, Some(&current(member)));
         }
     }

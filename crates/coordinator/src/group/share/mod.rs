@@ -18,7 +18,7 @@ use catchword_wire::messages::share_group_heartbeat_response::{Assignment, Topic
 use catchword_wire::messages::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse};
 use catchword_wire::{ErrorCode, Str};
 
-use super::{Env, Refused, Scope, fits_record};
+use super::{Env, Members, Refused, Scope, fits_record};
 use crate::assignor::Partitions;
 use crate::call::Context;
 use crate::effect::Output;
@@ -50,7 +50,7 @@ pub(crate) struct ShareGroup {
     metadata_hash: i64,
     assignment_epoch: i32,
     assigned_at_ms: i64,
-    members: BTreeMap<Str, Member>,
+    members: Members<Member>,
     targets: BTreeMap<Str, Partitions>,
     /// The image that the hash was last compared with.
     seen_version: Option<u64>,
@@ -99,7 +99,7 @@ impl ShareGroup {
             metadata_hash: 0,
             assignment_epoch: 0,
             assigned_at_ms: 0,
-            members: BTreeMap::new(),
+            members: Members::default(),
             targets: BTreeMap::new(),
             seen_version: None,
         }
@@ -130,7 +130,7 @@ impl ShareGroup {
         self.check_epoch(request, scope)?;
         let id = request.member_id.detached();
         let is_new = !self.members.contains_key(&id);
-        let member = self.members.entry(id.clone()).or_default();
+        let member = self.members.or_default(id.clone());
         let said = (
             member.rack_id.clone(),
             member.client_id.clone(),

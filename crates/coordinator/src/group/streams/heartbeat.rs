@@ -194,7 +194,7 @@ impl StreamsGroup {
         scope: &mut Scope<'_>,
     ) -> bool {
         let is_new = !self.members.contains_key(id);
-        let member = self.members.entry(id.clone()).or_default();
+        let member = self.members.or_default(id.clone());
         let said = member.said.updated(ctx, request);
         let changed = is_new || said != member.said;
         if changed {

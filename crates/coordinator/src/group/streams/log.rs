@@ -38,7 +38,7 @@ impl StreamsGroup {
             Change::Topology(Some(value)) => self.topology = Some(Topology::from_record(value)),
             Change::Topology(None) => self.topology = None,
             Change::Member(id, Some(value)) => {
-                let member = self.members.entry(id.detached()).or_default();
+                let member = self.members.or_default(id.detached());
                 member.said = Said::from_record(&value);
             }
             Change::Member(id, None) => drop(self.take_member(&id)),
@@ -52,7 +52,7 @@ impl StreamsGroup {
             }
             Change::Target(id, None) => drop(self.targets.remove(&id)),
             Change::Current(id, Some(value)) => {
-                self.members.entry(id.detached()).or_default();
+                self.members.or_default(id.detached());
                 self.put_current(&id, Current::from_record(&value));
             }
             Change::Current(id, None) => {
@@ -121,7 +121,7 @@ impl StreamsGroup {
     pub(crate) fn write(&self, headers: Headers, out: &mut Output) {
         let mut writer = self.writer(headers, out);
         let mut put = |change: Change| change.write(&mut writer);
-        for (id, member) in &self.members {
+        for (id, member) in self.members.iter() {
             put(Change::Member(id.clone(), Some(member.said.value())));
         }
         if let Some(topology) = &self.topology {
@@ -132,7 +132,7 @@ impl StreamsGroup {
             put(Change::Target(id.clone(), Some(target_value(target))));
         }
         put(Change::TargetEpoch(Some(self.target_epoch())));
-        for (id, member) in &self.members {
+        for (id, member) in self.members.iter() {
             put(Change::Current(id.clone(), Some(member.current.value())));
         }
     }

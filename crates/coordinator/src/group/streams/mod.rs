@@ -29,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use catchword_wire::{ErrorCode, Str};
 
+use super::Members;
 use crate::effect::Output;
 use crate::offsets::Expiry;
 use configure::Configured;
@@ -62,7 +63,7 @@ pub(crate) struct StreamsGroup {
     assigned_at_ms: i64,
     /// There is one as soon as there was a member.
     topology: Option<Topology>,
-    members: BTreeMap<Str, Member>,
+    members: Members<Member>,
     targets: BTreeMap<Str, Tasks>,
     /// Who has a task, given by its subtopology and partition, or has not given it up yet, and in which roles.
     holders: BTreeMap<(Str, i32), BTreeSet<(Str, Role)>>,
@@ -91,7 +92,7 @@ impl StreamsGroup {
             assignment_epoch: 1,
             assigned_at_ms: 0,
             topology: None,
-            members: BTreeMap::new(),
+            members: Members::default(),
             targets: BTreeMap::new(),
             holders: BTreeMap::new(),
             configured: None,
