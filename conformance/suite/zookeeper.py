@@ -43,10 +43,10 @@ def run(broker, observer, logs, report):
 
 
 class ZooKeeper:
-    """One server, a process of its own, on a directory that outlives it."""
+    """One server, a process of its own, on a directory that outlives it; `member` is its number and the servers it is one of."""
 
-    def __init__(self, directory):
-        self.directory, self.port, self.process = directory, free_port(), None
+    def __init__(self, directory, member=()):
+        self.directory, self.port, self.process, self.member = directory, free_port(), None, member
         self.connect = f"127.0.0.1:{self.port}"
         jars = subprocess.run([START, "--install"], capture_output=True, text=True, check=True).stdout.strip()
         self.bin = directory / "bin"
@@ -56,10 +56,13 @@ class ZooKeeper:
                           f" -server {self.connect} \"$@\" 2>&1\n")
         client.chmod(0o755)
 
-    def start(self):
+    def launch(self):
         with open(self.directory / "zookeeper.log", "ab") as log:
-            self.process = subprocess.Popen([START, str(self.port), str(self.directory / "data")], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen([START, str(self.port), str(self.directory / "data"), *self.member],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+    def start(self):
+        self.launch()
         wait_until("ZooKeeper answers", lambda: self.ask("ruok") == "imok")
 
     def ask(self, word):
@@ -81,19 +84,38 @@ class ZooKeeper:
     def signal(self, number):
         os.killpg(self.process.pid, number)
 
-    def cli(self, *words):
-        done = subprocess.run([self.bin / "zkCli.sh", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    def cli(self, *words, typed=""):
+        """One command; or what is typed, a command a line."""
+        done = subprocess.run([self.bin / "zkCli.sh", *words], input=typed, capture_output=True, text=True, timeout=60)
         return done.stdout
 
-    def get(self, path):
+    def make(self, path, data=""):
+        """Makes a node and those above it."""
+        names = path.strip("/").split("/")
+        above = "".join(f"create /{'/'.join(names[:n])}\n" for n in range(1, len(names)))
+        self.cli(typed=above + f"create {path} {data}\nset {path} {data}\n")
+
+    def get(self, path, auth=None):
         """What is in a node; None if there is none."""
-        lines = self.cli("get", path).splitlines()
+        lines = self.cli(typed=(f"addauth {auth}\n" if auth else "") + f"get {path}\n").splitlines()
         numbers = [line for line in lines if re.fullmatch(r"\d+", line)]
         return int(numbers[-1]) if numbers else None
 
 
 def node(partition, group=GROUP):
     return f"/consumers/{group}/offsets/{TOPIC}/{partition}"
+
+
+def old_commit(port, group, offset):
+    """A commit of version 0, as clients sent it when ZooKeeper had the places; the error it is answered with."""
+    def text(value):
+        return struct.pack(">h", len(value)) + value.encode()
+    body = text(group) + struct.pack(">i", 1) + text(TOPIC) + struct.pack(">iiq", 1, 0, offset) + text("")
+    request = struct.pack(">hhih", 8, 0, 7, -1) + body
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        answer = connection.recv(1000)
+    return struct.unpack(">h", answer[-2:])[0] if answer else "the connection was closed"
 
 
 def wait_until(what, done):
@@ -104,18 +126,14 @@ def wait_until(what, done):
         time.sleep(0.2)
 
 
-class Scenario:
-    def __init__(self, command, logs):
-        self.command, self.logs = command, logs
-        self.zookeeper = ZooKeeper(logs / "zookeeper")
-        directory = logs / "mirrored"
-        directory.mkdir()
-        self.broker = Broker(f"{command} --set offsets.storage=zookeeper --set zookeeper.connect={self.zookeeper.connect}"
-                             f" --set zookeeper.session.timeout.ms={SESSION_MS}", directory)
+class Mirrored:
+    """A broker beside a ZooKeeper, below a path of it (chroot)."""
 
-    def stop(self):
-        self.broker.stop()
-        self.zookeeper.kill()
+    def __init__(self, command, directory, zookeeper, *settings, chroot="", session_ms=SESSION_MS):
+        directory.mkdir(exist_ok=True)
+        self.command, self.zookeeper, self.chroot = command, zookeeper, chroot
+        self.broker = Broker(command + "".join(f" --set {setting}" for setting in (
+            f"zookeeper.connect={zookeeper.connect}{chroot}", f"zookeeper.session.timeout.ms={session_ms}", *settings)), directory)
 
     def catchword(self, *words, typed=""):
         binary = shlex.split(self.command)[0]
@@ -129,24 +147,46 @@ class Scenario:
         """A commit as any client's."""
         return self.catchword("rewind", group, "--to", str(to), "--topic", f"{TOPIC}:0", "--yes")
 
+    def fill(self):
+        self.catchword("topics", "create", TOPIC, "--partitions", "2")
+        self.catchword("produce", TOPIC, typed="".join(f"{n}\n" for n in range(1000)))
+
     def gauge(self, name):
         log = self.broker.log_path.read_text(errors="replace")
         address = re.findall(r"JSON API and metrics on (http://\S+)", log)[-1]
         with urllib.request.urlopen(f"{address}/metrics", timeout=10) as answer:
             return int(re.search(rf"^catchword_zookeeper_{name} (\d+)$", answer.read().decode(), re.MULTILINE)[1])
 
+    def is_even(self):
+        return (self.gauge("connected"), self.gauge("unread"), self.gauge("behind")) == (1, 0, 0)
+
+    def node(self, partition, group=GROUP):
+        return self.chroot + node(partition, group)
+
     def in_zookeeper(self, partition, offset, group=GROUP):
-        wait_until(f"{node(partition, group)} is {offset}", lambda: self.zookeeper.get(node(partition, group)) == offset)
+        path = self.node(partition, group)
+        wait_until(f"{path} is {offset}", lambda: self.zookeeper.get(path) == offset)
+
+    def is_at(self, offset, group=GROUP):
+        return re.search(rf"^{TOPIC}:0 +\S+ +{offset:,} ", self.catchword("show", group), re.MULTILINE) is not None
 
     def committed(self, offset, group=GROUP):
-        pattern = re.compile(rf"^{TOPIC}:0 +\S+ +{offset:,} ", re.MULTILINE)
-        wait_until(f"{group} is at {offset}", lambda: pattern.search(self.catchword("show", group)))
+        wait_until(f"{group} is at {offset}", lambda: self.is_at(offset, group))
+
+
+class Scenario(Mirrored):
+    def __init__(self, command, logs):
+        self.logs = logs
+        super().__init__(command, logs / "mirrored", ZooKeeper(logs / "zookeeper"), "offsets.storage=zookeeper")
+
+    def stop(self):
+        self.broker.stop()
+        self.zookeeper.kill()
 
     def test_a_commit_is_in_zookeeper_a_moment_later(self):
         self.zookeeper.start()
         self.broker.start()
-        self.catchword("topics", "create", TOPIC, "--partitions", "2")
-        self.catchword("produce", TOPIC, typed="".join(f"{n}\n" for n in range(1000)))
+        self.fill()
         self.catchword("consume", TOPIC, "--group", GROUP, "--max", "300")
         self.in_zookeeper(0, 300)
 
@@ -165,16 +205,13 @@ class Scenario:
             self.zookeeper.cli("create", path)
         self.zookeeper.cli("create", node(0, "old"), "77")
         self.committed(77, "old")
+        self.zookeeper.cli("set", node(0, "old"), "78")
+        self.committed(78, "old")
+        # A step forward is told as well.
+        expect_in(self.catchword("log", "old"), rf"{TOPIC}:0 +77 . 78 .*zookeeper from ")
 
     def test_an_old_clients_commit_of_version_0_is_in_zookeeper_too(self):
-        def text(value):
-            return struct.pack(">h", len(value)) + value.encode()
-        body = text("oldest") + struct.pack(">i", 1) + text(TOPIC) + struct.pack(">iiq", 1, 0, 55) + text("")
-        request = struct.pack(">hhih", 8, 0, 7, -1) + body
-        with socket.create_connection(("127.0.0.1", self.broker.port), timeout=10) as connection:
-            connection.sendall(struct.pack(">i", len(request)) + request)
-            answer = connection.recv(1000)
-        expect(answer[-2:], b"\0\0", "the error of the partition")
+        expect(old_commit(self.broker.port, "oldest", 55), 0, "the error of the partition")
         self.in_zookeeper(0, 55, "oldest")
 
     def test_kafkas_own_tools_of_today_are_served_as_ever(self):
@@ -226,6 +263,20 @@ class Scenario:
             self.zookeeper.signal(signal.SIGCONT)
         self.in_zookeeper(0, 600)
         self.committed(600)
+
+    def test_the_connection_is_lost_and_what_others_write_in_the_same_session_is_taken_over(self):
+        told = lambda: self.broker.log_path.read_text(errors="replace").count("enter state Disconnected")
+        before = told()
+        self.zookeeper.signal(signal.SIGSTOP)
+        try:
+            wait_until("the connection is given up", lambda: told() > before)
+        finally:
+            self.zookeeper.signal(signal.SIGCONT)
+        wait_until("the mirror is there", self.is_even)
+        time.sleep(1)  # what is written while there is no connection is found in another way
+        for offset in (605, 600):
+            self.zookeeper.cli("set", node(0), str(offset))
+            self.committed(offset)
 
     def test_others_write_while_the_broker_is_down(self):
         wait_until("all is told", lambda: self.gauge("behind") == 0)

@@ -43,7 +43,7 @@ pub(crate) struct Broker {
     pub(crate) share_sessions: ShareSessions,
     pub(crate) quotas: Quotas,
     pub(crate) telemetry: Telemetry,
-    pub(crate) zookeeper: crate::zookeeper::Gauges,
+    pub(crate) zookeeper: crate::zookeeper::Shared,
     /// Whom retention waits for.
     pub(crate) holds: Holds,
     /// The newest changes of bookmarks, for whoever asks.
@@ -92,7 +92,7 @@ impl Broker {
             ),
             quotas: Quotas::new(&config),
             telemetry: Telemetry::new(config.telemetry_max_bytes),
-            zookeeper: crate::zookeeper::Gauges::default(),
+            zookeeper: crate::zookeeper::Shared::default(),
             holds: Holds::default(),
             marks: Arc::default(),
             paces: crate::lag::Paces::default(),

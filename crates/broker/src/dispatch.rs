@@ -194,7 +194,7 @@ pub(crate) fn request(
         size,
     };
     if let Some(form) = old::form_of(key, version)
-        && zookeeper::is_on(broker)
+        && zookeeper::serves_old_requests(broker)
     {
         let body = d;
         let run = Run {

@@ -298,7 +298,7 @@ pub(crate) fn kind_words(kind: &str) -> &str {
         "group-delete" => "group deleted",
         "expire" => "expired",
         "topic-delete" => "topic deleted",
-        "zookeeper" => "set back in ZooKeeper",
+        "zookeeper" => "set in ZooKeeper",
         "removed" => "deleted or expired",
         other => other,
     }

@@ -215,11 +215,22 @@ impl BrokerConfig {
                 "no session timeout would lie between them",
             );
         }
-        if self.offsets_storage == "zookeeper" && self.zookeeper_connect.is_empty() {
+        if self.writes_to_zookeeper() && self.zookeeper_connect.is_empty() {
+            let wanted = match self.offsets_storage.as_str() {
+                "zookeeper" => "offsets.storage=zookeeper",
+                _ => "dual.commit.enabled=true",
+            };
             return conflict(
-                "offsets.storage=zookeeper".into(),
+                wanted.into(),
                 "zookeeper.connect=".into(),
                 "nobody says where that ZooKeeper is; set zookeeper.connect=HOST:PORT",
+            );
+        }
+        if self.zookeeper_commit_required && !self.writes_to_zookeeper() {
+            return conflict(
+                "zookeeper.commit.required=true".into(),
+                format!("offsets.storage={}", self.offsets_storage),
+                "no commit is written to ZooKeeper; set dual.commit.enabled=true, or offsets.storage=zookeeper",
             );
         }
         for name in [
@@ -237,6 +248,11 @@ impl BrokerConfig {
         }
         self.retention_rules()?;
         crate::topic::check_defaults(self)
+    }
+
+    /// Whether committed offsets are kept in ZooKeeper as well: `offsets.storage=zookeeper`, or `dual.commit.enabled`.
+    pub fn writes_to_zookeeper(&self) -> bool {
+        self.dual_commit_enabled || self.offsets_storage == "zookeeper"
     }
 
     /// `offsets.retention.rules`, read: patterns of groups, and minutes; -1 for ever.
@@ -376,6 +392,32 @@ mod tests {
         assert!(error.contains("zookeeper.connect=HOST:PORT"), "{error}");
         let connect = ("zookeeper.connect", "zk:2181/kafka");
         assert!(BrokerConfig::from_pairs(&[storage, connect]).is_ok());
+    }
+
+    #[test]
+    fn a_dual_commit_is_what_old_kafka_called_so() {
+        let connect = ("zookeeper.connect", "zk:2181");
+        let writes = |storage, dual| {
+            let pairs = [
+                connect,
+                ("offsets.storage", storage),
+                ("dual.commit.enabled", dual),
+            ];
+            BrokerConfig::from_pairs(&pairs)
+                .unwrap()
+                .writes_to_zookeeper()
+        };
+        for storage in ["builtin", "kafka"] {
+            assert!(!writes(storage, "false"), "{storage}");
+            assert!(writes(storage, "true"), "{storage}");
+        }
+        assert!(writes("zookeeper", "false") && writes("zookeeper", "true"));
+
+        let refused = |pair| BrokerConfig::from_pairs(&[pair]).unwrap_err().to_string();
+        let error = refused(("dual.commit.enabled", "true"));
+        assert!(error.contains("zookeeper.connect=HOST:PORT"), "{error}");
+        let error = refused(("zookeeper.commit.required", "true"));
+        assert!(error.contains("set dual.commit.enabled=true"), "{error}");
     }
 
     #[test]

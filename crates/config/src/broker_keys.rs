@@ -321,12 +321,20 @@ key_table! {
         .doc("The most bytes of such history that a partition of __consumer_offsets keeps; the oldest goes first. The last offset of each group and partition is always kept, and does not count.");
     offsets_trash_retention_ms: i64 = Key::long("offsets.trash.retention.ms", "2592000000").at_least(0).ours()
         .doc("For how long committed offsets that were deleted or expired can be put back with `catchword restore`, in milliseconds. No longer than offsets.history.* keeps them.");
-    offsets_storage: String = Key::string("offsets.storage", "builtin").one_of(&["builtin", "zookeeper"]).ours()
-        .doc("Where committed offsets stand. `builtin`: in __consumer_offsets. `zookeeper`: there first, and behind it in the ZooKeeper of zookeeper.connect as well, at /consumers/GROUP/offsets/TOPIC/PARTITION, where consumers of Kafka 0.8 and monitoring of that age look; what others write there is taken over. Clients are never held up by it.");
+    offsets_storage: String = Key::string("offsets.storage", "builtin").one_of(&["builtin", "kafka", "zookeeper"]).ours()
+        .doc("Where committed offsets stand. `builtin`, which old Kafka called `kafka`: in __consumer_offsets. `zookeeper`: there first, and behind it in the ZooKeeper of zookeeper.connect as well, at /consumers/GROUP/offsets/TOPIC/PARTITION, where consumers of Kafka 0.8 and monitoring of that age look; what others write there is taken over, and the requests of that age (OffsetCommit 0 and 1, OffsetFetch 0) are served. Clients are not held up by it, unless zookeeper.commit.required says so.");
+    dual_commit_enabled: bool = Key::bool("dual.commit.enabled", "false").ours()
+        .doc("What old consumers did with the key of this name, done by the broker for all groups. With offsets.storage=builtin (or kafka), `true` writes each commit to ZooKeeper too, behind __consumer_offsets, and takes over what others write there (by zookeeper.conflict; `max` is what old consumers did); `false` leaves ZooKeeper alone. With offsets.storage=zookeeper it has no meaning, as in old Kafka. The usual way out of ZooKeeper: offsets.storage=zookeeper, then builtin with dual.commit.enabled=true, then false.");
     zookeeper_connect: String = Key::string("zookeeper.connect", "").kafka_default("(gone)")
-        .doc("The ZooKeeper of offsets.storage=zookeeper: HOST:PORT, several separated by commas, and perhaps a path (chroot) at the end. Nothing else is kept there.");
+        .doc("The ZooKeeper that committed offsets are written to: HOST:PORT, several separated by commas, and perhaps a path (chroot) at the end, which has to be there. Nothing else is kept there.");
+    zookeeper_groups: Vec<String> = Key::list("zookeeper.groups", "*").not_empty().ours()
+        .doc("The groups whose committed offsets are kept the same in ZooKeeper: names, in which * stands for any characters, separated by commas. Neither side of any other group is touched.");
+    zookeeper_groups_exclude: Vec<String> = Key::list("zookeeper.groups.exclude", "").ours()
+        .doc("Groups that zookeeper.groups names and that are left alone all the same; names as there.");
     zookeeper_conflict: String = Key::string("zookeeper.conflict", "newest").one_of(&["newest", "max", "zookeeper", "kafka"]).ours()
         .doc("Whose word counts where somebody else wrote a committed offset into ZooKeeper. `newest`: the later one, by the time of the commit and that of the node. `max`: the greater offset, as old consumers with dual.commit.enabled do it. `zookeeper`: theirs. `kafka`: ours, so nothing is ever taken over.");
+    zookeeper_commit_required: bool = Key::bool("zookeeper.commit.required", "false").ours()
+        .doc("Whether a commit (OffsetCommit) is answered only once ZooKeeper has it as well. If it has not within offsets.commit.timeout.ms, the client hears COORDINATOR_NOT_AVAILABLE, which clients try again; the offset stands in __consumer_offsets all the same, and is written to ZooKeeper when that is back. Offsets of transactions, and groups that are not mirrored, do not wait.");
     zookeeper_session_timeout_ms: i32 = Key::int("zookeeper.session.timeout.ms", "18000").kafka_default("(gone)").at_least(100)
         .doc("How long ZooKeeper waits for a sign of life before it ends the session, and how long a connection to it may take, in milliseconds.");
     zookeeper_auth: Option<String> = Key::unset("zookeeper.auth", Type::Password).ours()

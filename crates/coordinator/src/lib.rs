@@ -54,7 +54,7 @@ pub use pins::Pins;
 pub use record::ReplayError;
 pub use records::{CoordinatorRecord, RecordRef, Records};
 pub use reply::{Moved, Reply};
-pub use retention::{Retention, RetentionRule, RetentionRules};
+pub use retention::{Retention, RetentionRule, RetentionRules, fits};
 pub use shard::{BookmarkNow, Expiring, GroupNow, GroupShard, Survey, SurveyCall};
 pub use timer::{TimerKey, TimerKind};
 pub use transaction::{

@@ -19,7 +19,7 @@ pub enum Rule {
     Max,
     /// ZooKeeper's.
     Zookeeper,
-    /// Ours: nothing is ever taken over, and what others write is overwritten at our next move.
+    /// Ours: nothing is ever taken over, and what others write is overwritten.
     Kafka,
 }
 
@@ -175,6 +175,11 @@ impl Book {
         steps.take(most).collect()
     }
 
+    /// Whether a move of ours is still to be written there. What others wrote, if their word counts, is no such debt.
+    pub fn owes(&self, place: &Place) -> bool {
+        matches!(self.step(place), Some(Step::Write { .. }))
+    }
+
     /// How many bookmarks differ.
     pub fn behind(&self) -> usize {
         self.open.len() + self.held.len()
@@ -194,8 +199,7 @@ impl Book {
 
     /// Whether any of our own moves is [held](Book::hold).
     pub fn holds_writes(&self) -> bool {
-        let is_write = |place: &Place| matches!(self.step(place), Some(Step::Write { .. }));
-        self.held.iter().any(is_write)
+        self.held.iter().any(|place| self.owes(place))
     }
 
     fn look(&mut self, place: Place) {
@@ -207,7 +211,7 @@ impl Book {
         {
             node.is_copy = true;
         }
-        let differs = !self.cut_over.contains(&place.group) && self.step(&place).is_some();
+        let differs = self.step(&place).is_some();
         if !differs {
             self.open.remove(&place);
             self.held.remove(&place);
@@ -217,6 +221,9 @@ impl Book {
     }
 
     fn step(&self, place: &Place) -> Option<Step> {
+        if self.cut_over.contains(&place.group) {
+            return None;
+        }
         let Entry { ours, node } = self.entries.get(place)?;
         let write = |offset, version| Step::Write {
             place: place.clone(),

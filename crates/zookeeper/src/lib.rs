@@ -10,5 +10,5 @@ pub mod store;
 
 pub use book::{Book, Bookmark, Node, Rule, Step};
 pub use path::Place;
-pub use progress::Progress;
+pub use progress::{Groups, Progress};
 pub use store::{Store, StoreError};

@@ -45,6 +45,11 @@ pub enum StoreError {
         /// The node.
         path: String,
     },
+    /// Nothing can be made below a node that is not there.
+    #[error(
+        "ZooKeeper has no node for the path at the end of the connect string (chroot); is it spelled as others have it? If it is new, make it with `create`, each node of it in turn"
+    )]
+    NoChroot,
     /// Anything else; the connection or the session may be gone.
     #[error("ZooKeeper: {0}")]
     Other(#[from] zk::Error),
@@ -97,6 +102,7 @@ pub enum Event {
 pub struct Store {
     client: zk::Client,
     watcher: Option<zk::PersistentWatcher>,
+    patience: Duration,
 }
 
 const OPEN: zk::CreateOptions<'static> =
@@ -129,6 +135,7 @@ impl Store {
             Ok(Ok(client)) => Ok(Store {
                 client,
                 watcher: None,
+                patience: timeout,
             }),
             Ok(Err(source @ zk::Error::BadArguments(_))) => Err(StoreError::Address {
                 connect: connect.to_owned(),
@@ -138,17 +145,32 @@ impl Store {
         }
     }
 
+    /// One request. A lost connection may take one with it without a word; nobody waits for that one longer than a session
+    /// lives without a sign of life.
+    async fn asked<T>(
+        &self,
+        request: impl Future<Output = Result<T, zk::Error>>,
+    ) -> Result<T, zk::Error> {
+        let answer = tokio::time::timeout(self.patience, request).await;
+        answer.unwrap_or(Err(zk::Error::Timeout))
+    }
+
     /// Tells from now on of every change below [`ROOT`], by [`Store::event`].
     ///
     /// # Errors
-    /// [`StoreError::Other`]; a server before 3.6 cannot do it.
+    /// [`StoreError::NoAuth`], [`StoreError::NoChroot`], [`StoreError::Other`]; a server before 3.6 cannot do it.
     pub async fn watch(&mut self) -> Result<(), StoreError> {
-        self.client.mkdir(ROOT, &OPEN).await?;
-        let watcher = self
-            .client
-            .watch(ROOT, zk::AddWatchMode::PersistentRecursive)
-            .await?;
-        self.watcher = Some(watcher);
+        let said = |error| match error {
+            zk::Error::NoAuth => no_auth(ROOT),
+            zk::Error::NoNode => StoreError::NoChroot,
+            error => error.into(),
+        };
+        self.asked(self.client.mkdir(ROOT, &OPEN))
+            .await
+            .map_err(said)?;
+        let mode = zk::AddWatchMode::PersistentRecursive;
+        let watch = self.asked(self.client.watch(ROOT, mode)).await;
+        self.watcher = Some(watch.map_err(said)?);
         Ok(())
     }
 
@@ -184,7 +206,7 @@ impl Store {
         let mut scan = Scan::default();
         for group in self.children(ROOT).await? {
             if let Some(path) = path::cut_over(&group)
-                && self.client.check_stat(&path).await?.is_some()
+                && self.asked(self.client.check_stat(&path)).await?.is_some()
             {
                 scan.cut_over.push(group.clone());
             }
@@ -201,7 +223,7 @@ impl Store {
                         .map(|path| self.client.get_data(path))
                         .collect();
                     for (path, read) in paths.iter().zip(reads) {
-                        let Some(found) = self.found(path, read.await)? else {
+                        let Some(found) = self.found(path, self.asked(read).await)? else {
                             continue;
                         };
                         match Place::of_node(path) {
@@ -220,7 +242,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoAuth`], [`StoreError::Other`].
     pub async fn read(&self, path: &str) -> Result<Option<Found>, StoreError> {
-        self.found(path, self.client.get_data(path).await)
+        self.found(path, self.asked(self.client.get_data(path)).await)
     }
 
     /// How far a mirror is, the version of the node that says it and the transaction that wrote it last.
@@ -228,7 +250,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoAuth`], [`StoreError::Other`].
     pub async fn progress(&self, path: &str) -> Result<Option<(Progress, i32, i64)>, StoreError> {
-        match self.client.get_data(path).await {
+        match self.asked(self.client.get_data(path)).await {
             Err(zk::Error::NoNode) => Ok(None),
             Err(zk::Error::NoAuth) => Err(no_auth(path)),
             Err(error) => Err(error.into()),
@@ -243,7 +265,7 @@ impl Store {
     /// Writes all or nothing, at most [`MOST_WRITES`] and one more. Directories above new nodes are made before.
     ///
     /// # Errors
-    /// [`StoreError::Other`]: it is not known whether it was written.
+    /// [`StoreError::NoChroot`]; [`StoreError::Other`]: it is not known whether it was written.
     pub async fn write(&self, writes: &[Write]) -> Result<Written, StoreError> {
         for (at, write) in writes
             .iter()
@@ -254,9 +276,10 @@ impl Store {
             else {
                 continue;
             };
-            match self.client.mkdir(parent, &OPEN).await {
+            match self.asked(self.client.mkdir(parent, &OPEN)).await {
                 Ok(()) => {}
                 Err(zk::Error::NoAuth) => return Ok(Written::NotAllowed(at)),
+                Err(zk::Error::NoNode) => return Err(StoreError::NoChroot),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -268,7 +291,8 @@ impl Store {
                 Some(version) => multi.add_set_data(&write.path, data, Some(version))?,
             }
         }
-        match multi.commit().await {
+        let committed = tokio::time::timeout(self.patience, multi.commit()).await;
+        match committed.map_err(|_| zk::Error::Timeout)? {
             Ok(results) => {
                 let stat = |result| match result {
                     zk::MultiWriteResult::SetData { stat }
@@ -298,7 +322,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Other`].
     pub async fn exists(&self, path: &str) -> Result<bool, StoreError> {
-        Ok(self.client.check_stat(path).await?.is_some())
+        Ok(self.asked(self.client.check_stat(path)).await?.is_some())
     }
 
     /// Removes a node, if it is there.
@@ -306,7 +330,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoAuth`], [`StoreError::Other`].
     pub async fn remove(&self, path: &str) -> Result<(), StoreError> {
-        match self.client.delete(path, None).await {
+        match self.asked(self.client.delete(path, None)).await {
             Ok(()) | Err(zk::Error::NoNode) => Ok(()),
             Err(zk::Error::NoAuth) => Err(no_auth(path)),
             Err(error) => Err(error.into()),
@@ -314,7 +338,7 @@ impl Store {
     }
 
     async fn children(&self, path: &str) -> Result<Vec<String>, StoreError> {
-        match self.client.list_children(path).await {
+        match self.asked(self.client.list_children(path)).await {
             Ok(children) => Ok(children),
             Err(zk::Error::NoNode) => Ok(Vec::new()),
             Err(zk::Error::NoAuth) => Err(no_auth(path)),

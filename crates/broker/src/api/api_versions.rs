@@ -34,7 +34,7 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVer
     }
     let finalized = call.broker.catalog.features();
     Outcome::Now(ApiVersionsResponse {
-        api_keys: spoken(zookeeper::is_on(&call.broker)),
+        api_keys: spoken(zookeeper::serves_old_requests(&call.broker)),
         supported_features: features::FEATURES
             .iter()
             // Older clients do not take a lowest level of 0 (KAFKA-17011).
@@ -65,7 +65,7 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> Outcome<ApiVer
 pub(crate) fn unsupported(broker: &Broker, correlation_id: i32) -> Result<Answer, Refused> {
     let response = ApiVersionsResponse {
         error_code: ErrorCode::UnsupportedVersion.code(),
-        api_keys: spoken(zookeeper::is_on(broker)),
+        api_keys: spoken(zookeeper::serves_old_requests(broker)),
         ..ApiVersionsResponse::default()
     };
     let (api, version) = (ApiKey::ApiVersions.info().name, 0);

@@ -16,6 +16,7 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 use crate::catalog::Topic;
 use crate::dispatch::Call;
 use crate::outcome::Outcome;
+use crate::zookeeper::Owed;
 
 /// From this version on topics are named by their ids.
 const BY_ID: i16 = 10;
@@ -50,12 +51,17 @@ pub(crate) fn handle(
             )
         })
         .collect();
+    let owed = Owed::of(&call.broker, &request);
     let timeout =
         u64::try_from(call.broker.catalog.config().offsets_commit_timeout_ms).unwrap_or(0);
     let outcome = call
         .broker
         .groups
         .call(call, GroupCall::OffsetCommit(request));
+    let outcome = match owed {
+        Some(owed) => Outcome::later(async move { owed.paid(outcome.get().await.flatten()).await }),
+        None => outcome,
+    };
     let merge = move |reply: Option<Reply>| match reply {
         Some(Reply::OffsetCommit(mut response)) => {
             merge(&mut response.topics, refused);
@@ -64,7 +70,7 @@ pub(crate) fn handle(
         _ => not_stored(named, refused),
     };
     match outcome {
-        // C10: whoever waits for the disk waits for so long at most.
+        // C10: whoever waits for the disk, or for ZooKeeper, waits for so long at most.
         Outcome::Later(future) => Outcome::later(async move {
             let reply = tokio::time::timeout(Duration::from_millis(timeout), future).await;
             merge(reply.ok().flatten())

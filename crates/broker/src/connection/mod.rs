@@ -192,7 +192,7 @@ impl Connection {
                 if poll_front(&mut self.waiting, cx) {
                     return Poll::Ready(Event::Answered);
                 }
-                if may_read && let Poll::Ready(step) = self.reader.poll_step(&mut self.stream, cx) {
+                if may_read && let Poll::Ready(step) = self.reader.poll_step(&self.stream, cx) {
                     return Poll::Ready(Event::Read(step));
                 }
                 if drain_until.is_none() && stopping.as_mut().poll(cx).is_ready() {

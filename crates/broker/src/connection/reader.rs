@@ -6,13 +6,13 @@
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
@@ -43,16 +43,6 @@ pub(crate) struct Reader {
 pub(crate) enum Step {
     Progress,
     End,
-}
-
-impl Step {
-    /// What it means that so many bytes came.
-    fn of(bytes: usize) -> Step {
-        match bytes {
-            0 => Step::End,
-            _ => Step::Progress,
-        }
-    }
 }
 
 impl Reader {
@@ -112,7 +102,7 @@ impl Reader {
     /// Waits for bytes, or for memory to hold them. Nothing is lost between two polls.
     pub(crate) fn poll_step(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &TcpStream,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Step>> {
         // A bad length was reported by `next_frame` before anybody waits here.
@@ -125,40 +115,44 @@ impl Reader {
         // Address space for more than is paid for saves copies of the buffer as it grows; a mere claim gets none.
         let pays = self.share.holds_memory();
         let ahead = covered.saturating_mul(if pays { AHEAD } else { 1 });
-        match stream.poll_read_ready(cx) {
-            Poll::Ready(ready) => ready?,
-            Poll::Pending if pays => return self.poll_stall(cx),
-            Poll::Pending => return Poll::Pending,
+        loop {
+            match stream.poll_read_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending if pays => return self.poll_stall(cx),
+                Poll::Pending => return Poll::Pending,
+            }
+            self.stall = None;
+            let read = match here {
+                0 => self.try_first(stream),
+                _ => {
+                    self.buf
+                        .reserve(whole.min(ahead).saturating_sub(here).max(CHUNK));
+                    let room = match covered < whole {
+                        true => covered - here,
+                        false => usize::MAX,
+                    };
+                    stream.try_read_buf(&mut (&mut self.buf).limit(room))
+                }
+            };
+            // `try_read_buf` lets the socket be asked again after all was read. That is meant: a client that waits for each
+            // answer has often sent its next request by then, and not to be woken for it saves a fifth of its CPU.
+            match read {
+                Ok(0) => return Poll::Ready(Ok(Step::End)),
+                Ok(_) => return Poll::Ready(Ok(Step::Progress)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
         }
-        self.stall = None;
-        if here == 0 {
-            return self.poll_first(stream, cx);
-        }
-        self.buf
-            .reserve(whole.min(ahead).saturating_sub(here).max(CHUNK));
-        let room = if covered < whole {
-            covered - here
-        } else {
-            usize::MAX
-        };
-        // Not `try_read_buf`: this one knows that a buffer left half empty has emptied the socket, and does not ask again.
-        let mut buf = (&mut self.buf).limit(room);
-        pin!(stream.read_buf(&mut buf)).poll(cx).map_ok(Step::of)
     }
 
     /// Reads what comes first by way of the stack, so that a small request gets no more memory than it needs, and a
     /// connection that has nothing to say, none.
-    fn poll_first(
-        &mut self,
-        stream: &mut TcpStream,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Step>> {
+    fn try_first(&mut self, stream: &TcpStream) -> io::Result<usize> {
         let mut chunk = [const { MaybeUninit::uninit() }; CHUNK];
         let mut read = ReadBuf::uninit(&mut chunk);
-        ready!(Pin::new(stream).poll_read(cx, &mut read))?;
-        let came = read.filled();
-        self.buf.extend_from_slice(came);
-        Poll::Ready(Ok(Step::of(came.len())))
+        let came = stream.try_read_buf(&mut read)?;
+        self.buf.extend_from_slice(read.filled());
+        Ok(came)
     }
 
     /// Waits until the share covers more.

@@ -61,6 +61,11 @@ impl Follower {
             .collect()
     }
 
+    /// Whether a log was followed up to this offset.
+    pub(super) fn is_past(&self, partition: i32, end: i64) -> bool {
+        self.logs.get(&partition).map_or(0, |log| log.next) >= end
+    }
+
     /// How many records were not followed yet.
     pub(super) fn unread(&self, broker: &Broker) -> i64 {
         let left = |p: &Arc<Partition>| {

@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catchword_zookeeper::store::{Event, Found, MOST_WRITES, Write, Written};
-use catchword_zookeeper::{Book, Bookmark, Place, Progress, Rule, Step, Store, StoreError, path};
-use tokio::time::{Instant, sleep, timeout_at};
+use catchword_zookeeper::{
+    Book, Bookmark, Groups, Place, Progress, Rule, Step, Store, StoreError, path,
+};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::follow::Follower;
+use super::groups;
 use super::take::{self, Taken};
 use crate::broker::Broker;
 
@@ -101,6 +104,7 @@ async fn session(broker: &Arc<Broker>) -> Result<(), Ended> {
 /// What is known while a session lasts.
 struct Session {
     broker: Arc<Broker>,
+    groups: Groups,
     book: Book,
     follower: Follower,
     /// Where the progress is kept, its version, and what it says.
@@ -120,9 +124,17 @@ impl Session {
             Some((kept, version, zxid)) => (kept, Some(version), zxid),
             None => (Progress::default(), None, NEVER),
         };
+        let config = broker.catalog.config();
+        let groups = groups::configured(&config);
+        // What was passed over of groups that were left alone is read now.
+        let follower = match kept.groups == groups {
+            true => Follower::from(kept.positions.clone()),
+            false => Follower::default(),
+        };
         let mut session = Session {
-            book: Book::new(rule(&broker.catalog.config().zookeeper_conflict)),
-            follower: Follower::from(kept.positions.clone()),
+            groups,
+            book: Book::new(rule(&config.zookeeper_conflict)),
+            follower,
             broker,
             path,
             version,
@@ -148,7 +160,8 @@ impl Session {
             .for_each(|group| self.book.cut_over(group, true));
         let seen = self.kept.seen;
         for (place, mut found) in scan.nodes {
-            let is_news = self.kept.news.contains(&place);
+            let was_mirrored = groups::has(&self.kept.groups, &place.group);
+            let is_news = !was_mirrored || self.kept.news.contains(&place);
             found.node.is_copy = !is_news && (found.zxid <= seen || found.zxid == wrote);
             self.found(place, Some(found));
         }
@@ -157,7 +170,9 @@ impl Session {
 
     fn found(&mut self, place: Place, found: Option<Found>) {
         self.seen = self.seen.max(found.map_or(0, |found| found.zxid));
-        self.book.seen(place, found.map(|found| found.node));
+        if groups::has(&self.groups, &place.group) {
+            self.book.seen(place, found.map(|found| found.node));
+        }
     }
 
     /// Does what there is to do. True if there is more.
@@ -171,8 +186,8 @@ impl Session {
                 topic: moved.topic.to_string(),
                 partition: moved.partition,
             };
-            if place.node().is_none() {
-                // It can have no node; its bookmark stands where it always does.
+            // What can have no node stands where it always does.
+            if place.node().is_none() || !groups::has(&self.groups, &place.group) {
                 continue;
             }
             let bookmark = moved.to.map(|(offset, at_ms)| Bookmark {
@@ -210,6 +225,10 @@ impl Session {
             self.take(&group, nodes).await;
         }
         self.write(store, writes, !more).await?;
+        self.broker.zookeeper.required.settle(|waiter| {
+            let is_written = |place| !self.book.owes(place);
+            self.follower.is_past(waiter.shard, waiter.end) && waiter.places.iter().all(is_written)
+        });
         self.tell();
         Ok(more)
     }
@@ -244,17 +263,24 @@ impl Session {
         is_all: bool,
     ) -> Result<(), Ended> {
         let mut progress = self.kept.clone();
-        if is_all && !self.book.holds_writes() {
+        let is_all = is_all && !self.book.holds_writes();
+        if is_all {
             progress.positions = self.follower.positions();
         }
         let news = self.book.news();
         if news.len() <= MOST_NEWS {
+            if is_all {
+                progress.groups = self.groups.clone();
+            }
             progress.news = news.into_iter().cloned().collect();
             progress.seen = self.seen;
         }
         // That our own last write has been seen is no reason for another.
         let is_old = self.own.back().is_some_and(|own| progress.seen <= *own);
-        let same = (&progress.positions, &progress.news) == (&self.kept.positions, &self.kept.news);
+        fn but_seen(progress: &Progress) -> impl PartialEq {
+            (&progress.positions, &progress.news, &progress.groups)
+        }
+        let same = but_seen(&progress) == but_seen(&self.kept);
         if bookmarks.is_empty() && same && (is_old || progress.seen == self.kept.seen) {
             return Ok(());
         }
@@ -310,13 +336,23 @@ impl Session {
         Ok(())
     }
 
-    /// Gathers what changes in ZooKeeper until it is time for another turn: at once if there is more to do. Our own writes
-    /// are no news.
+    /// Gathers what changes in ZooKeeper until it is time for another turn: at once if there is more to do or somebody waits.
+    /// Our own writes are no news.
     async fn gather(&mut self, store: &mut Store, more: bool) -> Result<(), Ended> {
-        let until = Instant::now() + if more { Duration::ZERO } else { GATHER };
+        let broker = self.broker.clone();
+        let mut until = Instant::now() + if more { Duration::ZERO } else { GATHER };
         let mut changed = BTreeSet::new();
         let mut missed = false;
-        while let Ok(event) = timeout_at(until, store.event()).await {
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = store.event() => event,
+                () = sleep_until(until) => break,
+                () = broker.zookeeper.required.asked() => {
+                    until = Instant::now();
+                    continue;
+                }
+            };
             match event {
                 Event::Over => return Err(Ended::Expired),
                 Event::Missed => missed = true,
@@ -327,6 +363,8 @@ impl Session {
         // ZooKeeper tells what others did before it answers a later write: all of that has come by now.
         self.seen = self.seen.max(self.own.back().copied().unwrap_or(0));
         if missed {
+            // The session outlived its connection; the watch did not, though the client set it again.
+            store.watch().await?;
             return Ok(self.scan(store, NEVER).await?);
         }
         for node in changed {

@@ -1,13 +1,15 @@
-//! `offsets.storage=zookeeper`: bookmarks stand in ZooKeeper as well, behind `__consumer_offsets`.
+//! `offsets.storage=zookeeper` or `dual.commit.enabled`: bookmarks stand in ZooKeeper as well, behind `__consumer_offsets`.
 //!
 //! The mirror follows the log of `__consumer_offsets` as any reader could ([`follow`]), so commits pay nothing for it and
 //! what is mirrored is what was acknowledged. While ZooKeeper is away nothing is kept in memory: the log waits. How far the
 //! mirror is stands in ZooKeeper beside what was written, in the same transaction, so a broker that starts anew goes on from
 //! there. What has to be written and what is taken over is decided by [`catchword_zookeeper::Book`]; [`mirror`] does the first
-//! and [`take`] the second.
+//! and [`take`] the second; [`groups`] says of which groups. Who is answered only when ZooKeeper has it waits in [`required`].
 
 mod follow;
+mod groups;
 mod mirror;
+mod required;
 mod take;
 
 use std::sync::Arc;
@@ -17,9 +19,12 @@ use tokio::task::JoinHandle;
 use crate::broker::Broker;
 use crate::gauge::{Gauge, Shown};
 
-/// How the mirror is doing, for the metrics.
+pub(crate) use required::Owed;
+
+/// What the rest of the broker shares with the mirror: how it is doing, and who waits for it.
 #[derive(Debug, Default)]
-pub(crate) struct Gauges {
+pub(crate) struct Shared {
+    required: required::Required,
     connected: Gauge,
     /// Bookmarks that differ, as of the last look.
     behind: Gauge,
@@ -33,18 +38,21 @@ pub(crate) struct Gauges {
 
 /// Starts the mirror, if there is to be one.
 pub(crate) fn start(broker: &Arc<Broker>) -> Option<JoinHandle<()>> {
-    let wanted = is_on(broker);
-    wanted.then(|| tokio::spawn(mirror::run(broker.clone())))
+    is_mirrored(broker).then(|| tokio::spawn(mirror::run(broker.clone())))
 }
 
-/// Whether `offsets.storage` is ZooKeeper.
-pub(crate) fn is_on(broker: &Broker) -> bool {
+fn is_mirrored(broker: &Broker) -> bool {
+    broker.catalog.config().writes_to_zookeeper()
+}
+
+/// Whether requests of the age of ZooKeeper are served: `offsets.storage` is ZooKeeper.
+pub(crate) fn serves_old_requests(broker: &Broker) -> bool {
     broker.catalog.config().offsets_storage == "zookeeper"
 }
 
 /// Names, explanations and values; none where nothing is mirrored.
 pub(crate) fn metrics(broker: &Broker) -> Vec<Shown> {
-    if !is_on(broker) {
+    if !is_mirrored(broker) {
         return Vec::new();
     }
     let gauges = &broker.zookeeper;

@@ -77,6 +77,32 @@ fn version_0_commits_and_fetches_and_is_told_error_3_where_there_is_nothing() {
 }
 
 #[test]
+fn a_commit_that_zookeeper_must_have_is_answered_within_bounds_when_it_is_away() {
+    const COORDINATOR_NOT_AVAILABLE: [u8; 2] = [0, 15];
+    let required = [
+        ("zookeeper.commit.required", "true"),
+        ("zookeeper.groups", "g,other"),
+        ("zookeeper.groups.exclude", "other"),
+        ("offsets.commit.timeout.ms", "500"),
+    ];
+    let broker = TestBroker::with(&[&ZOOKEEPER[..], &required].concat());
+    broker.topic("t", 1, &[]);
+    let mut client = broker.client();
+    client.find_coordinator();
+    let answer = ask(&mut client, COMMIT, 0, &commit_0(42, 0)).unwrap();
+    assert_eq!(of_partition(&answer)[..], COORDINATOR_NOT_AVAILABLE);
+    // It stands in the log all the same.
+    let answer = ask(&mut client, FETCH, 0, &body(&[], 0, &[])).unwrap();
+    assert_eq!(of_partition(&answer)[..8], 42i64.to_be_bytes());
+    // A group that is left alone does not wait.
+    let mut other = commit_0(43, 0);
+    let name = [&5i16.to_be_bytes()[..], b"other"].concat();
+    let other = [&name[..], &other.split_off(3)].concat();
+    let answer = ask(&mut client, COMMIT, 0, &other).unwrap();
+    assert_eq!(of_partition(&answer)[..], [0, 0]);
+}
+
+#[test]
 fn version_1_commits_with_generation_and_member() {
     let broker = TestBroker::with(&ZOOKEEPER);
     broker.topic("t", 1, &[]);

@@ -35,9 +35,9 @@ enum Command {
     /// Compare the two sides.
     Status(status::Args),
     /// Put groups of the cluster where ZooKeeper has them; shows what would happen unless told --yes.
-    Import(import::Args),
+    Import(session::Copied),
     /// Put ZooKeeper's nodes where the cluster has the groups; shows what would happen unless told --yes.
-    Export(export::Args),
+    Export(session::Copied),
     /// Bring a group over for good: import what is missing, and mirror it no more.
     Cutover(cutover::Args),
 }

@@ -27,7 +27,7 @@ pub enum Kind {
     Undo,
     /// What was gone was put back.
     Restore,
-    /// Somebody set it back in ZooKeeper, and it was taken over from there.
+    /// Somebody wrote it into ZooKeeper, and it was taken over from there: an old consumer that reads on, or a person.
     Zookeeper,
     /// A cause that this version does not know.
     Other,
@@ -55,7 +55,7 @@ impl Kind {
             Kind::Removed
         } else if !is_meant && is(Cause::Transaction) {
             Kind::Transaction
-        } else if is_meant && is(Cause::Zookeeper) {
+        } else if is(Cause::Zookeeper) {
             Kind::Zookeeper
         } else if !is_meant {
             Kind::Commit
@@ -89,6 +89,19 @@ impl Kind {
             Kind::Restore => "restore",
             Kind::Zookeeper => "zookeeper",
             Kind::Other => "other",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_from_zookeeper_is_told_forward_and_back() {
+        for goes_back in [false, true] {
+            let kind = Kind::of(Some(Cause::Zookeeper.name()), goes_back, false);
+            assert_eq!((kind, kind.is_plain()), (Kind::Zookeeper, false));
         }
     }
 }

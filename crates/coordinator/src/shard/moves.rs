@@ -7,7 +7,7 @@ use crate::call::{BookmarkMove, Context, MoveOffsets};
 use crate::effect::Output;
 use crate::group::{Group, fits_record};
 use crate::offsets::{Bookmark, find};
-use crate::record::headers::{BARRED_UNTIL, Cause, OF, by, with};
+use crate::record::headers::{BARRED_UNTIL, OF, by, with};
 use crate::record::{offset_commit, offset_tombstone, origin};
 use crate::reply::Moved;
 
@@ -80,13 +80,7 @@ impl GroupShard {
                         None,
                     );
                     let before = find(group.offsets.partitions(&m.topic), m.partition);
-                    // What is mirrored from ZooKeeper is a consumer that commits there, unless it goes back.
-                    let is_plain = call.cause == Cause::Zookeeper
-                        && before.is_some_and(|before| before.offset <= bookmark.offset);
-                    let headers = match is_plain {
-                        true => headers.clone(),
-                        false => origin::from(&headers, before),
-                    };
+                    let headers = origin::from(&headers, before);
                     offset_commit(&group.id, &m.topic, m.partition, &bookmark, &headers, out);
                     group.offsets.put(&m.topic, m.partition, bookmark);
                     self.pending.overtake(&key);

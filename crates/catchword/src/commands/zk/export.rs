@@ -4,31 +4,10 @@ use catchword_zookeeper::Place;
 use catchword_zookeeper::store::{Scan, Write};
 use serde::Serialize;
 
-use super::session::{Offsets, Zookeeper, ours};
-use crate::args::Cluster;
+use super::session::{Copied, Offsets, ours};
 use crate::failure::Failure;
 use crate::table::{Align, Table, count};
 use crate::ui::Ui;
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// The groups.
-    #[arg(required_unless_present = "all")]
-    groups: Vec<String>,
-    /// All groups of the cluster.
-    #[arg(long, conflicts_with = "groups")]
-    all: bool,
-    /// Do it.
-    #[arg(long, short)]
-    yes: bool,
-    /// JSON for scripts.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    zookeeper: Zookeeper,
-    #[command(flatten)]
-    cluster: Cluster,
-}
 
 /// One node. The field names are for scripts and stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,9 +19,8 @@ struct Change {
     version: Option<i32>,
 }
 
-pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
-    let mut client = args.cluster.connect()?;
-    let session = args.zookeeper.connect(&mut client)?;
+pub(super) fn run(args: &Copied, ui: &mut Ui) -> Result<(), Failure> {
+    let (mut client, session) = args.sides.connect()?;
     let groups = match args.all {
         true => client.list_groups()?.into_iter().map(|g| g.group).collect(),
         false => args.groups.iter().cloned().collect(),
@@ -56,7 +34,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
         };
         session.write(&changes.iter().map(write).collect::<Vec<_>>())?;
     }
-    if args.json {
+    if args.sides.json {
         return ui.json(&changes);
     }
     if changes.is_empty() {

@@ -1,34 +1,13 @@
 //! `catchword zk import`: groups of the cluster are put where ZooKeeper has them. A change as any other: it can be undone.
 
-use super::session::{Zookeeper, theirs};
-use crate::args::Cluster;
+use super::session::{Copied, theirs};
 use crate::commands::moves::{How, Plan, Target, Targets, carry_out};
 use crate::failure::Failure;
 use crate::ui::Ui;
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// The groups.
-    #[arg(required_unless_present = "all")]
-    groups: Vec<String>,
-    /// All groups that ZooKeeper has.
-    #[arg(long, conflicts_with = "groups")]
-    all: bool,
-    /// Do it.
-    #[arg(long, short)]
-    yes: bool,
-    /// JSON for scripts.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    zookeeper: Zookeeper,
-    #[command(flatten)]
-    cluster: Cluster,
-}
-
-pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
-    let mut client = args.cluster.connect()?;
-    let scan = args.zookeeper.connect(&mut client)?.scan()?;
+pub(super) fn run(args: &Copied, ui: &mut Ui) -> Result<(), Failure> {
+    let (mut client, session) = args.sides.connect()?;
+    let scan = session.scan()?;
     let theirs = theirs(&scan, &args.groups);
     if let Some(missing) = args
         .groups
@@ -48,7 +27,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let how = How {
         yes: args.yes,
         live: false,
-        json: args.json,
+        json: args.sides.json,
     };
     carry_out(&mut client, &plans, how, ui)
 }

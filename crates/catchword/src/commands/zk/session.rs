@@ -9,6 +9,7 @@ use catchword_zookeeper::store::{MOST_WRITES, Scan, Write, Written};
 use catchword_zookeeper::{Place, Store, StoreError};
 use tokio::runtime::Runtime;
 
+use crate::args::Cluster;
 use crate::failure::Failure;
 
 /// How long ZooKeeper has for its first answer.
@@ -33,6 +34,43 @@ pub(super) struct Zookeeper {
         hide_env_values = true
     )]
     zookeeper_auth: Option<String>,
+}
+
+/// The two sides that a command is about, and how it is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Sides {
+    /// JSON for scripts.
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    zookeeper: Zookeeper,
+    #[command(flatten)]
+    cluster: Cluster,
+}
+
+impl Sides {
+    /// Connects to both.
+    pub(super) fn connect(&self) -> Result<(Client, Session), Failure> {
+        let mut client = self.cluster.connect()?;
+        let session = self.zookeeper.connect(&mut client)?;
+        Ok((client, session))
+    }
+}
+
+/// What is copied from one side to the other.
+#[derive(Debug, clap::Args)]
+pub(super) struct Copied {
+    /// The groups.
+    #[arg(required_unless_present = "all")]
+    pub(super) groups: Vec<String>,
+    /// All groups of the side that is copied from.
+    #[arg(long, conflicts_with = "groups")]
+    pub(super) all: bool,
+    /// Do it.
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) sides: Sides,
 }
 
 /// See the module.

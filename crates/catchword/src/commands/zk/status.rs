@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::session::{Zookeeper, ours, theirs};
-use crate::args::Cluster;
+use super::session::{Sides, ours, theirs};
 use crate::failure::Failure;
 use crate::table::{Align, Table, count};
 use crate::ui::Ui;
@@ -14,13 +13,8 @@ use crate::ui::Ui;
 pub(crate) struct Args {
     /// The groups; all that ZooKeeper has, unless named.
     groups: Vec<String>,
-    /// JSON for scripts.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    zookeeper: Zookeeper,
-    #[command(flatten)]
-    cluster: Cluster,
+    sides: Sides,
 }
 
 /// One bookmark on both sides. The field names are for scripts and stay as they are.
@@ -35,8 +29,8 @@ struct Row {
 }
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
-    let mut client = args.cluster.connect()?;
-    let scan = args.zookeeper.connect(&mut client)?.scan()?;
+    let (mut client, session) = args.sides.connect()?;
+    let scan = session.scan()?;
     let theirs = theirs(&scan, &args.groups);
     let groups: BTreeSet<String> = theirs.keys().chain(&args.groups).cloned().collect();
     let ours = ours(&mut client, &groups)?;
@@ -55,7 +49,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
             });
         }
     }
-    if args.json {
+    if args.sides.json {
         return ui.json(&rows);
     }
     for path in &scan.odd {
