@@ -39,6 +39,17 @@ pub struct Context<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplyTo(pub u64);
 
+/// What is to be with a group that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// The answer is GROUP_ID_NOT_FOUND.
+    Refused,
+    /// It is as good as an empty one.
+    Allowed,
+    /// It is made.
+    Made,
+}
+
 /// A request to the shard that its group lives in.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
@@ -53,6 +64,11 @@ pub enum Call {
     ShareGroupHeartbeat(ShareGroupHeartbeatRequest),
     /// One group of a ShareGroupDescribe request.
     ShareGroupDescribe(Str),
+    /// Asks whether a share group has no members, as it must be when its places are moved.
+    EmptyShareGroup {
+        group_id: Str,
+        absent: Absent,
+    },
     StreamsGroupHeartbeat(StreamsGroupHeartbeatRequest),
     /// One group of a StreamsGroupDescribe request.
     StreamsGroupDescribe(Str),
@@ -158,7 +174,9 @@ impl Call {
             Call::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
             Call::ConsumerGroupDescribe(group_id) => Some(group_id),
             Call::ShareGroupHeartbeat(request) => Some(&request.group_id),
-            Call::ShareGroupDescribe(group_id) => Some(group_id),
+            Call::ShareGroupDescribe(group_id) | Call::EmptyShareGroup { group_id, .. } => {
+                Some(group_id)
+            }
             Call::StreamsGroupHeartbeat(request) => Some(&request.group_id),
             Call::StreamsGroupDescribe(group_id) => Some(group_id),
             Call::OffsetCommit(request) => Some(&request.group_id),

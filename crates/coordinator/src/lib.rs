@@ -38,7 +38,7 @@ mod timer;
 mod transaction;
 
 pub use call::{
-    BookmarkMove, Call, Client, Context, MoveOffsets, OffsetFetchCall, ReplyTo, TagCall,
+    Absent, BookmarkMove, Call, Client, Context, MoveOffsets, OffsetFetchCall, ReplyTo, TagCall,
     TxnOffsetCommitCall,
 };
 pub use config::{

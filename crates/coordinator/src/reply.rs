@@ -31,6 +31,7 @@ pub enum Reply {
     ConsumerGroupDescribe(consumer_group_describe_response::DescribedGroup),
     ShareGroupHeartbeat(ShareGroupHeartbeatResponse),
     ShareGroupDescribe(share_group_describe_response::DescribedGroup),
+    EmptyShareGroup(ErrorCode),
     StreamsGroupHeartbeat {
         response: StreamsGroupHeartbeatResponse,
         /// Internal topics that the application needs: the driver is to make them, with the caller's rights.
@@ -94,6 +95,7 @@ impl Call {
             Call::ConsumerGroupDescribe(group_id) => refused_description(group_id, error_code),
             Call::ShareGroupHeartbeat(_) => refused_share_heartbeat(error_code),
             Call::ShareGroupDescribe(group_id) => refused_share(group_id, error_code),
+            Call::EmptyShareGroup { .. } => Reply::EmptyShareGroup(error),
             Call::StreamsGroupHeartbeat(_) => refused_streams_heartbeat(error_code),
             Call::StreamsGroupDescribe(group_id) => refused_streams(group_id, error_code),
             Call::OffsetCommit(request) => {
@@ -157,6 +159,7 @@ impl Reply {
             Reply::ConsumerGroupDescribe(group) => refused_description(group.group_id, error_code),
             Reply::ShareGroupHeartbeat(_) => refused_share_heartbeat(error_code),
             Reply::ShareGroupDescribe(group) => refused_share(group.group_id, error_code),
+            Reply::EmptyShareGroup(_) => Reply::EmptyShareGroup(error),
             Reply::StreamsGroupHeartbeat { .. } => refused_streams_heartbeat(error_code),
             Reply::StreamsGroupDescribe(group) => refused_streams(group.group_id, error_code),
             Reply::OffsetCommit(mut response) => {

@@ -1,6 +1,9 @@
-//! AlterShareGroupOffsets (91): an empty share group is told to go on elsewhere.
+//! AlterShareGroupOffsets (91): an empty share group is told to go on elsewhere. One that is not there is made, so that a
+//! group's places can be set before anybody joins it.
 
+use catchword_coordinator::Absent;
 use catchword_coordinator::share::ShareKey;
+use catchword_wire::messages::alter_share_group_offsets_request::AlterShareGroupOffsetsRequestTopic;
 use catchword_wire::messages::alter_share_group_offsets_response::{
     AlterShareGroupOffsetsResponsePartition, AlterShareGroupOffsetsResponseTopic,
 };
@@ -18,7 +21,16 @@ pub(crate) fn handle(
     call: &Call,
     request: AlterShareGroupOffsetsRequest,
 ) -> Outcome<AlterShareGroupOffsetsResponse> {
-    let allowed = empty_group(call, &request.group_id);
+    let broker = &call.broker;
+    // As in Kafka, a group is not made for the sake of topics that are not there.
+    let has_topic = |topic: &AlterShareGroupOffsetsRequestTopic| {
+        broker.catalog.topic(&topic.topic_name).is_some()
+    };
+    let absent = match request.topics.iter().any(has_topic) {
+        true => Absent::Made,
+        false => Absent::Allowed,
+    };
+    let allowed = empty_group(call, &request.group_id, absent);
     let broker = call.broker.clone();
     Outcome::later(async move {
         if let Err(error) = allowed.await {

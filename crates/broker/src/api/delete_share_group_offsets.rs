@@ -1,5 +1,6 @@
 //! DeleteShareGroupOffsets (92): an empty share group forgets where it was in topics.
 
+use catchword_coordinator::Absent;
 use catchword_wire::messages::delete_share_group_offsets_response::DeleteShareGroupOffsetsResponseTopic;
 use catchword_wire::messages::{DeleteShareGroupOffsetsRequest, DeleteShareGroupOffsetsResponse};
 use catchword_wire::{ErrorCode, Str, Uuid};
@@ -13,7 +14,7 @@ pub(crate) fn handle(
     call: &Call,
     request: DeleteShareGroupOffsetsRequest,
 ) -> Outcome<DeleteShareGroupOffsetsResponse> {
-    let allowed = empty_group(call, &request.group_id);
+    let allowed = empty_group(call, &request.group_id, Absent::Refused);
     let broker = call.broker.clone();
     Outcome::later(async move {
         if let Err(error) = allowed.await {

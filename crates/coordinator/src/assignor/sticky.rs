@@ -3,12 +3,17 @@
 //! An active task stays where it was as long as that member has no more than its share; else it goes where its state is
 //! kept already, as a standby; else to the process that has the least to do, counted by its members. Standbys are dealt
 //! likewise, never into a process that has the task. Where several would do, Kafka leaves it to the order of its hash
-//! tables; here the first by id is taken.
+//! tables; here the first by id is taken. Who has the least to do is known at any time ([`loads`]): the time taken is that of
+//! sorting members and tasks.
 
-use std::cmp::{Ordering, Reverse};
+mod loads;
+
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use catchword_wire::Str;
+
+use self::loads::Loads;
 
 /// Tasks by subtopology: the partitions. A subtopology without tasks is not in it.
 pub(crate) type TaskSet = BTreeMap<Str, BTreeSet<i32>>;
@@ -97,25 +102,11 @@ impl Quota {
     }
 }
 
-struct Process<'a> {
-    members: Vec<usize>,
-    count: usize,
-    tasks: BTreeSet<Task<'a>>,
-}
-
-impl Process<'_> {
-    /// Compares what there is to do for each member.
-    fn by_load(&self, other: &Self) -> Ordering {
-        (self.count * other.members.len()).cmp(&(other.count * self.members.len()))
-    }
-}
-
 struct Deal<'a> {
     shares: Vec<Share>,
-    counts: Vec<usize>,
-    /// The process of each member.
-    process_of: Vec<usize>,
-    processes: Vec<Process<'a>>,
+    loads: Loads,
+    /// What each process has.
+    tasks: Vec<BTreeSet<Task<'a>>>,
     active_before: BTreeMap<Task<'a>, usize>,
     standby_before: BTreeMap<Task<'a>, Vec<usize>>,
     active_quota: Quota,
@@ -141,21 +132,17 @@ impl<'a> Deal<'a> {
         }
         let mut deal = Deal {
             shares: vec![Share::default(); members.len()],
-            counts: vec![0; members.len()],
-            process_of: members.iter().map(|m| ids[m.process_id]).collect(),
-            processes: Vec::new(),
+            loads: Loads::new(
+                members.iter().map(|m| ids[m.process_id]).collect(),
+                ids.len(),
+            ),
+            tasks: vec![BTreeSet::new(); ids.len()],
             active_before: BTreeMap::new(),
             standby_before: BTreeMap::new(),
             active_quota: Quota::new(active, members.len()),
             total_quota: Quota::new(active + copies, members.len()),
         };
-        deal.processes.resize_with(ids.len(), || Process {
-            members: Vec::new(),
-            count: 0,
-            tasks: BTreeSet::new(),
-        });
         for (index, member) in members.iter().enumerate() {
-            deal.processes[deal.process_of[index]].members.push(index);
             for task in each(member.active) {
                 deal.active_before.insert(task, index);
             }
@@ -173,11 +160,8 @@ impl<'a> Deal<'a> {
             false => &mut share.standby,
         };
         set.entry(task.0.clone()).or_default().insert(task.1);
-        let process = &mut self.processes[self.process_of[member]];
-        process.count += 1;
-        process.tasks.insert(task);
-        self.counts[member] += 1;
-        let count = self.counts[member];
+        self.tasks[self.loads.process_of(member)].insert(task);
+        let count = self.loads.add(member);
         if is_active {
             self.active_quota.reached(count);
         }
@@ -185,7 +169,7 @@ impl<'a> Deal<'a> {
     }
 
     fn has(&self, member: usize, task: &Task<'a>) -> bool {
-        self.processes[self.process_of[member]].tasks.contains(task)
+        self.tasks[self.loads.process_of(member)].contains(task)
     }
 
     /// Of those that kept a copy of the task, the one with the least to do whose process has not got the task.
@@ -193,19 +177,13 @@ impl<'a> Deal<'a> {
         let members = self.standby_before.get(task)?.iter().copied();
         members
             .filter(|member| !self.has(*member, task))
-            .min_by(|a, b| {
-                let (p, q) = (self.process_of[*a], self.process_of[*b]);
-                let by_process = self.processes[p].by_load(&self.processes[q]);
-                by_process.then(self.counts[*a].cmp(&self.counts[*b]))
-            })
+            .min_by(|a, b| self.loads.compare(*a, *b))
     }
 
     /// The member with the least to do, in the process with the least to do that has not got the task.
     fn least_loaded(&self, task: &Task<'a>) -> Option<usize> {
-        let processes = self.processes.iter().filter(|p| !p.tasks.contains(task));
-        let process = processes.min_by(|a, b| a.by_load(b))?;
-        let members = process.members.iter().copied();
-        members.min_by_key(|member| self.counts[*member])
+        self.loads
+            .idlest(|process| !self.tasks[process].contains(task))
     }
 
     fn active(&mut self, mut tasks: Vec<Task<'a>>) {
@@ -213,7 +191,7 @@ impl<'a> Deal<'a> {
         tasks.sort_by_key(|(subtopology, partition)| (*partition, *subtopology));
         tasks.retain(|task| {
             let before = self.active_before.get(task).copied();
-            let stays = before.filter(|member| self.counts[*member] < self.active_quota.each);
+            let stays = before.filter(|member| self.loads.count(*member) < self.active_quota.each);
             stays.is_none_or(|member| {
                 self.give(member, *task, true);
                 false
@@ -221,7 +199,7 @@ impl<'a> Deal<'a> {
         });
         tasks.retain(|task| {
             let member = self.former_standby(task);
-            let moves = member.filter(|member| self.counts[*member] < self.active_quota.each);
+            let moves = member.filter(|member| self.loads.count(*member) < self.active_quota.each);
             moves.is_none_or(|member| {
                 self.give(member, *task, true);
                 false
@@ -242,7 +220,7 @@ impl<'a> Deal<'a> {
             for copy in 0..copies {
                 let active = self.active_before.get(&task).copied();
                 let active = active.filter(|member| !self.has(*member, &task));
-                let has_room = |member: &usize| self.counts[*member] < self.total_quota.each;
+                let has_room = |member: &usize| self.loads.count(*member) < self.total_quota.each;
                 let known = active.filter(has_room);
                 let known = known.or_else(|| self.former_standby(&task).filter(has_room));
                 let Some(member) = known else {

@@ -6,7 +6,8 @@
 //! 12 group             the epoch of the target assignment, and when it was made
 //! 13 group, member     what the member is to have
 //! 14 group, member     what it has, and at which epoch
-//! 15 group             the topics in which the group has a place; only read, since the places themselves say it
+//! 15 group             the topics in which the group has a place; only read, since the places themselves say it, and
+//!                      because Kafka makes a group by it whose places are set before anybody has joined
 //! ```
 //! All values have version 0.
 
@@ -44,8 +45,8 @@ pub(crate) enum Change {
     TargetEpoch(Option<ShareGroupTargetAssignmentMetadataValue>),
     Target(Str, Option<ShareGroupTargetAssignmentMemberValue>),
     Current(Str, Option<ShareGroupCurrentMemberAssignmentValue>),
-    /// Nothing that is kept here.
-    Places,
+    /// Whether there are any. Nothing more of it is kept here.
+    Places(bool),
 }
 
 impl Change {
@@ -57,7 +58,7 @@ impl Change {
                 | Change::TargetEpoch(None)
                 | Change::Target(_, None)
                 | Change::Current(_, None)
-                | Change::Places
+                | Change::Places(false)
         )
     }
 }
@@ -104,7 +105,7 @@ fn read(
             let change = match key_type {
                 GROUP => Change::Group(value_of(key_type, value)?),
                 TARGET_EPOCH => Change::TargetEpoch(value_of(key_type, value)?),
-                _ => Change::Places,
+                _ => Change::Places(value.is_some()),
             };
             (key.group_id, change)
         }

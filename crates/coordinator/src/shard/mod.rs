@@ -110,6 +110,9 @@ impl GroupShard {
             Call::ConsumerGroupDescribe(group_id) => self.describe_consumer(group_id),
             Call::ShareGroupHeartbeat(request) => self.share_heartbeat(ctx, &request, out),
             Call::ShareGroupDescribe(group_id) => self.describe_share(group_id),
+            Call::EmptyShareGroup { group_id, absent } => {
+                Reply::EmptyShareGroup(self.empty_share(&group_id, absent, out))
+            }
             Call::StreamsGroupHeartbeat(request) => self.streams_heartbeat(ctx, &request, out),
             Call::StreamsGroupDescribe(group_id) => self.describe_streams(group_id),
             Call::OffsetFetch(call) => match self.refuse_fetch(&call) {

@@ -4,7 +4,7 @@ use catchword_wire::messages::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatRe
 use catchword_wire::{ErrorCode, Str};
 
 use super::GroupShard;
-use crate::call::Context;
+use crate::call::{Absent, Context};
 use crate::effect::Output;
 use crate::group::share::{self, LEFT, ShareGroup};
 use crate::group::{Group, GroupKind, Refused, fits_record};
@@ -38,9 +38,7 @@ impl GroupShard {
             return Err((ErrorCode::InvalidRequest, "the client id is too long"));
         }
         if request.member_epoch == 0 && !self.groups.contains_key(&request.group_id) {
-            let mut group = Group::new(&request.group_id);
-            group.kind = GroupKind::Share(Box::new(ShareGroup::new(group.id.clone())));
-            self.groups.insert(group.id.clone(), group);
+            self.new_share(&request.group_id);
         }
         let Some((mut scope, env, group)) =
             self.kept::<ShareGroup>(&request.group_id, ctx.now_ms, out)
@@ -64,6 +62,36 @@ impl GroupShard {
         if let Some((mut scope, env, group)) = self.kept::<ShareGroup>(group_id, now_ms, out) {
             group.remove(member_id, &env, &mut scope);
         }
+    }
+
+    /// Whether this share group has no members.
+    pub(super) fn empty_share(
+        &mut self,
+        group_id: &Str,
+        absent: Absent,
+        out: &mut Output,
+    ) -> ErrorCode {
+        if group_id.is_empty() || !fits_record(group_id) {
+            return ErrorCode::InvalidGroupId;
+        }
+        match (self.groups.get(group_id).map(Group::share), absent) {
+            (Some(Some(group)), _) if group.is_empty() => ErrorCode::None,
+            (Some(Some(_)), _) => ErrorCode::NonEmptyGroup,
+            (Some(None), _) | (None, Absent::Refused) => ErrorCode::GroupIdNotFound,
+            (None, Absent::Allowed) => ErrorCode::None,
+            (None, Absent::Made) => {
+                ShareGroup::new(group_id.clone()).begin(out);
+                self.new_share(group_id);
+                ErrorCode::None
+            }
+        }
+    }
+
+    /// Makes a group of this id, of which there must be none.
+    fn new_share(&mut self, group_id: &Str) {
+        let mut group = Group::new(group_id);
+        group.kind = GroupKind::Share(Box::new(ShareGroup::new(group.id.clone())));
+        self.groups.insert(group.id.clone(), group);
     }
 
     /// Asked of the coordinator, not of the group.

@@ -323,9 +323,10 @@ pub(crate) fn error_of(reply: &Reply) -> ErrorCode {
         Reply::DeleteGroup(response) => response.error_code,
         Reply::ConsumerGroupHeartbeat(response) => response.error_code,
         Reply::ConsumerGroupDescribe(response) => response.error_code,
-        Reply::MoveOffsets(Moved::Refused(error)) | Reply::Tag(error) | Reply::Kick(error) => {
-            error.code()
-        }
+        Reply::MoveOffsets(Moved::Refused(error))
+        | Reply::Tag(error)
+        | Reply::Kick(error)
+        | Reply::EmptyShareGroup(error) => error.code(),
         Reply::MoveOffsets(Moved::Done | Moved::Elsewhere(_)) => 0,
         Reply::ShareGroupHeartbeat(response) => response.error_code,
         Reply::ShareGroupDescribe(response) => response.error_code,

@@ -2,36 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use catchword_wire::ErrorCode;
 use catchword_wire::messages::ConsumerGroupHeartbeatRequest;
 use catchword_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
-use catchword_wire::{ErrorCode, Str};
 
-use super::wire::{GROUP, Wire};
+use super::ground::{Ground, led_past};
 use super::{Answers, are, code};
-use crate::harness::{Cluster, wait_until};
+use crate::harness::Cluster;
 
-struct Asker {
-    wire: Wire,
-    topic: Str,
-    group: Str,
-}
+struct Asker(Ground);
 
 impl Asker {
     fn new(cluster: &Cluster) -> Asker {
-        let topic = cluster.name("t");
-        let create = ["topics", "create", &topic, "--partitions", "6"];
-        cluster.run(&create).ok();
-        let group = Str::from(cluster.name("g"));
-        let mut asker = Asker {
-            wire: Wire::to(cluster, GROUP, &group),
-            topic: Str::from(topic),
-            group,
-        };
-        let request = asker.heartbeat("nobody", 1, None);
-        asker
-            .wire
-            .patiently(|wire| wire.call(&request, 1).error_code);
-        asker
+        Asker(Ground::new(cluster, 6))
     }
 
     fn heartbeat(
@@ -41,11 +24,11 @@ impl Asker {
         owned: Option<Vec<TopicPartitions>>,
     ) -> ConsumerGroupHeartbeatRequest {
         ConsumerGroupHeartbeatRequest {
-            group_id: self.group.clone(),
+            group_id: self.0.group.clone(),
             member_id: member.into(),
             member_epoch: epoch,
             rebalance_timeout_ms: if epoch == 0 { 30_000 } else { -1 },
-            subscribed_topic_names: (epoch == 0).then(|| vec![self.topic.clone()]),
+            subscribed_topic_names: (epoch == 0).then(|| vec![self.0.topic.clone()]),
             topic_partitions: owned,
             ..ConsumerGroupHeartbeatRequest::default()
         }
@@ -53,7 +36,7 @@ impl Asker {
 
     fn join(&mut self, member: &'static str) -> (ErrorCode, i32) {
         let request = self.heartbeat(member, 0, Some(Vec::new()));
-        let response = self.wire.call(&request, 1);
+        let response = self.0.wire.call(&request, 1);
         (code(response.error_code), response.member_epoch)
     }
 
@@ -64,20 +47,16 @@ impl Asker {
         owned: Option<Vec<TopicPartitions>>,
     ) -> ErrorCode {
         let request = self.heartbeat(member, epoch, owned);
-        code(self.wire.call(&request, 1).error_code)
+        code(self.0.wire.call(&request, 1).error_code)
     }
 
     /// The member's heartbeats with nothing in its hands, until one has led it past this epoch: the epoch it then has.
     fn past(&mut self, member: &'static str, epoch: i32) -> i32 {
-        let mut now = epoch;
-        wait_until("the member is led on", || {
+        led_past(epoch, |now| {
             let request = self.heartbeat(member, now, Some(Vec::new()));
-            let response = self.wire.call(&request, 1);
-            assert_eq!(code(response.error_code), ErrorCode::None);
-            now = response.member_epoch;
-            now > epoch
-        });
-        now
+            let response = self.0.wire.call(&request, 1);
+            (code(response.error_code), response.member_epoch)
+        })
     }
 }
 
@@ -85,7 +64,7 @@ impl Asker {
 fn epochs_of_consumer_groups_are_refused_as_kafka_refuses_them() {
     let cluster = Cluster::any("epochs");
     let mut asker = Asker::new(&cluster);
-    let topic_id = asker.wire.topic_id(&asker.topic.clone());
+    let topic_id = asker.0.wire.topic_id(&asker.0.topic.clone());
     let all = || {
         Some(vec![TopicPartitions {
             topic_id,

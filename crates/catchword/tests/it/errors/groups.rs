@@ -10,43 +10,25 @@ use catchword_wire::messages::offset_commit_request::{
 };
 use catchword_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use catchword_wire::messages::{
-    ConsumerGroupHeartbeatRequest, DeleteGroupsRequest, HeartbeatRequest, JoinGroupRequest,
-    LeaveGroupRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
-    SyncGroupRequest,
+    ConsumerGroupHeartbeatRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, SyncGroupRequest,
 };
 use catchword_wire::{ErrorCode, Str, Uuid};
 
-use super::wire::{GROUP, Wire};
+use super::ground::Ground;
 use super::{Answers, are, code};
 use crate::harness::Cluster;
 
-struct Asker {
-    wire: Wire,
-    topic: Str,
-    group: Str,
-}
+struct Asker(Ground);
 
 impl Asker {
     fn new(cluster: &Cluster) -> Asker {
-        let topic = cluster.name("t");
-        cluster.run(&["topics", "create", &topic]).ok();
-        let group = Str::from(cluster.name("g"));
-        let mut wire = Wire::to(cluster, GROUP, &group);
-        let nobody = HeartbeatRequest {
-            group_id: group.clone(),
-            ..HeartbeatRequest::default()
-        };
-        wire.patiently(|wire| wire.call(&nobody, 4).error_code);
-        Asker {
-            wire,
-            topic: Str::from(topic),
-            group,
-        }
+        Asker(Ground::new(cluster, 1))
     }
 
     fn join(&mut self, member: &Str, protocol: &'static str) -> (ErrorCode, Str, i32) {
         let request = JoinGroupRequest {
-            group_id: self.group.clone(),
+            group_id: self.0.group.clone(),
             session_timeout_ms: 30_000,
             rebalance_timeout_ms: 30_000,
             member_id: member.clone(),
@@ -57,38 +39,38 @@ impl Asker {
             }],
             ..JoinGroupRequest::default()
         };
-        let response = self.wire.call(&request, 7);
+        let response = self.0.wire.call(&request, 7);
         let given = response.member_id.detached();
         (code(response.error_code), given, response.generation_id)
     }
 
     fn sync(&mut self, member: &Str, generation: i32) -> ErrorCode {
         let request = SyncGroupRequest {
-            group_id: self.group.clone(),
+            group_id: self.0.group.clone(),
             generation_id: generation,
             member_id: member.clone(),
             ..SyncGroupRequest::default()
         };
-        code(self.wire.call(&request, 4).error_code)
+        code(self.0.wire.call(&request, 4).error_code)
     }
 
     fn beat(&mut self, member: &Str, generation: i32) -> ErrorCode {
         let request = HeartbeatRequest {
-            group_id: self.group.clone(),
+            group_id: self.0.group.clone(),
             generation_id: generation,
             member_id: member.clone(),
             ..HeartbeatRequest::default()
         };
-        code(self.wire.call(&request, 4).error_code)
+        code(self.0.wire.call(&request, 4).error_code)
     }
 
     fn commit(&mut self, version: i16, member: &Str, epoch: i32) -> ErrorCode {
         let request = OffsetCommitRequest {
-            group_id: self.group.clone(),
+            group_id: self.0.group.clone(),
             generation_id_or_member_epoch: epoch,
             member_id: member.clone(),
             topics: vec![OffsetCommitRequestTopic {
-                name: self.topic.clone(),
+                name: self.0.topic.clone(),
                 // Version 10 names topics by their ids.
                 topic_id: Uuid([7; 16]),
                 partitions: vec![OffsetCommitRequestPartition {
@@ -98,50 +80,43 @@ impl Asker {
             }],
             ..OffsetCommitRequest::default()
         };
-        let response = self.wire.call(&request, version);
+        let response = self.0.wire.call(&request, version);
         code(response.topics[0].partitions[0].error_code)
     }
 
     fn fetch(&mut self, member: Option<&Str>, epoch: i32) -> ErrorCode {
         let request = OffsetFetchRequest {
             groups: vec![OffsetFetchRequestGroup {
-                group_id: self.group.clone(),
+                group_id: self.0.group.clone(),
                 member_id: member.cloned(),
                 member_epoch: epoch,
                 topics: None,
             }],
             ..OffsetFetchRequest::default()
         };
-        code(self.wire.call(&request, 9).groups[0].error_code)
+        code(self.0.wire.call(&request, 9).groups[0].error_code)
     }
 
     fn leave(&mut self, member: &Str) -> ErrorCode {
         let request = LeaveGroupRequest {
-            group_id: self.group.clone(),
+            group_id: self.0.group.clone(),
             members: vec![MemberIdentity {
                 member_id: member.clone(),
                 ..MemberIdentity::default()
             }],
             ..LeaveGroupRequest::default()
         };
-        let response = self.wire.call(&request, 4);
+        let response = self.0.wire.call(&request, 4);
         assert_eq!(code(response.error_code), ErrorCode::None);
         code(response.members[0].error_code)
     }
 
-    fn delete(&mut self) -> ErrorCode {
-        let request = DeleteGroupsRequest {
-            groups_names: vec![self.group.clone()],
-        };
-        code(self.wire.call(&request, 2).results[0].error_code)
-    }
-
     fn delete_offsets(&mut self) -> ErrorCode {
         let request = OffsetDeleteRequest {
-            group_id: self.group.clone(),
+            group_id: self.0.group.clone(),
             ..OffsetDeleteRequest::default()
         };
-        code(self.wire.call(&request, 0).error_code)
+        code(self.0.wire.call(&request, 0).error_code)
     }
 
     fn heartbeat(&mut self, member: &Str, epoch: i32) -> (ErrorCode, i32) {
@@ -156,16 +131,16 @@ impl Asker {
         change: impl Fn(&mut ConsumerGroupHeartbeatRequest),
     ) -> (ErrorCode, i32) {
         let mut request = ConsumerGroupHeartbeatRequest {
-            group_id: self.group.clone(),
+            group_id: self.0.group.clone(),
             member_id: member.clone(),
             member_epoch: epoch,
             rebalance_timeout_ms: 30_000,
-            subscribed_topic_names: Some(vec![self.topic.clone()]),
+            subscribed_topic_names: Some(vec![self.0.topic.clone()]),
             topic_partitions: Some(Vec::new()),
             ..ConsumerGroupHeartbeatRequest::default()
         };
         change(&mut request);
-        let response = self.wire.call(&request, 1);
+        let response = self.0.wire.call(&request, 1);
         (code(response.error_code), response.member_epoch)
     }
 }
@@ -176,7 +151,7 @@ fn members_of_classic_groups_are_refused_as_kafka_refuses_them() {
     let mut asker = Asker::new(&cluster);
     let stranger = Str::from("stranger");
     let mut answers: Answers = vec![
-        ("no group: delete", asker.delete()),
+        ("no group: delete", asker.0.delete()),
         ("no group: delete offsets", asker.delete_offsets()),
         ("no group: heartbeat", asker.beat(&stranger, 1)),
         ("no group: sync", asker.sync(&stranger, 1)),
@@ -232,7 +207,7 @@ fn members_of_classic_groups_are_refused_as_kafka_refuses_them() {
             asker.commit(10, &member, generation),
         ),
         ("commit", asker.commit(8, &member, generation)),
-        ("delete what is not empty", asker.delete()),
+        ("delete what is not empty", asker.0.delete()),
         ("a stranger leaves", asker.leave(&stranger)),
         ("leave", asker.leave(&member)),
         ("heartbeat of who has left", asker.beat(&member, generation)),
@@ -240,7 +215,7 @@ fn members_of_classic_groups_are_refused_as_kafka_refuses_them() {
             "commit of who has left",
             asker.commit(8, &member, generation),
         ),
-        ("delete", asker.delete()),
+        ("delete", asker.0.delete()),
     ]);
     are(
         &answers,
@@ -332,10 +307,10 @@ fn members_of_consumer_groups_are_refused_as_kafka_refuses_them() {
         ),
         ("fetch by nobody in the group", asker.fetch(None, -1)),
         ("fetch", asker.fetch(Some(&member), epoch)),
-        ("delete what is not empty", asker.delete()),
+        ("delete what is not empty", asker.0.delete()),
         ("leave", asker.heartbeat(&member, -1).0),
         ("who has left", asker.heartbeat(&member, epoch).0),
-        ("delete", asker.delete()),
+        ("delete", asker.0.delete()),
     ]);
     are(
         &answers,

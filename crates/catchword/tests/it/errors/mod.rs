@@ -1,10 +1,15 @@
 //! What is wrong is refused with the error that Apache Kafka gives, one by one: each test is a list of requests and codes,
 //! and with `CATCHWORD_TEST_BOOTSTRAP` it is Kafka that is asked.
 
+mod asked_wrongly;
 mod consumer_epochs;
+mod ground;
 mod groups;
+mod leaving;
 mod producers;
+mod seats;
 mod share_groups;
+mod share_places;
 mod share_sessions;
 mod streams_groups;
 mod topic_ids;

@@ -16,7 +16,7 @@ use catchword_wire::{ErrorCode, Str};
 
 use super::wire::{TRANSACTION, Wire};
 use super::{Answers, are, code};
-use crate::harness::Cluster;
+use crate::harness::{Cluster, wait_until};
 
 /// Id and epoch.
 type Producer = (i64, i16);
@@ -98,8 +98,14 @@ impl Asker {
                 ..TopicProduceData::default()
             }],
         };
-        let response = self.wire.call(&request, 9);
-        code(response.responses[0].partition_responses[0].error_code)
+        // A new partition is led a little later than it is known of.
+        let mut answer = ErrorCode::None;
+        wait_until("the partition is led", || {
+            let response = self.wire.call(&request, 9);
+            answer = code(response.responses[0].partition_responses[0].error_code);
+            answer != ErrorCode::NotLeaderOrFollower
+        });
+        answer
     }
 
     fn add(&mut self, id: &Str, producer: Producer) -> ErrorCode {

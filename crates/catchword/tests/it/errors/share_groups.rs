@@ -2,51 +2,33 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use catchword_wire::messages::{
-    DeleteGroupsRequest, ShareGroupDescribeRequest, ShareGroupHeartbeatRequest,
-};
+use catchword_wire::messages::{ShareGroupDescribeRequest, ShareGroupHeartbeatRequest};
 use catchword_wire::{ErrorCode, Str};
 
-use super::wire::{GROUP, Wire};
+use super::ground::{Ground, led_past};
 use super::{Answers, are, code};
-use crate::harness::{Cluster, wait_until};
+use crate::harness::Cluster;
 
-struct Asker {
-    wire: Wire,
-    topic: Str,
-    group: Str,
-}
+struct Asker(Ground);
 
 impl Asker {
     fn new(cluster: &Cluster) -> Asker {
-        let topic = cluster.name("t");
-        cluster.run(&["topics", "create", &topic]).ok();
-        let group = Str::from(cluster.name("g"));
-        let mut asker = Asker {
-            wire: Wire::to(cluster, GROUP, &group),
-            topic: Str::from(topic),
-            group,
-        };
-        let request = asker.heartbeat("nobody", 1);
-        asker
-            .wire
-            .patiently(|wire| wire.call(&request, 1).error_code);
-        asker
+        Asker(Ground::new(cluster, 1))
     }
 
     fn heartbeat(&self, member: &'static str, epoch: i32) -> ShareGroupHeartbeatRequest {
         ShareGroupHeartbeatRequest {
-            group_id: self.group.clone(),
+            group_id: self.0.group.clone(),
             member_id: member.into(),
             member_epoch: epoch,
-            subscribed_topic_names: (epoch == 0).then(|| vec![self.topic.clone()]),
+            subscribed_topic_names: (epoch == 0).then(|| vec![self.0.topic.clone()]),
             ..ShareGroupHeartbeatRequest::default()
         }
     }
 
     fn say(&mut self, member: &'static str, epoch: i32) -> (ErrorCode, i32) {
         let request = self.heartbeat(member, epoch);
-        let response = self.wire.call(&request, 1);
+        let response = self.0.wire.call(&request, 1);
         (code(response.error_code), response.member_epoch)
     }
 
@@ -56,29 +38,15 @@ impl Asker {
 
     /// The member's heartbeats, until one has led it past this epoch: the epoch it then has.
     fn past(&mut self, member: &'static str, epoch: i32) -> i32 {
-        let mut now = epoch;
-        wait_until("the member is led on", || {
-            let (error, led) = self.say(member, now);
-            assert_eq!(error, ErrorCode::None);
-            now = led;
-            now > epoch
-        });
-        now
-    }
-
-    fn delete(&mut self) -> ErrorCode {
-        let request = DeleteGroupsRequest {
-            groups_names: vec![self.group.clone()],
-        };
-        code(self.wire.call(&request, 2).results[0].error_code)
+        led_past(epoch, |now| self.say(member, now))
     }
 
     fn describe(&mut self) -> ErrorCode {
         let request = ShareGroupDescribeRequest {
-            group_ids: vec![self.group.clone()],
+            group_ids: vec![self.0.group.clone()],
             ..ShareGroupDescribeRequest::default()
         };
-        code(self.wire.call(&request, 1).groups[0].error_code)
+        code(self.0.wire.call(&request, 1).groups[0].error_code)
     }
 }
 
@@ -90,18 +58,18 @@ fn members_of_share_groups_are_refused_as_kafka_refuses_them() {
         ("no group: a later heartbeat", asker.beat("a", 3)),
         ("no group: leave", asker.beat("a", -1)),
         ("no group: describe", asker.describe()),
-        ("no group: delete", asker.delete()),
+        ("no group: delete", asker.0.delete()),
         ("no member id", asker.beat("", 0)),
         ("a static member leaves for a while", asker.beat("a", -2)),
         ("a subscription to nothing", {
             let mut request = asker.heartbeat("a", 0);
             request.subscribed_topic_names = None;
-            code(asker.wire.call(&request, 1).error_code)
+            code(asker.0.wire.call(&request, 1).error_code)
         }),
         ("a rack without a name", {
             let mut request = asker.heartbeat("a", 0);
             request.rack_id = Some(Str::EMPTY);
-            code(asker.wire.call(&request, 1).error_code)
+            code(asker.0.wire.call(&request, 1).error_code)
         }),
     ];
     let (joined, first) = asker.say("a", 0);
@@ -117,12 +85,12 @@ fn members_of_share_groups_are_refused_as_kafka_refuses_them() {
         ("a stranger", asker.beat("stranger", third)),
         ("its own epoch", asker.beat("a", third)),
         ("a stranger leaves", asker.beat("stranger", -1)),
-        ("delete what is not empty", asker.delete()),
+        ("delete what is not empty", asker.0.delete()),
         ("leave", asker.beat("a", -1)),
         ("who has left", asker.beat("a", third)),
         ("the second leaves", asker.beat("b", -1)),
         ("the third leaves", asker.beat("c", -1)),
-        ("delete", asker.delete()),
+        ("delete", asker.0.delete()),
     ]);
     are(
         &answers,

@@ -11,7 +11,7 @@ use catchword_wire::messages::{
 };
 use catchword_wire::{ErrorCode, Str, Uuid};
 
-use super::wire::{GROUP, Wire};
+use super::ground::Ground;
 use super::{Answers, are, code};
 use crate::harness::{Cluster, wait_until};
 
@@ -24,9 +24,7 @@ type Place = (Uuid, i32);
 
 struct Asker<'a> {
     cluster: &'a Cluster,
-    wire: Wire,
-    topic: String,
-    group: Str,
+    ground: Ground,
     place: Place,
     /// What the session's next request has to say.
     epoch: i32,
@@ -35,20 +33,16 @@ struct Asker<'a> {
 impl<'a> Asker<'a> {
     /// A member of a share group that is at its assignment; its session has not begun.
     fn new(cluster: &'a Cluster) -> Asker<'a> {
-        let topic = cluster.name("t");
-        let create = ["topics", "create", &topic, "--partitions", "2"];
-        cluster.run(&create).ok();
-        let group = Str::from(cluster.name("g"));
-        let mut wire = Wire::to(cluster, GROUP, &group);
-        let place = (wire.topic_id(&topic), 0);
+        let mut ground = Ground::new(cluster, 2);
+        let place = (ground.wire.topic_id(&ground.topic), 0);
         let mut request = ShareGroupHeartbeatRequest {
-            group_id: group.clone(),
+            group_id: ground.group.clone(),
             member_id: MEMBER.into(),
-            subscribed_topic_names: Some(vec![Str::copy(&topic)]),
+            subscribed_topic_names: Some(vec![ground.topic.clone()]),
             ..ShareGroupHeartbeatRequest::default()
         };
         wait_until("the member is given its partition", || {
-            let response = wire.call(&request, 1);
+            let response = ground.wire.call(&request, 1);
             if response.error_code == 0 {
                 request.member_epoch = response.member_epoch;
             }
@@ -57,9 +51,7 @@ impl<'a> Asker<'a> {
         });
         Asker {
             cluster,
-            wire,
-            topic,
-            group,
+            ground,
             place,
             epoch: 0,
         }
@@ -67,7 +59,7 @@ impl<'a> Asker<'a> {
 
     fn fetching(&self, epoch: i32, place: Place) -> ShareFetchRequest {
         ShareFetchRequest {
-            group_id: Some(self.group.clone()),
+            group_id: Some(self.ground.group.clone()),
             member_id: Some(MEMBER.into()),
             share_session_epoch: epoch,
             max_wait_ms: 100,
@@ -89,13 +81,13 @@ impl<'a> Asker<'a> {
     /// The error of a fetch as a whole.
     fn fetch(&mut self, epoch: i32) -> ErrorCode {
         let request = self.fetching(epoch, self.place);
-        code(self.wire.call(&request, 1).error_code)
+        code(self.ground.wire.call(&request, 1).error_code)
     }
 
     /// The error of what a new session fetches there, or of the fetch as a whole.
     fn fetch_from(&mut self, place: Place) -> ErrorCode {
         let request = self.fetching(0, place);
-        let response = self.wire.call(&request, 1);
+        let response = self.ground.wire.call(&request, 1);
         match code(response.error_code) {
             ErrorCode::None => code(response.responses[0].partitions[0].error_code),
             error => error,
@@ -106,10 +98,10 @@ impl<'a> Asker<'a> {
     fn acquire(&mut self) -> (i64, i64) {
         let mut acquired = None;
         wait_until("records are acquired", || {
-            let produce = ["produce", &self.topic, "--partition", "0"];
+            let produce = ["produce", &self.ground.topic, "--partition", "0"];
             self.cluster.feed(&produce, "a\nb\n").ok();
             let request = self.fetching(self.epoch, self.place);
-            let response = self.wire.call(&request, 1);
+            let response = self.ground.wire.call(&request, 1);
             assert_eq!(code(response.error_code), ErrorCode::None);
             self.epoch += 1;
             let topics = response.responses.iter();
@@ -129,7 +121,7 @@ impl<'a> Asker<'a> {
         kinds: &[i8],
     ) -> ShareAcknowledgeRequest {
         ShareAcknowledgeRequest {
-            group_id: Some(self.group.clone()),
+            group_id: Some(self.ground.group.clone()),
             member_id: Some(MEMBER.into()),
             share_session_epoch: epoch,
             topics: vec![AcknowledgeTopic {
@@ -150,13 +142,13 @@ impl<'a> Asker<'a> {
     /// The error of an acknowledgement as a whole.
     fn acknowledge(&mut self, epoch: i32) -> ErrorCode {
         let request = self.acknowledging(epoch, self.place, (0, 0), &[ACCEPT]);
-        code(self.wire.call(&request, 1).error_code)
+        code(self.ground.wire.call(&request, 1).error_code)
     }
 
     /// The error of what is acknowledged there in the session.
     fn acknowledge_at(&mut self, place: Place, range: (i64, i64), kinds: &[i8]) -> ErrorCode {
         let request = self.acknowledging(self.epoch, place, range, kinds);
-        let response = self.wire.call(&request, 1);
+        let response = self.ground.wire.call(&request, 1);
         assert_eq!(code(response.error_code), ErrorCode::None);
         self.epoch += 1;
         code(response.responses[0].partitions[0].error_code)
@@ -181,22 +173,22 @@ fn share_sessions_are_refused_as_kafka_refuses_them() {
                     last_offset: 0,
                     acknowledge_types: vec![ACCEPT],
                 }];
-            code(asker.wire.call(&request, 1).error_code)
+            code(asker.ground.wire.call(&request, 1).error_code)
         }),
         ("nobody's fetch", {
             let mut request = asker.fetching(0, asker.place);
             request.member_id = Some(Str::EMPTY);
-            code(asker.wire.call(&request, 1).error_code)
+            code(asker.ground.wire.call(&request, 1).error_code)
         }),
         ("no group", {
             let mut request = asker.fetching(0, asker.place);
             request.group_id = None;
-            code(asker.wire.call(&request, 1).error_code)
+            code(asker.ground.wire.call(&request, 1).error_code)
         }),
         ("nobody's acknowledgement", {
             let mut request = asker.acknowledging(1, asker.place, (0, 0), &[ACCEPT]);
             request.member_id = None;
-            code(asker.wire.call(&request, 1).error_code)
+            code(asker.ground.wire.call(&request, 1).error_code)
         }),
     ];
     answers.extend([

@@ -2,43 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use catchword_wire::ErrorCode;
 use catchword_wire::messages::streams_group_heartbeat_request::{Subtopology, TaskIds, Topology};
-use catchword_wire::messages::{
-    DeleteGroupsRequest, StreamsGroupDescribeRequest, StreamsGroupHeartbeatRequest,
-};
-use catchword_wire::{ErrorCode, Str};
+use catchword_wire::messages::{StreamsGroupDescribeRequest, StreamsGroupHeartbeatRequest};
 
-use super::wire::{GROUP, Wire};
+use super::ground::{Ground, led_past};
 use super::{Answers, are, code};
-use crate::harness::{Cluster, wait_until};
+use crate::harness::Cluster;
 
-struct Asker {
-    wire: Wire,
-    topic: Str,
-    group: Str,
-}
+struct Asker(Ground);
 
 impl Asker {
     fn new(cluster: &Cluster) -> Asker {
-        let topic = cluster.name("t");
-        let create = ["topics", "create", &topic, "--partitions", "6"];
-        cluster.run(&create).ok();
-        let group = Str::from(cluster.name("g"));
-        let mut asker = Asker {
-            wire: Wire::to(cluster, GROUP, &group),
-            topic: Str::from(topic),
-            group,
-        };
-        let request = asker.heartbeat("nobody", 1);
-        asker
-            .wire
-            .patiently(|wire| wire.call(&request, 0).error_code);
-        asker
+        Asker(Ground::new(cluster, 6))
     }
 
     fn heartbeat(&self, member: &'static str, epoch: i32) -> StreamsGroupHeartbeatRequest {
         let mut request = StreamsGroupHeartbeatRequest {
-            group_id: self.group.clone(),
+            group_id: self.0.group.clone(),
             member_id: member.into(),
             member_epoch: epoch,
             ..StreamsGroupHeartbeatRequest::default()
@@ -55,7 +36,7 @@ impl Asker {
                 epoch: 0,
                 subtopologies: vec![Subtopology {
                     subtopology_id: "0".into(),
-                    source_topics: vec![self.topic.clone()],
+                    source_topics: vec![self.0.topic.clone()],
                     ..Subtopology::default()
                 }],
             });
@@ -72,7 +53,7 @@ impl Asker {
     ) -> (ErrorCode, i32) {
         let mut request = self.heartbeat(member, epoch);
         change(&mut request);
-        let response = self.wire.call(&request, 0);
+        let response = self.0.wire.call(&request, 0);
         (code(response.error_code), response.member_epoch)
     }
 
@@ -82,29 +63,15 @@ impl Asker {
 
     /// The member's heartbeats without tasks, until one has led it past this epoch: the epoch it then has.
     fn past(&mut self, member: &'static str, epoch: i32) -> i32 {
-        let mut now = epoch;
-        wait_until("the member is led on", || {
-            let (error, led) = self.say(member, now, |_| {});
-            assert_eq!(error, ErrorCode::None);
-            now = led;
-            now > epoch
-        });
-        now
-    }
-
-    fn delete(&mut self) -> ErrorCode {
-        let request = DeleteGroupsRequest {
-            groups_names: vec![self.group.clone()],
-        };
-        code(self.wire.call(&request, 2).results[0].error_code)
+        led_past(epoch, |now| self.say(member, now, |_| {}))
     }
 
     fn describe(&mut self) -> ErrorCode {
         let request = StreamsGroupDescribeRequest {
-            group_ids: vec![self.group.clone()],
+            group_ids: vec![self.0.group.clone()],
             ..StreamsGroupDescribeRequest::default()
         };
-        code(self.wire.call(&request, 0).groups[0].error_code)
+        code(self.0.wire.call(&request, 0).groups[0].error_code)
     }
 }
 
@@ -124,7 +91,7 @@ fn members_of_streams_groups_are_refused_as_kafka_refuses_them() {
         ("no group: a later heartbeat", asker.beat("a", 3)),
         ("no group: leave", asker.beat("a", -1)),
         ("no group: describe", asker.describe()),
-        ("no group: delete", asker.delete()),
+        ("no group: delete", asker.0.delete()),
         ("no member id", asker.beat("", 0)),
         (
             "a member without a name leaves for a while",
@@ -179,12 +146,12 @@ fn members_of_streams_groups_are_refused_as_kafka_refuses_them() {
         ("a stranger", asker.beat("stranger", third)),
         ("its own epoch", asker.beat("a", third)),
         ("a stranger leaves", asker.beat("stranger", -1)),
-        ("delete what is not empty", asker.delete()),
+        ("delete what is not empty", asker.0.delete()),
         ("leave", asker.beat("a", -1)),
         ("who has left", asker.beat("a", third)),
         ("the second leaves", asker.beat("b", -1)),
         ("the third leaves", asker.beat("c", -1)),
-        ("delete", asker.delete()),
+        ("delete", asker.0.delete()),
     ]);
     are(
         &answers,

@@ -66,7 +66,7 @@ impl ShareGroup {
                     member.assigned = Partitions::new();
                 }
             }
-            Change::Places => {}
+            Change::Places(_) => {}
         }
         true
     }
@@ -113,6 +113,11 @@ impl ShareGroup {
         writer.current(id, None);
         writer.target(id, None);
         writer.member(id, None);
+    }
+
+    /// The group is to be there before anybody has joined it.
+    pub(crate) fn begin(&self, out: &mut Output) {
+        self.write_group(out);
     }
 
     /// Writes all records of the group, in Kafka's order.

@@ -13,6 +13,7 @@ mod groups;
 mod live;
 mod protection;
 mod rebalances;
+mod share_groups;
 mod static_members;
 mod survey;
 mod transactions;

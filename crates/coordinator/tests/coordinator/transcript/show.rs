@@ -216,6 +216,7 @@ fn show_reply(reply: &Reply, shown: &Shown) -> String {
         Reply::ConsumerGroupDescribe(r) => format!("{r:?}"),
         Reply::ShareGroupHeartbeat(r) => format!("{r:?}"),
         Reply::ShareGroupDescribe(r) => format!("{r:?}"),
+        Reply::EmptyShareGroup(r) => format!("{r:?}"),
         Reply::StreamsGroupHeartbeat { response, .. } => format!("{response:?}"),
         Reply::StreamsGroupDescribe(r) => format!("{r:?}"),
     }
