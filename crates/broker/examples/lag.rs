@@ -23,6 +23,8 @@ const RECORDS: i64 = 1_000;
 const GROUPS: usize = 10_000;
 const COMMITTERS: usize = 4;
 const COMMITS_A_SECOND: u32 = 1_000;
+/// How long the broker has to be there.
+const STARTS_WITHIN: Duration = Duration::from_secs(10);
 const SCRAPE: Duration = Duration::from_secs(15);
 const ROUNDS: usize = 6;
 /// Of the kernel's count of CPU time, on every Linux.
@@ -153,6 +155,13 @@ fn main() -> Result<(), Failure> {
         .spawn()?;
     let serve = Killed(serve);
     let pid = serve.0.id();
+    let until = Instant::now() + STARTS_WITHIN;
+    while let Err(refused) = TcpStream::connect(&broker) {
+        if Instant::now() > until {
+            return Err(refused.into());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
     fill(&broker)?;
     let mut committers = Vec::new();
     for first in 0..COMMITTERS {
