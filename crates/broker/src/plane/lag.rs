@@ -22,7 +22,11 @@ use crate::outcome;
 pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupList, PlaneError> {
     if let Some(guardian) = broker.guardian.clone() {
         let found = outcome::blocking(move || guardian.groups()).await;
-        return found.ok_or_else(PlaneError::stopping)?;
+        let GroupList { groups } = found.ok_or_else(PlaneError::stopping)??;
+        let groups = groups.into_iter().map(|group| with_pins(broker, group));
+        return Ok(GroupList {
+            groups: groups.collect(),
+        });
     }
     let found = survey::all(broker, asker).await;
     // Where nobody is, nobody was handed anything.
@@ -65,7 +69,7 @@ pub(crate) async fn group(
     if let Some(guardian) = broker.guardian.clone() {
         let group = group.clone();
         let found = outcome::blocking(move || guardian.group(&group)).await;
-        return found.ok_or_else(PlaneError::stopping)?;
+        return Ok(with_pins(broker, found.ok_or_else(PlaneError::stopping)??));
     }
     let roster = survey::rosters(broker, asker, std::iter::once(group)).await?;
     let roster = roster.into_iter().flatten().next();
@@ -86,6 +90,12 @@ pub(crate) async fn group(
         members,
         ..view
     })
+}
+
+/// A guarded Kafka's group, with what is pinned of it.
+fn with_pins(broker: &Broker, group: GroupView) -> GroupView {
+    let kept = expiry::kept(broker, &group.group, None);
+    group.kept(kept)
 }
 
 /// Kafka's clients tell a simple group, whose consumers assign themselves their partitions, by its having no protocol.
@@ -128,7 +138,9 @@ async fn seen(broker: &Arc<Broker>, found: Vec<Found>) -> Result<Vec<GroupView>,
             let (id, state) = (&listed.group_id, &listed.group_state);
             let view = GroupView::of(id, state, kind, Vec::new(), partitions);
             let awaited = roster.as_deref().map_or(&[][..], |roster| &roster.awaited);
-            view.awaiting(awaited).kept(expiry::kept(&broker, group))
+            let expiries = group.bookmarks.iter().filter_map(|b| b.expires_ms);
+            let kept = expiry::kept(&broker, id, expiries.min());
+            view.awaiting(awaited).kept(kept)
         };
         found.iter().zip(lags).map(view).collect()
     };
