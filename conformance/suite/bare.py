@@ -2,11 +2,15 @@
 
 import socket
 import struct
+import time
 
 from .report import Failure
 
-JOIN_GROUP, SYNC_GROUP, OFFSET_COMMIT = 11, 14, 8
+FIND_COORDINATOR, JOIN_GROUP, SYNC_GROUP, OFFSET_COMMIT = 10, 11, 14, 8
 ERRORS = {0: None, 22: "ILLEGAL_GENERATION", 25: "UNKNOWN_MEMBER_ID", 27: "REBALANCE_IN_PROGRESS"}
+# COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR: a broker that has just begun has no coordinator for a while.
+NOT_YET = (14, 15, 16)
+PATIENCE = 60
 
 
 class BareMember:
@@ -16,18 +20,15 @@ class BareMember:
         self.group, self.topic = group, topic
         self.connection = socket.create_connection(("127.0.0.1", broker.port), timeout=30)
         subscription = struct.pack(">hi", 0, 1) + text(topic) + struct.pack(">i", -1)
-        answer = self._ask(JOIN_GROUP, 2, text(group) + struct.pack(">ii", 60_000, rebalance_timeout_ms) + text("")
-                           + text("consumer") + struct.pack(">i", 1) + text("range") + data(subscription))
-        _, error, self.generation = answer.take(">ihi")
-        if error:
-            raise Failure(f"JoinGroup: error {error}")
+        # A Kafka makes __consumer_offsets when it is asked for the first coordinator, and not before.
+        self._ask_until_there("FindCoordinator", FIND_COORDINATOR, 1, text(group) + b"\0", ">ih")
+        answer, (_, _, self.generation) = self._ask_until_there(
+            "JoinGroup", JOIN_GROUP, 2, text(group) + struct.pack(">ii", 60_000, rebalance_timeout_ms) + text("")
+            + text("consumer") + struct.pack(">i", 1) + text("range") + data(subscription), ">ihi")
         _, _, self.id = answer.text(), answer.text(), answer.text()
         assignment = struct.pack(">hi", 0, 1) + text(topic) + struct.pack(">iii", 1, 0, -1)
-        answer = self._ask(SYNC_GROUP, 1, text(group) + struct.pack(">i", self.generation) + text(self.id)
-                           + struct.pack(">i", 1) + text(self.id) + data(assignment))
-        _, error = answer.take(">ih")
-        if error:
-            raise Failure(f"SyncGroup: error {error}")
+        self._ask_until_there("SyncGroup", SYNC_GROUP, 1, text(group) + struct.pack(">i", self.generation) + text(self.id)
+                              + struct.pack(">i", 1) + text(self.id) + data(assignment), ">ih")
 
     def commit(self, offset):
         """Commits in the generation that it joined; the name of the error, or nothing."""
@@ -40,6 +41,19 @@ class BareMember:
 
     def close(self):
         self.connection.close()
+
+    def _ask_until_there(self, name, api, version, body, form):
+        """Asks again while there is no coordinator yet; the rest of the answer and its first fields, of which the second is the error."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            answer = self._ask(api, version, body)
+            fields = answer.take(form)
+            error = fields[1]
+            if not error:
+                return answer, fields
+            if error not in NOT_YET or time.monotonic() > deadline:
+                raise Failure(f"{name} of group {self.group}: error {error}")
+            time.sleep(0.1)
 
     def _ask(self, api, version, body):
         request = struct.pack(">hhi", api, version, 7) + text("bare-member") + body

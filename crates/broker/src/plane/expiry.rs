@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catchword_coordinator::{GroupNow, Pins, Retention, RetentionRule};
+use catchword_coordinator::{Pins, Retention, RetentionRule};
 use catchword_wire::Str;
 use serde::Serialize;
 
@@ -91,18 +91,17 @@ fn view(
     }
 }
 
-/// The same in short, as lists of groups show it.
-pub(super) fn kept(broker: &Broker, group: &GroupNow) -> KeptView {
-    let id = &group.listed.group_id;
-    let expiries = group.bookmarks.iter().filter_map(|b| b.expires_ms);
+/// The same in short, as lists of groups show it. `expires_at_ms` is when the first bookmark expires, where that is known: of
+/// a guarded Kafka it is not, but what is pinned there is set here as well.
+pub(super) fn kept(broker: &Broker, group: &str, expires_at_ms: Option<i64>) -> KeptView {
     let rules = broker.catalog.retention_rules();
     KeptView {
-        expires_at_ms: expiries.min(),
-        holds_retention: broker.catalog.holders().contains(id),
-        expires_soon: broker.groups.warned().has(id),
+        expires_at_ms,
+        holds_retention: broker.catalog.holders().contains(group),
+        expires_soon: broker.groups.warned().has(group),
         pins: rules
             .pins
-            .get(id)
+            .get(group)
             .into_iter()
             .flat_map(Pins::texts)
             .collect(),

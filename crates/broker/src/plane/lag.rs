@@ -22,19 +22,13 @@ use crate::outcome;
 pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupList, PlaneError> {
     if let Some(guardian) = broker.guardian.clone() {
         let found = outcome::blocking(move || guardian.groups()).await;
-        return found.ok_or_else(PlaneError::stopping)?;
+        let GroupList { groups } = found.ok_or_else(PlaneError::stopping)??;
+        let groups = groups.into_iter().map(|group| with_pins(broker, group));
+        return Ok(GroupList {
+            groups: groups.collect(),
+        });
     }
     let found = survey::all(broker, asker).await;
-    // Where nobody is, nobody was handed anything.
-    let has_members = |group: &&GroupNow| &*group.listed.group_state != "Empty";
-    let ids = found.iter().filter(has_members);
-    let ids = ids.map(|group| &group.listed.group_id);
-    let mut rosters = survey::rosters(broker, asker, ids).await?.into_iter();
-    let with_roster = |group| {
-        let roster = has_members(&&group).then(|| rosters.next().flatten());
-        (group, roster.flatten())
-    };
-    let found = found.into_iter().map(with_roster).collect();
     let groups = seen(broker, found).await?;
     Ok(GroupList { groups })
 }
@@ -51,9 +45,7 @@ pub(crate) async fn those(
         all.retain(|group| wanted.contains(group.group.as_str()));
         return Ok(all);
     }
-    let found = survey::those(broker, asker, wanted).await?;
-    let found = found.into_iter().map(|group| (group, None)).collect();
-    seen(broker, found).await
+    seen(broker, survey::those(broker, asker, wanted).await?).await
 }
 
 /// One group.
@@ -65,10 +57,9 @@ pub(crate) async fn group(
     if let Some(guardian) = broker.guardian.clone() {
         let group = group.clone();
         let found = outcome::blocking(move || guardian.group(&group)).await;
-        return found.ok_or_else(PlaneError::stopping)?;
+        return Ok(with_pins(broker, found.ok_or_else(PlaneError::stopping)??));
     }
-    let roster = survey::rosters(broker, asker, std::iter::once(group)).await?;
-    let roster = roster.into_iter().flatten().next();
+    let roster = survey::roster(broker, asker, group).await?;
     let roster = roster.ok_or_else(|| match broker.groups.is_loading() {
         true => PlaneError::loading(),
         false => PlaneError::no_group(group),
@@ -76,7 +67,10 @@ pub(crate) async fn group(
     let state = roster.state.to_string();
     let members = roster.members.iter().map(MemberView::on_roster).collect();
     let found = survey::one(broker, asker, group).await?;
-    let found = found.map(|now| (now, Some(roster)));
+    let found = found.map(|now| GroupNow {
+        roster: Some(roster),
+        ..now
+    });
     let found = seen(broker, found.into_iter().collect()).await?;
     // It may have gone in between.
     let view = found.into_iter().next();
@@ -86,6 +80,12 @@ pub(crate) async fn group(
         members,
         ..view
     })
+}
+
+/// A guarded Kafka's group, with what is pinned of it.
+fn with_pins(broker: &Broker, group: GroupView) -> GroupView {
+    let kept = expiry::kept(broker, &group.group, None);
+    group.kept(kept)
 }
 
 /// Kafka's clients tell a simple group, whose consumers assign themselves their partitions, by its having no protocol.
@@ -114,31 +114,31 @@ pub(super) async fn places(
     Ok(places.collect())
 }
 
-/// A group, and who has what if somebody is to know what was handed out.
-type Found = (GroupNow, Option<Box<Roster>>);
-
 /// Groups with what they have before them, their members left out.
-async fn seen(broker: &Arc<Broker>, found: Vec<Found>) -> Result<Vec<GroupView>, PlaneError> {
+async fn seen(broker: &Arc<Broker>, found: Vec<GroupNow>) -> Result<Vec<GroupView>, PlaneError> {
     let broker = broker.clone();
     let work = move || {
         let lags = lags(&broker, &found).into_iter();
-        let view = |((group, roster), partitions): (&Found, Vec<PartitionLag>)| {
+        let view = |(group, partitions): (&GroupNow, Vec<PartitionLag>)| {
             let listed = &group.listed;
             let kind = kind(&listed.group_type, &listed.protocol_type);
             let (id, state) = (&listed.group_id, &listed.group_state);
             let view = GroupView::of(id, state, kind, Vec::new(), partitions);
-            let awaited = roster.as_deref().map_or(&[][..], |roster| &roster.awaited);
-            view.awaiting(awaited).kept(expiry::kept(&broker, group))
+            let awaited = group.roster.as_deref();
+            let awaited = awaited.map_or(&[][..], |roster| &roster.awaited);
+            let expiries = group.bookmarks.iter().filter_map(|b| b.expires_ms);
+            let kept = expiry::kept(&broker, id, expiries.min());
+            view.awaiting(awaited).kept(kept)
         };
         found.iter().zip(lags).map(view).collect()
     };
     blocking(work).await.ok_or_else(PlaneError::stopping)
 }
 
-/// What groups have before them in each partition where they have a bookmark, and what their members were handed. A partition is asked once for all of them.
-/// Reads logs, so it blocks.
-fn lags(broker: &Broker, groups: &[Found]) -> Vec<Vec<PartitionLag>> {
-    let bookmarks = || groups.iter().flat_map(|(group, _)| &group.bookmarks);
+/// What groups have before them in each partition where they have a bookmark, and what their members were handed, as far as
+/// their rosters are known. A partition is asked once for all of them. Reads logs, so it blocks.
+fn lags(broker: &Broker, groups: &[GroupNow]) -> Vec<Vec<PartitionLag>> {
+    let bookmarks = || groups.iter().flat_map(|group| &group.bookmarks);
     let mut readers: BTreeMap<(&Str, i32), Vec<(i64, usize)>> = BTreeMap::new();
     for (at, bookmark) in bookmarks().enumerate() {
         let own = readers.entry((&bookmark.topic, bookmark.partition));
@@ -165,8 +165,8 @@ fn lags(broker: &Broker, groups: &[Found]) -> Vec<Vec<PartitionLag>> {
     }
     let now_ms = clock::now_ms();
     let mut before = before.into_iter();
-    let of_group = |(group, roster): &Found| {
-        let has = roster.as_deref().map(holders).unwrap_or_default();
+    let of_group = |group: &GroupNow| {
+        let has = group.roster.as_deref().map(holders).unwrap_or_default();
         let id = &group.listed.group_id;
         let own = group.bookmarks.iter().zip(before.by_ref());
         own.map(|(b, before)| {

@@ -39,7 +39,7 @@ fn sum(values: impl Iterator<Item = Option<i64>>) -> Option<i64> {
     values.flatten().reduce(|sum, value| sum + value)
 }
 
-/// How long a group's committed offsets are there. Nothing is known of it where they are another Kafka's.
+/// How long a group's committed offsets are there. Where they are another Kafka's, nothing is known but what is pinned.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct KeptView {
     /// When the first of them expires if nobody reads, ms since 1970; null: not as things are.

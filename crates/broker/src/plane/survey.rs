@@ -12,7 +12,7 @@ use crate::outcome::Outcome;
 
 type Asked = Outcome<Option<Reply>>;
 
-/// All groups, by their ids; those of shards that are still being read are left out.
+/// All groups with their rosters, by their ids; those of shards that are still being read are left out.
 pub(super) async fn all(broker: &Arc<Broker>, asker: &Asker) -> Vec<GroupNow> {
     let call = call(broker, asker);
     let ask = async |shard: usize, after: Option<Str>| {
@@ -48,8 +48,18 @@ pub(super) async fn those(
     asker: &Asker,
     groups: impl Iterator<Item = &Str>,
 ) -> Result<Vec<GroupNow>, PlaneError> {
-    let question = |group: Str| GroupCall::Survey(SurveyCall::One(group));
-    let asked = asked(broker, asker, groups, question).await;
+    /// Groups that are asked for before the thread does something else.
+    const TURN: usize = 50;
+    let call = call(broker, asker);
+    // All before the first answer is waited for.
+    let mut asked = Vec::new();
+    for (n, group) in groups.enumerate() {
+        if n % TURN == TURN - 1 {
+            tokio::task::yield_now().await;
+        }
+        let question = GroupCall::Survey(SurveyCall::One(group.clone()));
+        asked.push(broker.groups.call(&call, question));
+    }
     let mut found = Vec::with_capacity(asked.len());
     for answer in asked {
         found.extend(told(answer).await?.groups);
@@ -67,42 +77,18 @@ pub(super) async fn one(
     Ok(found.into_iter().next())
 }
 
-/// Who is in some groups and who has what, in the order in which they are named; `None` where there is no such group, or
-/// its shard is still being read.
-pub(super) async fn rosters(
+/// Who is in a group and who has what; `None` if there is none, or its shard is still being read.
+pub(super) async fn roster(
     broker: &Arc<Broker>,
     asker: &Asker,
-    groups: impl Iterator<Item = &Str>,
-) -> Result<Vec<Option<Box<Roster>>>, PlaneError> {
-    let asked = asked(broker, asker, groups, GroupCall::Roster).await;
-    let mut found = Vec::with_capacity(asked.len());
-    for answer in asked {
-        match answer.get().await.flatten() {
-            Some(Reply::Roster(roster)) => found.push(roster),
-            _ => return Err(PlaneError::stopping()),
-        }
+    group: &Str,
+) -> Result<Option<Box<Roster>>, PlaneError> {
+    let question = GroupCall::Roster(group.clone());
+    let answer = broker.groups.call(&call(broker, asker), question);
+    match answer.get().await.flatten() {
+        Some(Reply::Roster(roster)) => Ok(roster),
+        _ => Err(PlaneError::stopping()),
     }
-    Ok(found)
-}
-
-/// Asks the same of each group, of all before the first answer is waited for.
-async fn asked(
-    broker: &Arc<Broker>,
-    asker: &Asker,
-    groups: impl Iterator<Item = &Str>,
-    question: impl Fn(Str) -> GroupCall,
-) -> Vec<Asked> {
-    /// Groups that are asked for before the thread does something else.
-    const TURN: usize = 50;
-    let call = call(broker, asker);
-    let mut asked = Vec::new();
-    for (n, group) in groups.enumerate() {
-        if n % TURN == TURN - 1 {
-            tokio::task::yield_now().await;
-        }
-        asked.push(broker.groups.call(&call, question(group.clone())));
-    }
-    asked
 }
 
 async fn told(answer: Asked) -> Result<Survey, PlaneError> {

@@ -280,6 +280,11 @@ fn a_pinned_bookmark_comes_back_by_itself_and_nobody_here_removes_it() {
     let pin = "{\"settings\":{\"offsets.pin\":\"t:0\"}}";
     let (status, set) = post(guardian.http, "/v1/groups/g/settings", "", pin);
     assert_eq!(status, 200, "{set}");
+    // As beside a broker of our own: the group's page and the list say so.
+    guardian.tells("/v1/groups/g", &["\"pins\":[\"t:0\"]"]);
+    let (_, list) = get(guardian.http, "/v1/groups");
+    assert_eq!(list.matches("\"pins\":[\"t:0\"]").count(), 1, "{list}");
+    assert_eq!(list.matches("\"pins\":[]").count(), 1, "{list}");
     for group in ["g", "other"] {
         client(&kafka).delete_group(group).unwrap();
     }

@@ -75,6 +75,17 @@ impl Group {
     }
 }
 
+impl Roster {
+    /// How many members it names, and partitions that they have.
+    pub(crate) fn size(&self) -> usize {
+        let sizes = self
+            .members
+            .iter()
+            .map(|member| 1 + member.partitions.len());
+        sizes.sum()
+    }
+}
+
 impl RosterMember {
     /// That this member is gone; `None` if it had nothing that could come again.
     pub(crate) fn gone(self, group_id: &Str, how: Leaving) -> Option<Notice> {

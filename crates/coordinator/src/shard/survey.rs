@@ -8,19 +8,19 @@ use catchword_wire::Str;
 use catchword_wire::messages::list_groups_response::ListedGroup;
 
 use super::GroupShard;
-use crate::group::Group;
+use crate::group::{Group, Roster};
 use crate::ledger::Place;
 use crate::retention::{Retention, RetentionRule};
 
-/// A call ends with the group that brings it to so many groups and bookmarks: about 0.2 ms.
+/// A call ends with the group that brings it to so many groups, bookmarks, members and partitions of members: about 0.2 ms.
 const MAX_SHOWN: usize = 2_000;
 
 /// Which groups are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SurveyCall {
-    /// This one, if it exists.
+    /// This one, if it exists, without its roster, for which there is [`Call::Roster`](crate::Call::Roster).
     One(Str),
-    /// Those whose ids come after this one, in order; all of them from the first on if there is none.
+    /// Those whose ids come after this one, in order, with their rosters; all of them from the first on if there is none.
     After(Option<Str>),
 }
 
@@ -44,6 +44,8 @@ pub struct GroupNow {
     pub rule: RetentionRule,
     /// By topic and partition.
     pub bookmarks: Vec<BookmarkNow>,
+    /// Who is in it and who has what; `None` where nobody is, or [`One`](SurveyCall::One) was asked for.
+    pub roster: Option<Box<Roster>>,
 }
 
 /// A bookmark of a group.
@@ -82,7 +84,12 @@ impl GroupShard {
         while shown < MAX_SHOWN
             && let Some((_, group)) = left.next()
         {
-            let now = self.group_now(group);
+            let mut now = self.group_now(group);
+            if &*now.listed.group_state != "Empty" {
+                let roster = group.roster(&self.image);
+                shown += roster.size();
+                now.roster = Some(Box::new(roster));
+            }
             shown += 1 + now.bookmarks.len();
             survey.groups.push(now);
         }
@@ -109,6 +116,7 @@ impl GroupShard {
             retention,
             rule,
             bookmarks: bookmarks.collect(),
+            roster: None,
         }
     }
 }

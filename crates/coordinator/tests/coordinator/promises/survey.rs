@@ -53,3 +53,21 @@ fn a_group_that_is_gone_meanwhile_is_no_place_to_lose_the_others_at() {
     let left = left.groups.into_iter().map(|group| group.listed.group_id);
     assert_eq!(left.collect::<Vec<_>>(), ["c"]);
 }
+
+#[test]
+fn who_is_in_a_group_comes_with_it_and_counts_towards_the_piece() {
+    let mut driver = Driver::new();
+    driver.commit(commit("empty", "", -1, 5));
+    let members = driver.stable("g", 3);
+    let told = after(&mut driver, None).groups;
+    let rosters: Vec<_> = told.iter().map(|group| group.roster.as_deref()).collect();
+    let [None, Some(roster)] = rosters[..] else {
+        panic!("{rosters:?}");
+    };
+    let ids: std::collections::BTreeSet<&Str> = roster.members.iter().map(|m| &m.id).collect();
+    assert_eq!(ids, members.iter().collect());
+    assert_eq!(
+        driver.look(Call::Roster("g".into())),
+        Reply::Roster(Some(Box::new(roster.clone())))
+    );
+}
