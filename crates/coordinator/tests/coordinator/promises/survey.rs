@@ -55,7 +55,7 @@ fn a_group_that_is_gone_meanwhile_is_no_place_to_lose_the_others_at() {
 }
 
 #[test]
-fn who_is_in_a_group_comes_with_it_and_counts_towards_the_piece() {
+fn who_is_in_a_group_comes_with_it() {
     let mut driver = Driver::new();
     driver.commit(commit("empty", "", -1, 5));
     let members = driver.stable("g", 3);
