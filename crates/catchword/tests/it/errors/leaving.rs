@@ -69,6 +69,23 @@ fn knows_no_stranger(ground: &mut Ground) {
     }
 }
 
+/// Of a group whose one member has the seat "seat".
+fn only_its_holder_leaves_a_seat(ground: &mut Ground) {
+    knows_no_stranger(ground);
+    let mixed = [
+        ("stranger", Some("seat")),
+        ("stranger", None),
+        ("", Some("seat")),
+    ];
+    let wanted = vec![
+        ErrorCode::FencedInstanceId,
+        ErrorCode::UnknownMemberId,
+        ErrorCode::None,
+    ];
+    assert_eq!(leave(ground, 5, &mixed), (ErrorCode::None, wanted));
+    knows_no_stranger(ground);
+}
+
 #[test]
 fn nobody_leaves_a_group_that_is_not_there() {
     let cluster = Cluster::any("leaving-nothing");
@@ -99,19 +116,7 @@ fn strangers_do_not_leave_a_consumer_group_nor_whoever_has_another_s_seat() {
         ..ConsumerGroupHeartbeatRequest::default()
     };
     assert_eq!(ground.wire.call(&request, 1).error_code, 0);
-    knows_no_stranger(&mut ground);
-    let mixed = [
-        ("stranger", Some("seat")),
-        ("stranger", None),
-        ("", Some("seat")),
-    ];
-    let wanted = vec![
-        ErrorCode::FencedInstanceId,
-        ErrorCode::UnknownMemberId,
-        ErrorCode::None,
-    ];
-    assert_eq!(leave(&mut ground, 5, &mixed), (ErrorCode::None, wanted));
-    knows_no_stranger(&mut ground);
+    only_its_holder_leaves_a_seat(&mut ground);
 }
 
 #[test]
@@ -131,19 +136,7 @@ fn strangers_do_not_leave_a_classic_group_nor_whoever_has_another_s_seat() {
         ..JoinGroupRequest::default()
     };
     assert_eq!(ground.wire.call(&request, 7).error_code, 0);
-    knows_no_stranger(&mut ground);
-    let mixed = [
-        ("stranger", Some("seat")),
-        ("stranger", None),
-        ("", Some("seat")),
-    ];
-    let wanted = vec![
-        ErrorCode::FencedInstanceId,
-        ErrorCode::UnknownMemberId,
-        ErrorCode::None,
-    ];
-    assert_eq!(leave(&mut ground, 5, &mixed), (ErrorCode::None, wanted));
-    knows_no_stranger(&mut ground);
+    only_its_holder_leaves_a_seat(&mut ground);
 }
 
 #[test]
