@@ -51,9 +51,9 @@ pub(crate) fn handle(
             )
         })
         .collect();
-    let owed = Owed::of(&call.broker, &request);
-    let timeout =
-        u64::try_from(call.broker.catalog.config().offsets_commit_timeout_ms).unwrap_or(0);
+    let config = call.broker.catalog.config();
+    let owed = Owed::of(&call.broker, &config, &request);
+    let timeout = u64::try_from(config.offsets_commit_timeout_ms).unwrap_or(0);
     let outcome = call
         .broker
         .groups

@@ -14,8 +14,18 @@ pub(super) fn configured(config: &BrokerConfig) -> Groups {
 
 /// Whether a group is one of them.
 pub(super) fn has(groups: &Groups, group: &str) -> bool {
+    is_in(&groups.include, &groups.exclude, group)
+}
+
+/// Whether a group is one of those that the configuration names now.
+pub(super) fn names(config: &BrokerConfig, group: &str) -> bool {
+    let (include, exclude) = (&config.zookeeper_groups, &config.zookeeper_groups_exclude);
+    is_in(include, exclude, group)
+}
+
+fn is_in(include: &[String], exclude: &[String], group: &str) -> bool {
     let is_any = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, group));
-    is_any(&groups.include) && !is_any(&groups.exclude)
+    is_any(include) && !is_any(exclude)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use catchword_config::BrokerConfig;
 use catchword_coordinator::Reply;
 use catchword_wire::Str;
 use catchword_wire::messages::OffsetCommitRequest;
@@ -67,11 +68,13 @@ pub(crate) struct Owed {
 
 impl Owed {
     /// `None` if nobody waits for it.
-    pub(crate) fn of(broker: &Arc<Broker>, request: &OffsetCommitRequest) -> Option<Owed> {
-        let config = broker.catalog.config();
+    pub(crate) fn of(
+        broker: &Arc<Broker>,
+        config: &BrokerConfig,
+        request: &OffsetCommitRequest,
+    ) -> Option<Owed> {
         let group = &request.group_id;
-        let is_owed =
-            config.zookeeper_commit_required && groups::has(&groups::configured(&config), group);
+        let is_owed = config.zookeeper_commit_required && groups::names(config, group);
         let place = |topic: &Str, partition| Place {
             group: group.to_string(),
             topic: topic.to_string(),
