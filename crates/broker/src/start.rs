@@ -225,6 +225,7 @@ impl Running {
         let broker = self.broker;
         let close = move || {
             broker.groups.keep_snapshots();
+            broker.transactions.keep_snapshots();
             broker.engine.close()
         };
         tokio::task::spawn_blocking(close)

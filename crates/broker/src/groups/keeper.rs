@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use catchword_coordinator::{GroupConfig, GroupShard, Records};
 use catchword_log::{PartitionLog, TopicPartition};
 use tracing::{debug, warn};
 
 use super::load::{self, Amount};
+use super::machine::Machine;
 use super::shard::Shard;
-use super::snapshot::{self, Of, Part};
+use super::snapshot::{self, Of};
 
 /// How often shards are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -34,15 +34,15 @@ const LAST_TAIL: Amount = Amount {
 const LAST_WITHIN: Duration = Duration::from_secs(5);
 
 /// The thread that does it.
-pub(super) struct Keeper {
-    shards: Arc<Vec<Arc<Shard>>>,
+pub(crate) struct Keeper<M: Machine> {
+    shards: Arc<Vec<Arc<Shard<M>>>>,
     /// Dropped to end the thread.
     running: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
-impl Keeper {
+impl<M: Machine> Keeper<M> {
     /// Begins to look after the shards.
-    pub(super) fn start(shards: Arc<Vec<Arc<Shard>>>) -> Keeper {
+    pub(crate) fn start(shards: Arc<Vec<Arc<Shard<M>>>>) -> Keeper<M> {
         let (stop, stopped) = mpsc::channel();
         let theirs = shards.clone();
         let watch = move || {
@@ -59,11 +59,14 @@ impl Keeper {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("group-snapshots".into());
+        let thread = std::thread::Builder::new().name("snapshots".into());
         let running = match thread.spawn(watch) {
             Ok(handle) => Some((stop, handle)),
             Err(error) => {
-                warn!("no thread for snapshots of groups: {error}; the next start reads more");
+                warn!(
+                    "no thread for snapshots of {}: {error}; the next start reads more",
+                    M::WHAT
+                );
                 None
             }
         };
@@ -71,7 +74,7 @@ impl Keeper {
     }
 
     /// Ends the thread and makes the last snapshots, as far as time allows. Blocks.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         if let Some((stop, handle)) = self.running {
             drop(stop);
             let _ = handle.join();
@@ -98,13 +101,13 @@ impl Keeper {
 }
 
 /// Whether there were appends since this was last asked. A log that is not written to is left asleep, its files closed.
-fn has_changed(shard: &Shard) -> bool {
+fn has_changed<M: Machine>(shard: &Shard<M>) -> bool {
     let now = Some(shard.partition.appended());
     !shard.is_loading() && std::mem::replace(&mut shard.kept().looked_at, now) != now
 }
 
 /// What the log holds since the last snapshot, at least.
-fn tail(shard: &Shard) -> Amount {
+fn tail<M: Machine>(shard: &Shard<M>) -> Amount {
     let log = &shard.partition.log;
     let (durable_end, size) = (log.offsets().durable_end, log.size_bytes());
     let mut kept = shard.kept();
@@ -118,7 +121,7 @@ fn tail(shard: &Shard) -> Amount {
 
 /// Whether the tail is larger than `least` and than what the snapshot holds: so making snapshots costs, all in all, no
 /// more than a fixed multiple of what was written.
-fn is_due(shard: &Shard, least: Amount) -> bool {
+fn is_due<M: Machine>(shard: &Shard<M>, least: Amount) -> bool {
     if shard.is_loading() {
         return false;
     }
@@ -131,11 +134,11 @@ fn is_due(shard: &Shard, least: Amount) -> bool {
 }
 
 /// Makes the shard's snapshot, or says why not.
-fn keep(shard: &Shard) {
+fn keep<M: Machine>(shard: &Shard<M>) {
     let begun = Instant::now();
     let log = &shard.partition.log;
     let (durable_end, log_bytes) = (log.offsets().durable_end, log.size_bytes());
-    let taken = take(&shard.partition.tp, &**log, &shard.config, durable_end);
+    let taken = take::<M>(&shard.partition.tp, &**log, &shard.config, durable_end);
     let mut kept = shard.kept();
     // After a failure it is tried again when as much has come again.
     kept.end = durable_end;
@@ -151,24 +154,22 @@ fn keep(shard: &Shard) {
             );
         }
         Err(why) => warn!(
-            "{}: no snapshot of its groups could be made, the next start reads more: {why}",
-            shard.partition.tp
+            "{}: no snapshot of its {} could be made, the next start reads more: {why}",
+            shard.partition.tp,
+            M::WHAT
         ),
     }
 }
 
 /// Makes a snapshot of what is durable, and puts it beside the log.
-fn take(
+fn take<M: Machine>(
     tp: &TopicPartition,
     log: &dyn PartitionLog,
-    config: &GroupConfig,
+    config: &M::Config,
     durable_end: i64,
 ) -> Result<Amount, String> {
-    let empty = || GroupShard::new(config.clone(), 0);
-    let (machine, loaded) = load::load(tp, log, durable_end, empty)?;
-    let mut parts = waiting(&machine, true);
-    parts.push((None, machine.snapshot_records()));
-    parts.extend(waiting(&machine, false));
+    let (machine, loaded) = load::load(tp, log, durable_end, || M::new(config, 0))?;
+    let parts = machine.snapshot();
     drop(machine);
     let of = Of {
         topic_id: log.topic_id(),
@@ -182,21 +183,13 @@ fn take(
     };
     // What was read is not in memory any more while the disk writes.
     drop(parts);
-    log.put_side_file(snapshot::NAME, of.end, &bytes)
+    log.put_side_file(M::SNAPSHOT, of.end, &bytes)
         .map_err(|error| error.to_string())?;
     Ok(amount)
 }
 
-/// Offsets of transactions that have not ended. Those that something later has passed by stand before the rest of the
-/// state, so that a reader finds them passed by again.
-fn waiting(machine: &GroupShard, overtaken: bool) -> Vec<Part> {
-    let all = machine.dump_pending(overtaken).into_iter();
-    all.map(|(producer, record)| (Some(producer), Records::from_iter([record])))
-        .collect()
-}
-
 /// What nobody waited for becomes durable too, so that a last snapshot may speak of it.
-fn make_durable(shard: &Shard) {
+fn make_durable<M: Machine>(shard: &Shard<M>) {
     let log = &shard.partition.log;
     let offsets = log.offsets();
     if offsets.durable_end < offsets.log_end {

@@ -70,7 +70,7 @@ fn newest_snapshot<M: Machine>(
     upto: i64,
     new_machine: &impl Fn() -> M,
 ) -> Option<(M, Loaded)> {
-    let offsets = log.side_files(snapshot::NAME).unwrap_or_else(|error| {
+    let offsets = log.side_files(M::SNAPSHOT).unwrap_or_else(|error| {
         warn!("{tp}: snapshots cannot be listed, the log is read instead: {error}");
         Vec::new()
     });
@@ -90,7 +90,7 @@ fn read_snapshot<M: Machine>(
     offset: i64,
     new_machine: &impl Fn() -> M,
 ) -> Result<(M, Loaded), String> {
-    let bytes = log.read_side_file(snapshot::NAME, offset);
+    let bytes = log.read_side_file(M::SNAPSHOT, offset);
     let bytes = bytes.map_err(|error| error.to_string())?;
     let amount = bytes.len() as u64;
     let Snapshot {

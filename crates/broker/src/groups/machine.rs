@@ -5,14 +5,15 @@
 
 use catchword_coordinator::record::headers::Told;
 use catchword_coordinator::{
-    Call, Context, Effect, GroupConfig, GroupShard, Output, ProducerEpoch, ReplayError, Reply,
-    ReplyTo,
+    Call, Context, Effect, GroupConfig, GroupShard, Output, ProducerEpoch, Records, ReplayError,
+    Reply, ReplyTo,
 };
 use catchword_wire::ErrorCode;
 use catchword_wire::batch::HeadersView;
 
 use super::consumers;
 use super::shard::InTransaction;
+use super::snapshot::Part;
 use crate::broker::Broker;
 
 /// A pure state machine whose records are those of one partition.
@@ -23,6 +24,8 @@ pub(crate) trait Machine: Sized + Send + 'static {
     type Effect: Send;
     /// What is in it, for the log.
     const WHAT: &'static str;
+    /// What its snapshots are called beside the log.
+    const SNAPSHOT: &'static str;
 
     /// A machine without state. `seed` differs from run to run of a broker.
     fn new(config: &Self::Config, seed: u128) -> Self;
@@ -59,6 +62,8 @@ pub(crate) trait Machine: Sized + Send + 'static {
     );
     /// Answers whoever waits undecided.
     fn unload(&mut self, error: ErrorCode, out: &mut Output<Self::Effect>);
+    /// The records that make its state and nothing that they replace, in the order in which a reader has to take them.
+    fn snapshot(&self) -> Vec<Part>;
     /// How much there is, as the start tells it.
     fn counts(&self) -> (usize, usize);
 
@@ -89,6 +94,7 @@ impl Machine for GroupShard {
     type Reply = Reply;
     type Effect = Effect;
     const WHAT: &'static str = "groups";
+    const SNAPSHOT: &'static str = "groups";
 
     fn new(config: &GroupConfig, seed: u128) -> GroupShard {
         GroupShard::new(config.clone(), seed)
@@ -142,6 +148,17 @@ impl Machine for GroupShard {
 
     fn unload(&mut self, error: ErrorCode, out: &mut Output) {
         GroupShard::unload(self, error, out);
+    }
+
+    /// Offsets of transactions that have not ended are in it too. Those that something later has passed by stand before
+    /// the rest of the state, so that a reader finds them passed by again.
+    fn snapshot(&self) -> Vec<Part> {
+        let waiting = |overtaken| {
+            let all = self.dump_pending(overtaken).into_iter();
+            all.map(|(producer, record)| (Some(producer), Records::from_iter([record])))
+        };
+        let state = std::iter::once((None, self.snapshot_records()));
+        waiting(true).chain(state).chain(waiting(false)).collect()
     }
 
     fn counts(&self) -> (usize, usize) {

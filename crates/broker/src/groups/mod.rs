@@ -9,12 +9,12 @@ mod consumers;
 mod expiring;
 mod history;
 pub(crate) mod holds;
-mod keeper;
+pub(crate) mod keeper;
 mod load;
 pub(crate) mod loading;
 pub(crate) mod machine;
 pub(crate) mod shard;
-mod snapshot;
+pub(crate) mod snapshot;
 mod timers;
 pub(crate) mod write;
 
@@ -55,7 +55,7 @@ const NEW_PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Groups {
     shards: RwLock<Arc<Vec<Arc<Shard>>>>,
     /// Held while shards are started, so that it happens once. Keeps their snapshots from then on.
-    keeper: Mutex<Option<Keeper>>,
+    keeper: Mutex<Option<Keeper<GroupShard>>>,
     timers: Arc<Timers>,
     audit: Arc<Audit>,
     /// What members were handed.

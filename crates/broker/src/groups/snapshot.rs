@@ -1,4 +1,4 @@
-//! A snapshot of a shard's state, as it is kept beside the shard's log.
+//! A snapshot of a coordinator shard's state, as it is kept beside the shard's log.
 //!
 //! ```text
 //! 8 bytes  cwgroups
@@ -18,8 +18,6 @@ use catchword_coordinator::{ProducerEpoch, Records};
 use catchword_wire::Uuid;
 use catchword_wire::batch::{BatchBuilder, BuildError, NewRecord};
 
-/// What the log calls it.
-pub(super) const NAME: &str = "groups";
 const MAGIC: &[u8; 8] = b"cwgroups";
 /// 2: offsets of transactions that have not ended are in it. 3: it says who reads without a group.
 const VERSION: i16 = 3;
@@ -49,7 +47,7 @@ pub(super) struct Snapshot {
 }
 
 /// Records that belong together, and the producer in whose transaction they wait, if they do.
-pub(super) type Part = (Option<ProducerEpoch>, Records);
+pub(crate) type Part = (Option<ProducerEpoch>, Records);
 
 /// Writes a snapshot. The parts keep their order.
 pub(super) fn encode(of: Of, parts: &[Part]) -> Result<Vec<u8>, BuildError> {

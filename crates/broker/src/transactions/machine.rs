@@ -8,6 +8,7 @@ use catchword_wire::ErrorCode;
 use catchword_wire::batch::HeadersView;
 
 use crate::groups::machine::{Machine, Task};
+use crate::groups::snapshot::Part;
 
 impl Machine for TransactionShard {
     type Config = TransactionConfig;
@@ -15,6 +16,7 @@ impl Machine for TransactionShard {
     type Reply = TransactionReply;
     type Effect = TransactionEffect;
     const WHAT: &'static str = "transactions";
+    const SNAPSHOT: &'static str = "transactions";
 
     fn new(config: &TransactionConfig, _seed: u128) -> TransactionShard {
         TransactionShard::new(config.clone())
@@ -57,6 +59,10 @@ impl Machine for TransactionShard {
 
     /// Every call is decided in its own step.
     fn unload(&mut self, _error: ErrorCode, _out: &mut TransactionOutput) {}
+
+    fn snapshot(&self) -> Vec<Part> {
+        vec![(None, self.dump_records())]
+    }
 
     fn counts(&self) -> (usize, usize) {
         TransactionShard::counts(self)

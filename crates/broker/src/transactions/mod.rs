@@ -21,6 +21,7 @@ use catchword_wire::ErrorCode;
 use crate::catalog::{Catalog, NewTopic, TRANSACTIONS_TOPIC, Topic, TopicError};
 use crate::clock;
 use crate::dispatch::Call;
+use crate::groups::keeper::Keeper;
 use crate::groups::loading;
 use crate::groups::machine::Outside;
 use crate::groups::shard::Shard;
@@ -37,8 +38,8 @@ type Shards = Arc<Vec<Arc<Shard<TransactionShard>>>>;
 /// All shards, once the topic exists.
 pub(crate) struct Transactions {
     shards: RwLock<Shards>,
-    /// Held while shards are started, so that it happens once.
-    starting: Mutex<()>,
+    /// Held while shards are started, so that it happens once. Keeps their snapshots from then on.
+    keeper: Mutex<Option<Keeper<TransactionShard>>>,
     chores: Arc<Chores>,
 }
 
@@ -46,7 +47,7 @@ impl Transactions {
     pub(crate) fn new(chores: Arc<Chores>) -> Transactions {
         Transactions {
             shards: RwLock::default(),
-            starting: Mutex::default(),
+            keeper: Mutex::default(),
             chores,
         }
     }
@@ -89,7 +90,7 @@ impl Transactions {
     }
 
     fn start(&self, catalog: &Catalog, topic: &Topic, patience: Duration) {
-        let _once = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.shards().is_empty() {
             return;
         }
@@ -107,6 +108,7 @@ impl Transactions {
         let shards: Shards = Arc::new(shards.collect());
         *self.shards.write().unwrap_or_else(PoisonError::into_inner) = shards.clone();
         loading::load_all(&shards, patience);
+        *keeper = Some(Keeper::start(shards));
     }
 
     /// The shard of a transactional id.
@@ -170,6 +172,15 @@ impl Transactions {
     /// Answers whoever waits, and takes no more.
     pub(crate) fn stop(&self) {
         self.shards().iter().for_each(|shard| shard.stop());
+    }
+
+    /// After a [`stop`](Transactions::stop): makes snapshots, so that the next start has little to read. Blocks for a few
+    /// seconds at most.
+    pub(crate) fn keep_snapshots(&self) {
+        let keeper = self.keeper.lock().map(|mut keeper| keeper.take());
+        if let Ok(Some(keeper)) = keeper {
+            keeper.finish();
+        }
     }
 }
 

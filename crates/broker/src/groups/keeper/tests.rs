@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use catchword_coordinator::{Call, Client, Context, Output, Records, ReplyTo};
+use catchword_coordinator::{
+    Call, Client, Context, GroupConfig, GroupShard, Output, Records, ReplyTo,
+};
 use catchword_log::{
     Append, AppendOrigin, CleanupPolicy, DiskHook, DiskOperation, Engine, LocalEngine,
     LocalOptions, LogConfig, MemoryEngine,
@@ -23,6 +25,7 @@ use catchword_wire::{Str, Uuid};
 use super::*;
 
 mod pending;
+mod transactions;
 
 const ID: Uuid = Uuid([3; 16]);
 
@@ -112,31 +115,32 @@ impl Writer {
             api_version: 2,
         };
         self.machine.step(&ctx, ReplyTo(0), call, &mut out);
-        self.append(log, &out.records);
+        append(log, self.epoch, self.now_ms, &out.records);
     }
+}
 
-    fn append(&self, log: &dyn PartitionLog, records: &Records) {
-        if records.is_empty() {
-            return;
-        }
-        let mut builder = BatchBuilder::new(0);
-        for record in records.iter() {
-            let new = NewRecord {
-                timestamp: self.now_ms,
-                key: Some(record.key),
-                value: record.value,
-                headers: record.headers,
-            };
-            builder.push(new).unwrap();
-        }
-        let batch = Batch::parse(&builder.build().unwrap()).unwrap();
-        let how = Append {
-            leader_epoch: self.epoch,
-            append_time: None,
-            origin: AppendOrigin::Coordinator,
-        };
-        log.append(&[batch], how).unwrap();
+/// As a shard appends what one step decided.
+fn append(log: &dyn PartitionLog, epoch: i32, now_ms: i64, records: &Records) {
+    if records.is_empty() {
+        return;
     }
+    let mut builder = BatchBuilder::new(0);
+    for record in records.iter() {
+        let new = NewRecord {
+            timestamp: now_ms,
+            key: Some(record.key),
+            value: record.value,
+            headers: record.headers,
+        };
+        builder.push(new).unwrap();
+    }
+    let batch = Batch::parse(&builder.build().unwrap()).unwrap();
+    let how = Append {
+        leader_epoch: epoch,
+        append_time: None,
+        origin: AppendOrigin::Coordinator,
+    };
+    log.append(&[batch], how).unwrap();
 }
 
 fn empty() -> GroupShard {
@@ -155,8 +159,13 @@ fn start(log: &dyn PartitionLog) -> (State, load::Loaded) {
     (state(&machine), loaded)
 }
 
-/// The state of the whole log, by a log without snapshots.
+/// The state of the whole log.
 fn whole(log: &dyn PartitionLog) -> State {
+    start(&*without_snapshots(log)).0
+}
+
+/// The same log, in which nobody ever made a snapshot.
+fn without_snapshots(log: &dyn PartitionLog) -> Arc<dyn PartitionLog> {
     let bare = MemoryEngine::new()
         .create(&tp(), ID, LogConfig::default())
         .unwrap();
@@ -177,12 +186,12 @@ fn whole(log: &dyn PartitionLog) -> State {
             bare.append(&[batch], how).unwrap();
         }
     }
-    start(&*bare).0
+    bare
 }
 
 fn snapshot_now(log: &dyn PartitionLog) {
     let durable_end = log.offsets().durable_end;
-    take(&tp(), log, &GroupConfig::default(), durable_end).unwrap();
+    take::<GroupShard>(&tp(), log, &GroupConfig::default(), durable_end).unwrap();
 }
 
 fn flush(log: &dyn PartitionLog) {
@@ -282,11 +291,12 @@ fn a_snapshot_that_does_not_fit_the_log_is_not_used() {
     (0..50).for_each(|_| writer.step(&*log, &mut dice));
     snapshot_now(&*log);
     let end = log.offsets().log_end;
-    let good = log.read_side_file(snapshot::NAME, end).unwrap();
+    let good = log.read_side_file(GroupShard::SNAPSHOT, end).unwrap();
     assert_eq!(start(&*log).1.snapshot_end, end);
 
     let refuse = |log: &dyn PartitionLog, offset: i64, content: &[u8], what: &str| {
-        log.put_side_file(snapshot::NAME, offset, content).unwrap();
+        log.put_side_file(GroupShard::SNAPSHOT, offset, content)
+            .unwrap();
         let (found, loaded) = start(log);
         assert_eq!(loaded.snapshot_end, 0, "{what}");
         assert_eq!(found, whole(log), "{what}");
@@ -339,8 +349,8 @@ fn what_is_not_durable_is_in_no_snapshot() {
     flush(&*log);
     let durable_end = log.offsets().log_end;
     (0..20).for_each(|_| writer.step(&*log, &mut dice));
-    take(&tp(), &*log, &GroupConfig::default(), durable_end).unwrap();
-    assert_eq!(log.side_files(snapshot::NAME).unwrap(), [durable_end]);
+    take::<GroupShard>(&tp(), &*log, &GroupConfig::default(), durable_end).unwrap();
+    assert_eq!(log.side_files(GroupShard::SNAPSHOT).unwrap(), [durable_end]);
     assert_eq!(start(&*log).0, whole(&*log));
 }
 
@@ -382,7 +392,7 @@ fn a_crash_at_any_step_of_making_one_costs_nothing_but_time() {
         hook.at
             .store(hook.seen.load(Ordering::SeqCst) + step, Ordering::SeqCst);
         let end = log.offsets().durable_end;
-        let taken = take(&tp(), &*log, &GroupConfig::default(), end);
+        let taken = take::<GroupShard>(&tp(), &*log, &GroupConfig::default(), end);
         let died = hook.seen.load(Ordering::SeqCst) > hook.at.load(Ordering::SeqCst);
         drop((log, engine));
 
