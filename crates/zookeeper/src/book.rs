@@ -24,6 +24,18 @@ pub enum Rule {
     Kafka,
 }
 
+impl Rule {
+    /// As `zookeeper.conflict` spells it; what is none of them is the default.
+    pub fn named(name: &str) -> Rule {
+        match name {
+            "max" => Rule::Max,
+            "zookeeper" => Rule::Zookeeper,
+            "kafka" => Rule::Kafka,
+            _ => Rule::Newest,
+        }
+    }
+}
+
 /// A bookmark of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bookmark {

@@ -134,7 +134,7 @@ impl Session {
         };
         let mut session = Session {
             groups,
-            book: Book::new(rule(&config.zookeeper_conflict)),
+            book: Book::new(Rule::named(&config.zookeeper_conflict)),
             follower,
             broker,
             path,
@@ -200,10 +200,8 @@ impl Session {
             self.book.moved(place, record, bookmark);
         }
         if news.more {
-            return Ok(Turn {
-                more: true,
-                is_live,
-            });
+            let (more, is_live) = (true, false);
+            return Ok(Turn { more, is_live });
         }
         if self.retry_at <= Instant::now() {
             self.book.release();
@@ -235,6 +233,8 @@ impl Session {
             self.follower.is_past(waiter.shard, waiter.end) && waiter.places.iter().all(is_written)
         });
         self.tell();
+        // Whoever waits for the mirror does not wait for a pause as well.
+        let is_live = is_live && !self.broker.zookeeper.required.is_waited_for();
         Ok(Turn { more, is_live })
     }
 
@@ -393,14 +393,5 @@ impl Session {
         gauges.behind.set_count(self.book.behind());
         gauges.held.set_count(self.book.held());
         count_unread(&self.broker, &self.follower);
-    }
-}
-
-fn rule(name: &str) -> Rule {
-    match name {
-        "max" => Rule::Max,
-        "zookeeper" => Rule::Zookeeper,
-        "kafka" => Rule::Kafka,
-        _ => Rule::Newest,
     }
 }
