@@ -3,10 +3,13 @@
 
 mod asked_wrongly;
 mod consumer_epochs;
+mod fetching;
 mod ground;
 mod groups;
 mod leaving;
+mod producer;
 mod producers;
+mod producing;
 mod seats;
 mod share_groups;
 mod share_places;
