@@ -7,6 +7,7 @@ mod fetching;
 mod ground;
 mod groups;
 mod leaving;
+mod limits;
 mod producer;
 mod producers;
 mod producing;
@@ -16,6 +17,7 @@ mod share_places;
 mod share_sessions;
 mod streams_groups;
 mod topic_ids;
+mod transactions;
 mod wire;
 
 use catchword_wire::ErrorCode;

@@ -86,6 +86,17 @@ impl Asker {
         producer: Producer,
         sequence: i32,
     ) -> ErrorCode {
+        self.produce_by(9, id, producer, sequence)
+    }
+
+    /// Writes as a client of this version of Produce: from 12 on it need not add the partition first (KIP-890).
+    pub(super) fn produce_by(
+        &mut self,
+        version: i16,
+        id: Option<Str>,
+        producer: Producer,
+        sequence: i32,
+    ) -> ErrorCode {
         let mut batch = BatchBuilder::new(0)
             .producer(producer.0, producer.1, sequence)
             .transactional(id.is_some());
@@ -108,12 +119,17 @@ impl Asker {
                 ..TopicProduceData::default()
             }],
         };
-        // A new partition is led a little later than it is known of.
+        // A new partition is led a little later than it is known of, and a transaction ends a little later than it is told.
         let mut answer = ErrorCode::None;
         wait_until("the partition is led", || {
-            let response = self.wire.call(&request, 9);
+            let response = self.wire.call(&request, version);
             answer = code(response.responses[0].partition_responses[0].error_code);
-            answer != ErrorCode::NotLeaderOrFollower
+            !matches!(
+                answer,
+                ErrorCode::NotLeaderOrFollower
+                    | ErrorCode::NotEnoughReplicas
+                    | ErrorCode::ConcurrentTransactions
+            )
         });
         answer
     }
@@ -147,14 +163,30 @@ impl Asker {
     }
 
     pub(super) fn end(&mut self, id: &Str, producer: Producer, committed: bool) -> ErrorCode {
+        self.end_by(3, id, producer, committed).0
+    }
+
+    /// Ends as a client of this version of EndTxn: from 5 on the end gives the producer its next epoch (KIP-890).
+    pub(super) fn end_by(
+        &mut self,
+        version: i16,
+        id: &Str,
+        producer: Producer,
+        committed: bool,
+    ) -> (ErrorCode, Producer) {
         let request = EndTxnRequest {
             transactional_id: id.clone(),
             producer_id: producer.0,
             producer_epoch: producer.1,
             committed,
         };
-        self.wire
-            .patiently(|wire| wire.call(&request, 3).error_code)
+        let mut given = NOBODY;
+        let error = self.wire.patiently(|wire| {
+            let response = wire.call(&request, version);
+            given = (response.producer_id, response.producer_epoch);
+            response.error_code
+        });
+        (error, given)
     }
 
     pub(super) fn commit(

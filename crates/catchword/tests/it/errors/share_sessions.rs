@@ -20,19 +20,19 @@ const MEMBER: &str = "m";
 const UNKNOWN: Uuid = Uuid([7; 16]);
 
 /// Where: a topic's id and a partition.
-type Place = (Uuid, i32);
+pub(super) type Place = (Uuid, i32);
 
 pub(super) struct Reader<'a> {
     cluster: &'a Cluster,
     ground: Ground,
-    place: Place,
+    pub(super) place: Place,
     /// What the session's next request has to say.
     epoch: i32,
 }
 
 impl<'a> Reader<'a> {
     /// Of two partitions.
-    fn new(cluster: &'a Cluster) -> Reader<'a> {
+    pub(super) fn new(cluster: &'a Cluster) -> Reader<'a> {
         Reader::joined(cluster, Ground::new(cluster, 2))
     }
 
@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn fetching(&self, epoch: i32, place: Place) -> ShareFetchRequest {
+    pub(super) fn fetching(&self, epoch: i32, place: Place) -> ShareFetchRequest {
         ShareFetchRequest {
             group_id: Some(self.ground.group.clone()),
             member_id: Some(MEMBER.into()),
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The error of a fetch as a whole.
-    fn fetch(&mut self, epoch: i32) -> ErrorCode {
+    pub(super) fn fetch(&mut self, epoch: i32) -> ErrorCode {
         let request = self.fetching(epoch, self.place);
         code(self.ground.wire.call(&request, 1).error_code)
     }
