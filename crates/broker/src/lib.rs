@@ -28,6 +28,7 @@ mod quota;
 mod random;
 mod readings;
 mod settings;
+mod shards;
 mod share;
 mod start;
 mod telemetry;

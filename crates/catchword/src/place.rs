@@ -162,6 +162,7 @@ mod tests {
         );
         assert!(matches!(read("2h ago"), Ok(Place::Time(_))));
         assert!(matches!(read("1d 2h ago"), Ok(Place::Time(_))));
+        assert!(matches!(read("20 minutes ago"), Ok(Place::Time(_))));
         assert!(read("2026-11-23 13:30").unwrap_err().contains("zone"));
         assert!(matches!(read("yesterday 14:00Z"), Ok(Place::Time(_))));
         assert!(read("yesterday 14:00").unwrap_err().contains("zone"));

@@ -139,7 +139,7 @@ fn parse_zone(text: &str) -> Option<i64> {
     (hours <= 18 && minutes <= 59).then_some(sign * (hours * 60 + minutes) * 60_000)
 }
 
-/// Reads `90s`, `15m`, `2h`, `3d`, also together as `1h30m`, in milliseconds.
+/// Reads `90s`, `15m`, `2h`, `3d`, also together as `1h30m`, and the same in words (`2hours`), in milliseconds.
 pub(crate) fn parse_duration(text: &str) -> Option<i64> {
     let mut total: i64 = 0;
     let mut rest = text;
@@ -150,10 +150,11 @@ pub(crate) fn parse_duration(text: &str) -> Option<i64> {
         let (unit, tail) = tail.split_at(unit_len);
         let factor = match unit {
             "ms" => 1,
-            "s" => 1000,
-            "m" | "min" => 60_000,
-            "h" => 3_600_000,
-            "d" => DAY_MS,
+            "s" | "sec" | "second" | "seconds" => 1000,
+            "m" | "min" | "minute" | "minutes" => 60_000,
+            "h" | "hour" | "hours" => 3_600_000,
+            "d" | "day" | "days" => DAY_MS,
+            "w" | "week" | "weeks" => 7 * DAY_MS,
             _ => return None,
         };
         total = total.checked_add(number.parse::<i64>().ok()?.checked_mul(factor)?)?;
@@ -283,6 +284,10 @@ mod tests {
         assert_eq!(parse_duration("1h30m"), Some(5_400_000));
         assert_eq!(parse_duration("90s"), Some(90_000));
         assert_eq!(parse_duration("3d"), Some(3 * DAY_MS));
+        assert_eq!(parse_duration("1minute"), Some(60_000));
+        assert_eq!(parse_duration("2hours30minutes"), Some(9_000_000));
+        assert_eq!(parse_duration("2w"), parse_duration("14days"));
+        assert_eq!(parse_duration("2moons"), None);
         assert_eq!(parse_duration("h"), None);
         assert_eq!(parse_duration("5"), None);
     }

@@ -17,8 +17,8 @@ use crate::catalog::OFFSETS_TOPIC;
 use crate::clock;
 use crate::dispatch::Call;
 use crate::flush::FlushAll;
-use crate::groups::write::of_log;
 use crate::outcome::Outcome;
+use crate::shards::of_log;
 
 pub(crate) fn handle(
     call: &Call,

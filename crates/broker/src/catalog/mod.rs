@@ -6,30 +6,24 @@
 //! Reads take a short lock on the image. Changes go one at a time and block; call them off the connections' threads.
 
 mod admin;
+mod configs;
 mod create;
 mod import;
 mod metadata;
 mod record;
 mod state;
+mod writer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use bytes::Bytes;
-use catchword_config::{BrokerConfig, ConfigError, DynamicConfigs, TopicSettings};
-use catchword_log::{
-    AppendOrigin, Engine, LogConfig, LogError, PartitionLog, Read, ReadError, ReadLimit,
-    TopicPartition,
-};
-use catchword_wire::batch::{BatchBuilder, NewRecord, records, split};
-use catchword_wire::records::{
-    ConfigRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord,
-};
+use catchword_config::{BrokerConfig, ConfigError, TopicSettings};
+use catchword_log::{Engine, LogError, TopicPartition};
+use catchword_wire::records::{ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord};
 use catchword_wire::{Str, Uuid};
 use tracing::{info, warn};
 
-use crate::clock;
 use crate::partition::Partition;
 use crate::settings::log_config;
 pub(crate) use create::{NewTopic, TopicError, check_name};
@@ -37,6 +31,7 @@ pub use import::{Import, ImportedTopic, import_catalog};
 use record::CatalogRecord;
 use state::CatalogState;
 pub(crate) use state::{RESOURCE_BROKER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP, RESOURCE_TOPIC};
+use writer::Writer;
 
 /// The topic in which group coordinators keep their records.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -46,8 +41,6 @@ pub(crate) const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 pub(crate) const SHARE_TOPIC: &str = "__share_group_state";
 /// The topic of the metadata log; only its quorum is ever asked for by name.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
-/// Kafka's fixed id of the metadata topic.
-const METADATA_TOPIC_ID: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 /// Nobody else ever led the metadata log, or will.
 pub(crate) const METADATA_EPOCH: i32 = 0;
 /// Producer ids are handed out from blocks of so many, so that a crash skips a block rather than repeats an id.
@@ -94,13 +87,6 @@ struct Image {
     config: Arc<BrokerConfig>,
     /// What hangs on no topic.
     admin: admin::AdminImage,
-}
-
-struct Writer {
-    state: CatalogState,
-    log: Arc<dyn PartitionLog>,
-    /// Producer ids from here to the end of the block are free.
-    next_producer_id: i64,
 }
 
 /// See the module.
@@ -228,14 +214,6 @@ impl Catalog {
         })
     }
 
-    fn resolve_broker(&self, state: &CatalogState) -> Result<BrokerConfig, ConfigError> {
-        let dynamic = DynamicConfigs {
-            broker: state.configs(RESOURCE_BROKER, &self.base.node_id.to_string()),
-            cluster: state.configs(RESOURCE_BROKER, ""),
-        };
-        self.base.with_dynamic(&dynamic)
-    }
-
     /// Deletes what a crash left of deleted topics, and names what nobody knows.
     fn tidy_directories(&self) {
         let writer = self.writer();
@@ -323,79 +301,6 @@ impl Catalog {
         Ok(Some(topic))
     }
 
-    /// Replaces what is set on a topic or on the broker. `changes` has `None` for what is taken back. With
-    /// `validate_only` nothing changes.
-    pub(crate) fn alter_configs(
-        &self,
-        resource_type: i8,
-        name: &str,
-        changes: &[(String, Option<String>)],
-        validate_only: bool,
-    ) -> Result<(), CatalogError> {
-        let mut writer = self.writer();
-        let mut overrides = writer.state.configs(resource_type, name);
-        for (key, value) in changes {
-            match value {
-                Some(value) => overrides.insert(key.clone(), value.clone()),
-                None => overrides.remove(key),
-            };
-        }
-        let config = self.config();
-        match resource_type {
-            RESOURCE_TOPIC => drop(TopicSettings::resolve(&config, &overrides)?),
-            RESOURCE_GROUP => catchword_config::validate_group_configs(&config, &overrides)?,
-            RESOURCE_CLIENT_METRICS => drop(catchword_config::Subscription::resolve(&overrides)?),
-            _ => {
-                let node = self.base.node_id.to_string();
-                let of = |resource: &str| match resource == name {
-                    true => overrides.clone(),
-                    false => writer.state.configs(RESOURCE_BROKER, resource),
-                };
-                self.base.with_dynamic(&DynamicConfigs {
-                    broker: of(&node),
-                    cluster: of(""),
-                })?;
-            }
-        }
-        if validate_only || changes.is_empty() {
-            return Ok(());
-        }
-        let records: Vec<CatalogRecord> = changes
-            .iter()
-            .map(|(key, value)| {
-                CatalogRecord::Config(ConfigRecord {
-                    resource_type,
-                    resource_name: Str::copy(name),
-                    name: Str::copy(key),
-                    value: value.as_deref().map(Str::copy),
-                })
-            })
-            .collect();
-        writer.append(&records, true)?;
-        match resource_type {
-            RESOURCE_TOPIC => self.republish(&writer.state, &config, name),
-            RESOURCE_GROUP | RESOURCE_CLIENT_METRICS => {
-                self.republish_admin(&writer.state);
-                Ok(())
-            }
-            _ => self.republish_all(&writer.state),
-        }
-    }
-
-    /// Puts the broker's settings and every topic, which may follow them, into the image anew.
-    fn republish_all(&self, state: &CatalogState) -> Result<(), CatalogError> {
-        let config = Arc::new(self.resolve_broker(state)?);
-        self.image
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .config = config.clone();
-        self.republish_admin(state);
-        for topic in self.topics() {
-            self.republish(state, &config, &topic.name)?;
-        }
-        Ok(())
-    }
-
     /// Puts a topic of the state into the image anew.
     fn republish(
         &self,
@@ -431,115 +336,5 @@ impl Catalog {
         let id = writer.next_producer_id;
         writer.next_producer_id += 1;
         Ok(id)
-    }
-}
-
-impl Writer {
-    /// Opens the metadata log, made if it is not there, and reads it.
-    fn open(engine: &dyn Engine) -> Result<Writer, CatalogError> {
-        let tp = TopicPartition::new(METADATA_TOPIC, 0);
-        let keep_all = LogConfig {
-            retention_ms: -1,
-            retention_bytes: -1,
-            ..LogConfig::default()
-        };
-        let log = engine.create(&tp, METADATA_TOPIC_ID, keep_all)?;
-        let mut state = CatalogState::default();
-        replay(&*log, &mut state)?;
-        Ok(Writer {
-            next_producer_id: state.next_producer_id(),
-            state,
-            log,
-        })
-    }
-
-    /// Appends records in one batch and applies them; waits until they are durable if asked to.
-    fn append(&mut self, records: &[CatalogRecord], durable: bool) -> Result<(), CatalogError> {
-        let corrupt = |why: String| CatalogError::Corrupt { offset: -1, why };
-        let now = clock::now_ms();
-        let mut builder = BatchBuilder::new(0);
-        for record in records {
-            let value = record.encode().map_err(|e| corrupt(e.to_string()))?;
-            let record = NewRecord {
-                timestamp: now,
-                value: Some(&value),
-                ..NewRecord::default()
-            };
-            builder.push(record).map_err(|e| corrupt(e.to_string()))?;
-        }
-        let batch = builder.build().map_err(|e| corrupt(e.to_string()))?;
-        let batches: Vec<_> = split(batch)
-            .collect::<Result<_, _>>()
-            .map_err(|e| corrupt(e.to_string()))?;
-        let how = catchword_log::Append {
-            leader_epoch: METADATA_EPOCH,
-            append_time: None,
-            origin: AppendOrigin::Coordinator,
-        };
-        let appended = self
-            .log
-            .append(&batches, how)
-            .map_err(|error| match error {
-                catchword_log::AppendError::Storage(error) => CatalogError::Log(error),
-                other => corrupt(other.to_string()),
-            })?;
-        if durable {
-            let (tx, rx) = mpsc::channel();
-            self.log.flush_to(
-                appended.last_offset + 1,
-                Box::new(move |done| drop(tx.send(done))),
-            );
-            rx.recv()
-                .map_err(|_| LogError::Closed)?
-                .map_err(|e| CatalogError::Log(e.0))?;
-        }
-        records.iter().for_each(|r| self.state.apply(r));
-        Ok(())
-    }
-}
-
-/// Applies everything in the metadata log.
-fn replay(log: &dyn PartitionLog, state: &mut CatalogState) -> Result<(), CatalogError> {
-    log.ready()?;
-    let mut offset = log.offsets().log_start;
-    while offset < log.offsets().log_end {
-        let from = offset;
-        let bytes = read_batches(log, from)?;
-        let corrupt = |why: String| CatalogError::Corrupt { offset: from, why };
-        for batch in split(bytes.clone()) {
-            let batch = batch.map_err(|e| corrupt(e.to_string()))?;
-            for record in records(&batch).map_err(|e| corrupt(e.to_string()))? {
-                let record = record.map_err(|e| corrupt(e.to_string()))?;
-                let value = record.value.unwrap_or_default();
-                let decoded = CatalogRecord::decode(value).map_err(|e| corrupt(e.to_string()))?;
-                if let CatalogRecord::Unknown(kind) = decoded {
-                    warn!(
-                        "metadata record of unknown type {kind} at offset {}: skipped",
-                        record.offset
-                    );
-                }
-                state.apply(&decoded);
-            }
-            offset = batch.header.next_offset();
-        }
-    }
-    Ok(())
-}
-
-fn read_batches(log: &dyn PartitionLog, from: i64) -> Result<Bytes, CatalogError> {
-    let corrupt = |why: String| CatalogError::Corrupt { offset: from, why };
-    let read = match log.read(from, 1 << 20, ReadLimit::LogEnd, true) {
-        Read::Now(read) => read,
-        Read::Later(_) => return Err(corrupt("the metadata log has to be local".into())),
-    };
-    let fetched = read.map_err(|error| match error {
-        ReadError::Storage(error) => CatalogError::Log(error),
-        other => corrupt(other.to_string()),
-    })?;
-    let bytes = fetched.data.read().map_err(|e| corrupt(e.to_string()))?;
-    if bytes.is_empty() {
-        Err(corrupt("there are no records below the log's end".into()))
-    } else {
-        Ok(bytes)
     }
 }

@@ -1,22 +1,16 @@
 //! The group coordinators of this broker: one shard for each partition of `__consumer_offsets`.
 //!
 //! Here asynchrony and storage meet the pure state machines of `catchword-coordinator`. What a shard decides is in
-//! [`shard`], how it is read back in [`load`] and in which order in [`loading`], who keeps snapshots so that little has to
-//! be read in [`keeper`], how long its log remembers in [`history`], when its timers fire in [`timers`].
+//! driven by [`crate::shards`]. Here is what only groups need: how long their log remembers in [`history`], when their timers
+//! fire in [`timers`].
 
 pub(crate) mod audit;
 mod consumers;
 mod expiring;
 mod history;
 pub(crate) mod holds;
-pub(crate) mod keeper;
-mod load;
-pub(crate) mod loading;
-pub(crate) mod machine;
-pub(crate) mod shard;
-pub(crate) mod snapshot;
+mod machine;
 mod timers;
-pub(crate) mod write;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -38,18 +32,18 @@ use crate::dispatch::Call;
 use crate::outcome::Outcome;
 use crate::partition::Partition;
 use crate::readings::Readings;
+use crate::shards::{self, Keeper, Outside};
 use audit::Audit;
 use expiring::Warned;
 pub use history::compaction_policy;
-use keeper::Keeper;
-use machine::Outside;
-use shard::Shard;
 pub(crate) use timers::Timers;
 
 /// How long a start waits for shards to be read: where there is little to read no client meets one that is not.
 const START_PATIENCE: Duration = Duration::from_millis(25);
 /// The same for a topic that was just made, whose shards are empty.
 const NEW_PATIENCE: Duration = Duration::from_secs(2);
+
+type Shard = shards::Shard<GroupShard>;
 
 /// All shards, once the topic exists.
 pub(crate) struct Groups {
@@ -178,7 +172,7 @@ impl Groups {
         let shards = Arc::new(shards);
         *self.shards.write().unwrap_or_else(PoisonError::into_inner) = shards.clone();
         self.timers.attach(shards.clone());
-        loading::load_all(&shards, patience);
+        shards::load_all(&shards, patience);
         *keeper = Some(Keeper::start(shards));
     }
 
@@ -230,7 +224,7 @@ impl Groups {
 
     /// The partition of `__consumer_offsets` that a group lives in, if the topic exists.
     pub(crate) fn partition(&self, group_id: &str) -> Option<Arc<Partition>> {
-        self.shard(group_id).map(|shard| shard.partition.clone())
+        self.shard(group_id).map(|shard| shard.partition().clone())
     }
 
     /// Ends a transaction in a partition of `__consumer_offsets`; the error once that is durable, or why it is not.

@@ -9,7 +9,7 @@ use catchword_coordinator::{Effect, TimerKey};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::shard::Shard;
+use super::Shard;
 use crate::clock;
 
 type Entry = Reverse<(Instant, usize, TimerKey)>;

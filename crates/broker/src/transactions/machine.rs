@@ -7,8 +7,7 @@ use catchword_coordinator::{
 use catchword_wire::ErrorCode;
 use catchword_wire::batch::HeadersView;
 
-use crate::groups::machine::{Machine, Task};
-use crate::groups::snapshot::Part;
+use crate::shards::{Machine, Part, Task};
 
 impl Machine for TransactionShard {
     type Config = TransactionConfig;

@@ -17,9 +17,8 @@ use crate::broker::Broker;
 use crate::catalog::OFFSETS_TOPIC;
 use crate::clock;
 use crate::flush::FlushAll;
-use crate::groups::machine::Outside;
-use crate::groups::write::of_log;
 use crate::outcome::blocking;
+use crate::shards::{Outside, of_log};
 
 /// How long to wait before a marker that could not be written is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);

@@ -1,7 +1,7 @@
 //! The transaction coordinators of this broker: one shard for each partition of `__transaction_state`.
 //!
 //! The machine is in `catchword-coordinator`, what makes it durable is the driver of all coordinators
-//! ([`crate::groups::shard`]). Here is what only transactions need: who carries out what was decided ([`markers`]), and
+//! ([`crate::shards`]). Here is what only transactions need: who carries out what was decided ([`markers`]), and
 //! who asks for a producer that writes ([`verify`]).
 
 mod machine;
@@ -21,11 +21,8 @@ use catchword_wire::ErrorCode;
 use crate::catalog::{Catalog, NewTopic, TRANSACTIONS_TOPIC, Topic, TopicError};
 use crate::clock;
 use crate::dispatch::Call;
-use crate::groups::keeper::Keeper;
-use crate::groups::loading;
-use crate::groups::machine::Outside;
-use crate::groups::shard::Shard;
 use crate::outcome::Outcome;
+use crate::shards::{self, Keeper, Outside, Shard};
 pub(crate) use markers::Chores;
 
 /// How long a start waits for shards to be read.
@@ -107,7 +104,7 @@ impl Transactions {
         });
         let shards: Shards = Arc::new(shards.collect());
         *self.shards.write().unwrap_or_else(PoisonError::into_inner) = shards.clone();
-        loading::load_all(&shards, patience);
+        shards::load_all(&shards, patience);
         *keeper = Some(Keeper::start(shards));
     }
 

@@ -18,22 +18,24 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without an ID the last changes of all groups are listed. With one, but without --yes, nothing is
-changed: the table shows where the group is and where it would be. A change is taken back whole or
-not at all, and the undo is itself a change that can be undone. What was committed since is not
-overwritten unless told --force; a topic that was created anew never gets places of the old one.
+Without an ID the last changes of all groups are listed, or those of one GROUP. With an ID, but
+without --yes, nothing is changed: the table shows where the group is and where it would be. A
+change is taken back whole or not at all, and the undo is itself a change that can be undone. What
+was committed since is not overwritten unless told --force; a topic that was created anew never gets
+places of the old one.
 
 JSON: {group, applied, change, undoes, partitions: [{topic, partition, now, then, moves, obstacle}]};
 without an ID {changes: [...]} as of `catchword log`.
 
 Examples:
   catchword undo
+  catchword undo billing
   catchword undo 17-4811
   catchword undo 17-4811 --yes")]
 pub(crate) struct Args {
-    /// The change, as the list and `catchword log` name it.
-    #[arg(value_name = "ID")]
-    id: Option<String>,
+    /// The change, as the list and `catchword log` name it; or the group whose changes are listed.
+    #[arg(value_name = "ID|GROUP")]
+    which: Option<String>,
     /// Also where somebody has committed since.
     #[arg(long)]
     force: bool,
@@ -89,8 +91,21 @@ struct To {
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     let mut client = args.cluster.connect()?;
     let api = Api::find(&mut client)?;
-    let Some(id) = &args.id else {
-        return list(&api.get("/v1/changes?limit=20")?, args.how.json, ui);
+    let which = args.which.as_deref();
+    let Some(id) = which.filter(|which| is_id(which)) else {
+        let path = match which {
+            None => "/v1/changes?limit=20".into(),
+            Some(group) => format!("/v1/groups/{}/log?limit=20", encoded(group)),
+        };
+        list(which, &api.get(&path)?, args.how.json, ui)?;
+        return match args.how.yes {
+            false => Ok(()),
+            true => Err(Failure::Usage(
+                "nothing was changed: --yes needs to know which change to take back.\n  \
+                 What to do: catchword undo CHANGE --yes, with one of the list."
+                    .into(),
+            )),
+        };
     };
     let path = format!("/v1/changes/{}/undo", encoded(id));
     let body = json!({"force": args.force, "live": args.how.live});
@@ -110,13 +125,25 @@ pub(crate) fn restore(args: &RestoreArgs, ui: &mut Ui) -> Result<(), Failure> {
     carry_out(&mut client, &api, &path, body, args.how, ui)
 }
 
-fn list(document: &Value, json: bool, ui: &mut Ui) -> Result<(), Failure> {
+/// Whether it is the name of a change, such as `17-4811`, and not that of a group.
+fn is_id(text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let parts = text.split_once('-');
+    parts.is_some_and(|(shard, offset)| is_number(shard) && is_number(offset))
+}
+
+fn list(group: Option<&str>, document: &Value, json: bool, ui: &mut Ui) -> Result<(), Failure> {
     if json {
         return ui.json(document);
     }
     let changes = changes(document)?;
     if changes.is_empty() {
-        ui.note("Nobody has meddled with any group: all have only read on.");
+        match group {
+            None => ui.note("Nobody has meddled with any group: all have only read on."),
+            Some(group) => ui.note(format_args!(
+                "Nobody has meddled with group {group:?}: it has only read on. `catchword groups` lists all."
+            )),
+        }
         return Ok(());
     }
     let mut table = Table::new(&[

@@ -83,6 +83,13 @@ fn a_wrong_reset_is_seen_with_who_did_it_and_undone() {
         "{listed}"
     );
 
+    assert_eq!(p.cluster.run(&["undo", "g"]).ok(), listed);
+    let other = p.cluster.run(&["undo", "another"]);
+    assert!(other.err.contains("\"another\""), "{other:?}");
+    let vague = p.cluster.run(&["undo", "g", "--yes"]);
+    assert!(vague.failed(2).contains("which change"));
+    assert_eq!(p.committed("g"), [0, 0]);
+
     let preview = p.cluster.run(&["undo", &id]);
     assert!(preview.err.contains("Nothing was changed"), "{preview:?}");
     let preview = preview.ok();
@@ -247,7 +254,7 @@ fn names_that_nobody_knows_are_refused_with_what_to_do() {
     assert!(err.contains("17-4811"), "{err}");
     let said = p.cluster.run(&["protect", "nobody", "frozen"]);
     assert!(said.err.contains("There is no such group yet"), "{said:?}");
-    // What could be no name at all was asked wrongly.
-    let err = p.cluster.run(&["undo", "yesterday"]).failed(2);
-    assert!(err.contains("looks like 17-4811"), "{err}");
+    // What is no name of a change is that of a group.
+    let err = p.cluster.run(&["undo", "17-"]).failed(1);
+    assert!(err.contains("nothing is known of a group \"17-\""), "{err}");
 }

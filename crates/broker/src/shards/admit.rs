@@ -7,10 +7,11 @@ use catchword_coordinator::{Marker, ProducerEpoch};
 use catchword_log::{AppendError, Verification, VerificationGuard};
 use catchword_wire::ErrorCode;
 
-use super::{Active, Shard, Then};
+use super::machine::Machine;
+use super::settle::Then;
+use super::shard::{Active, Shard};
+use super::write;
 use crate::clock;
-use crate::groups::machine::Machine;
-use crate::groups::write;
 use crate::transactions::verify::Ability;
 
 /// What a call does in a transaction.

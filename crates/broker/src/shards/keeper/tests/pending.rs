@@ -8,8 +8,8 @@ use catchword_wire::messages::txn_offset_commit_request::{
 };
 
 use super::*;
-use crate::groups::write::{self, Writes};
 use crate::partition::Partition;
+use crate::shards::write::{self, Writes};
 
 /// A shard and its partition.
 struct Place {
