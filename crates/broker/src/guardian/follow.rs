@@ -178,6 +178,7 @@ fn open(guardian: &Guardian, broker: &Broker, partitions: i32) -> Result<Vec<She
             partition.clone(),
             there,
             &mut guardian.places(),
+            &mut guardian.emptied(),
         )?);
     }
     Ok(shelves)

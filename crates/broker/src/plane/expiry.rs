@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catchword_coordinator::{Pins, Retention, RetentionRule};
+use catchword_coordinator::{Pins, Protection, Retention, RetentionRule};
 use catchword_wire::Str;
 use serde::Serialize;
 
@@ -10,6 +10,8 @@ use super::error::PlaneError;
 use super::now::KeptView;
 use super::{Asker, survey};
 use crate::broker::Broker;
+use crate::guardian::Terms;
+use crate::outcome;
 
 /// The names of fields are for scripts and stay as they are.
 #[derive(Debug, Serialize)]
@@ -46,12 +48,14 @@ pub(crate) async fn expiry(
             let bookmarks = bookmarks.map(|(topic, partition)| (topic, partition, None));
             return Ok(view(group, Retention::Forever, rule, bookmarks));
         }
-        return Err(PlaneError::new(
-            409,
-            "guarded",
-            "the guarded Kafka decides when offsets expire, and does not tell",
-            "what has expired is kept: `catchword trash` lists it, `catchword restore GROUP` puts it back",
-        ));
+        let (guardian, group, terms) = (guardian.clone(), group.clone(), Terms::of(broker));
+        let asked = group.clone();
+        let found = outcome::blocking(move || guardian.expiry(&asked, &terms)).await;
+        let (retention_ms, expiries) = found.ok_or_else(PlaneError::stopping)??;
+        let bookmarks = expiries.into_iter();
+        let bookmarks = bookmarks.map(|((topic, partition), at_ms)| (topic, partition, at_ms));
+        let retention = Retention::Ms(retention_ms);
+        return Ok(view(&group, retention, RetentionRule::Default, bookmarks));
     }
     let found = survey::one(broker, asker, group).await?;
     let found = found.ok_or_else(|| match broker.groups.is_loading() {
@@ -91,14 +95,15 @@ fn view(
     }
 }
 
-/// The same in short, as lists of groups show it. `expires_at_ms` is when the first bookmark expires, where that is known: of
-/// a guarded Kafka it is not, but what is pinned there is set here as well.
+/// The same in short, as lists of groups show it, with what protects the group. `expires_at_ms` is when the first bookmark
+/// expires, as a shard of ours or the guarded Kafka's settings tell.
 pub(super) fn kept(broker: &Broker, group: &str, expires_at_ms: Option<i64>) -> KeptView {
     let rules = broker.catalog.retention_rules();
     KeptView {
         expires_at_ms,
         holds_retention: broker.catalog.holders().contains(group),
         expires_soon: broker.groups.warned().has(group),
+        protection: broker.catalog.protection(group).map(Protection::name),
         pins: rules
             .pins
             .get(group)

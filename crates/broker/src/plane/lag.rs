@@ -12,16 +12,18 @@ use catchword_log::Unread;
 use catchword_wire::{Str, Uuid};
 
 use super::error::PlaneError;
-use super::now::{GroupList, GroupView, MemberView, PartitionLag};
+use super::now::{GroupList, GroupView, KeptView, MemberView, PartitionLag};
 use super::{Asker, blocking, expiry, survey};
 use crate::broker::Broker;
 use crate::clock;
+use crate::guardian::Terms;
 use crate::outcome;
 
 /// All groups, without their members.
 pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupList, PlaneError> {
     if let Some(guardian) = broker.guardian.clone() {
-        let found = outcome::blocking(move || guardian.groups()).await;
+        let terms = Terms::of(broker);
+        let found = outcome::blocking(move || guardian.groups(&terms)).await;
         let GroupList { groups } = found.ok_or_else(PlaneError::stopping)??;
         let groups = groups.into_iter().map(|group| with_pins(broker, group));
         return Ok(GroupList {
@@ -55,8 +57,8 @@ pub(crate) async fn group(
     group: &Str,
 ) -> Result<GroupView, PlaneError> {
     if let Some(guardian) = broker.guardian.clone() {
-        let group = group.clone();
-        let found = outcome::blocking(move || guardian.group(&group)).await;
+        let (group, terms) = (group.clone(), Terms::of(broker));
+        let found = outcome::blocking(move || guardian.group(&group, &terms)).await;
         return Ok(with_pins(broker, found.ok_or_else(PlaneError::stopping)??));
     }
     let roster = survey::roster(broker, asker, group).await?;
@@ -82,10 +84,14 @@ pub(crate) async fn group(
     })
 }
 
-/// A guarded Kafka's group, with what is pinned of it.
+/// A guarded Kafka's group, with what is pinned of it here.
 fn with_pins(broker: &Broker, group: GroupView) -> GroupView {
-    let kept = expiry::kept(broker, &group.group, None);
-    group.kept(kept)
+    let expires_soon = group.kept.expires_soon;
+    let kept = expiry::kept(broker, &group.group, group.kept.expires_at_ms);
+    group.kept(KeptView {
+        expires_soon,
+        ..kept
+    })
 }
 
 /// Kafka's clients tell a simple group, whose consumers assign themselves their partitions, by its having no protocol.
