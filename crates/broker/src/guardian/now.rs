@@ -6,7 +6,7 @@ use catchword_client::{Client, ClientError, ListAt, TopicPartition};
 use catchword_coordinator::ledger::Key;
 use catchword_wire::Str;
 
-use super::errand::unreachable;
+use super::refusal::unanswered;
 use super::topics::Known;
 use super::{Guardian, Known as Place};
 use crate::plane::{GroupList, GroupView, MemberView, PartitionLag, PlaneError, kind};
@@ -50,7 +50,7 @@ impl Guardian {
             let wanted = places.iter().flat_map(BTreeMap::keys).cloned();
             Ok((described, listed, self.ends(client, wanted.collect())?))
         };
-        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unreachable(&e))?;
+        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unanswered(&e))?;
         let (described, listed, ends) = asked(&mut client).map_err(|e| self.unseen(group, &e))?;
         let Some(listed) = listed else {
             return Err(PlaneError::no_group(group));
@@ -107,8 +107,8 @@ impl Guardian {
         &self,
         question: impl FnOnce(&mut Client) -> Result<T, ClientError>,
     ) -> Result<T, PlaneError> {
-        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unreachable(&e))?;
-        question(&mut client).map_err(|e| unreachable(&e))
+        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unanswered(&e))?;
+        question(&mut client).map_err(|e| unanswered(&e))
     }
 
     /// Where the logs of these partitions begin and end, of those that exist.

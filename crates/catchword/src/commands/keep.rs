@@ -4,7 +4,7 @@ use catchword_client::{AlterConfig, Client, Resource, ResourceType};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::setting;
+use super::setting::{self, AT_A_GUARDED_KAFKA};
 use crate::args::Cluster;
 use crate::failure::Failure;
 use crate::http::encoded;
@@ -116,6 +116,9 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     }
     let api = Api::find(&mut client)?;
     let asked = api.get(&format!("/v1/groups/{}/expiry", encoded(&args.group)));
+    if api.is_guardian() && !args.json {
+        return show_guarded(asked, args, ui);
+    }
     // What is set on a group may be there before the group.
     let document = match (asked, args.time) {
         (Err(_), Some(keep)) if args.json => return ui.json(&keep.of_no_group(&args.group)),
@@ -227,12 +230,35 @@ struct PartitionExpiry {
     expires_at_ms: Option<i64>,
 }
 
+impl Expiry {
+    /// Whose word it is.
+    fn why(&self) -> String {
+        match (self.rule.as_str(), &self.pattern) {
+            ("group", _) => "as is set on it".into(),
+            (_, Some(pattern)) => format!("as all that fit {pattern}"),
+            _ => "as all others".into(),
+        }
+    }
+}
+
+/// Of a guarded Kafka's group: there offsets expire all the same.
+fn show_guarded(asked: Result<Value, Failure>, args: &Args, ui: &mut Ui) -> Result<(), Failure> {
+    if let (Err(_), Some(Keep::Default)) = (&asked, args.time) {
+        return ui.line(format_args!(
+            "Nothing is set on group {}: how long its offsets are kept is said by the guarded Kafka's offsets.retention.minutes.",
+            args.group
+        ));
+    }
+    let expiry: Expiry = read(&asked?)?;
+    ui.line(format_args!(
+        "Offsets of group {} are to stay for ever, {}. {AT_A_GUARDED_KAFKA}",
+        expiry.group,
+        expiry.why()
+    ))
+}
+
 fn show(expiry: &Expiry, ui: &mut Ui) -> Result<(), Failure> {
-    let why = match (expiry.rule.as_str(), &expiry.pattern) {
-        ("group", _) => "as is set on it".into(),
-        (_, Some(pattern)) => format!("as all that fit {pattern}"),
-        _ => "as all others".into(),
-    };
+    let why = expiry.why();
     let kept = match expiry.retention_ms {
         None => "never expire".into(),
         Some(ms) => format!("are kept for {} when nobody reads", span(ms)),
