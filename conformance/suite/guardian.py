@@ -258,7 +258,6 @@ class Story(Tools):
             self.reset("--to-offset", "4", "--execute", group=group)
         expect_in(self.catchword("pin", "pinned"), "does not know of it")
         expect_in(self.catchword("keep", "kept", "never"), "are to stay for ever, .* does not know of it")
-        expect_in(self.catchword("keep", "left", "default"), "Nothing is set on group left")
         expect_in(self.catchword("protect", "pinned", "frozen", fails=True), "whoever has the right to commit")
         # By now those that stay have been committed again.
         gone = lambda: any(one["group"] == "left" for one in (self.guardian.get("/v1/trash") or {"groups": []})["groups"])

@@ -5,9 +5,6 @@
 //! of 10 partitions each, go on in rounds of SECONDS; in every second round `/metrics` is scraped each 15 seconds. It says of
 //! each round how much of a core the broker used, and how long commits took.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use catchword_client::{
@@ -15,7 +12,10 @@ use catchword_client::{
 };
 use catchword_wire::batch::{Compression, NewRecord};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+#[path = "common/serve.rs"]
+mod serve;
+
+use serve::{Failure, Serve};
 
 const TOPICS: usize = 100;
 const PARTITIONS: i32 = 10;
@@ -23,12 +23,8 @@ const RECORDS: i64 = 1_000;
 const GROUPS: usize = 10_000;
 const COMMITTERS: usize = 4;
 const COMMITS_A_SECOND: u32 = 1_000;
-/// How long the broker has to be there.
-const STARTS_WITHIN: Duration = Duration::from_secs(10);
 const SCRAPE: Duration = Duration::from_secs(15);
 const ROUNDS: usize = 6;
-/// Of the kernel's count of CPU time, on every Linux.
-const TICKS_A_SECOND: f64 = 100.0;
 
 fn topic(n: usize) -> String {
     format!("orders-{n}")
@@ -105,37 +101,11 @@ fn commits(
     }
 }
 
-/// Scrapes as Prometheus does; how many bytes there were, and how long it took.
-fn scrape(http: &str) -> Result<(usize, Duration), Failure> {
+/// How many bytes `/metrics` has, and how long it took.
+fn scrape(serve: &Serve) -> Result<(usize, Duration), Failure> {
     let begun = Instant::now();
-    let mut stream = TcpStream::connect(http)?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let (mut buffer, mut bytes) = (vec![0; 1 << 16], 0);
-    loop {
-        match stream.read(&mut buffer)? {
-            0 => return Ok((bytes, begun.elapsed())),
-            more => bytes += more,
-        }
-    }
-}
-
-/// CPU seconds that a process has used.
-fn cpu_s(pid: u32) -> Result<f64, Failure> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').ok_or("/proc has changed")?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || -> Result<f64, Failure> { Ok(fields.next().ok_or("no times")?.parse()?) };
-    Ok((ticks()? + ticks()?) / TICKS_A_SECOND)
-}
-
-/// The broker's process, killed when it is no longer needed.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    let bytes = serve.metrics()?.len();
+    Ok((bytes, begun.elapsed()))
 }
 
 fn main() -> Result<(), Failure> {
@@ -144,24 +114,8 @@ fn main() -> Result<(), Failure> {
         return Err("lag DIR CATCHWORD PORT SECONDS".into());
     };
     let (port, seconds): (u16, u64) = (port.parse()?, seconds.parse()?);
-    let (broker, http) = (
-        format!("127.0.0.1:{port}"),
-        format!("127.0.0.1:{}", port + 1),
-    );
-    let serve = Command::new(binary)
-        .args(["serve", "--data", dir, "--listen", &broker])
-        .args(["--set", &format!("http.listener={http}")])
-        .stdout(Stdio::null())
-        .spawn()?;
-    let serve = Killed(serve);
-    let pid = serve.0.id();
-    let until = Instant::now() + STARTS_WITHIN;
-    while let Err(refused) = TcpStream::connect(&broker) {
-        if Instant::now() > until {
-            return Err(refused.into());
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let serve = Serve::start(binary, dir, port, &[])?;
+    let broker = serve.address();
     fill(&broker)?;
     let mut committers = Vec::new();
     for first in 0..COMMITTERS {
@@ -171,11 +125,12 @@ fn main() -> Result<(), Failure> {
     }
     println!("{GROUPS} groups with {PARTITIONS} bookmarks each");
     // What is looked at for the first time, before anything is measured.
-    let (bytes, took) = scrape(&http)?;
-    println!("a scrape of {bytes} bytes, the first one in {took:?}");
+    let (bytes, took) = scrape(&serve)?;
+    let mib = serve.memory_kib()? >> 10;
+    println!("a scrape of {bytes} bytes, the first one in {took:?}; the broker has {mib} MiB");
     for round in 0..ROUNDS {
         let scrapes = round % 2 == 1;
-        let (begun, cpu) = (Instant::now(), cpu_s(pid)?);
+        let (begun, cpu) = (Instant::now(), serve.cpu_s()?);
         let until = begun + Duration::from_secs(seconds);
         let (mut took, mut scraped) = (Vec::new(), Vec::new());
         std::thread::scope(|scope| -> Result<(), Failure> {
@@ -186,7 +141,7 @@ fn main() -> Result<(), Failure> {
             let mut at = begun + SCRAPE / 2;
             while scrapes && at < until {
                 std::thread::sleep(at.saturating_duration_since(Instant::now()));
-                scraped.push(scrape(&http)?.1);
+                scraped.push(scrape(&serve)?.1);
                 at += SCRAPE;
             }
             for one in work {
@@ -194,7 +149,7 @@ fn main() -> Result<(), Failure> {
             }
             Ok(())
         })?;
-        let share = (cpu_s(pid)? - cpu) / begun.elapsed().as_secs_f64();
+        let share = (serve.cpu_s()? - cpu) / begun.elapsed().as_secs_f64();
         took.sort_unstable();
         let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
         println!(

@@ -81,6 +81,16 @@ pub enum Protection {
     Frozen,
 }
 
+impl Protection {
+    /// As the GROUP key `offsets.protect` spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protection::ForwardOnly => "forward-only",
+            Protection::Frozen => "frozen",
+        }
+    }
+}
+
 /// Which groups with members may change their protocol: those whose last classic member goes become consumer groups as
 /// soon as one of those joins (upgrade), and the other way round (downgrade).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

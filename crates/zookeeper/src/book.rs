@@ -7,6 +7,7 @@
 //! is overwritten. Only what others wrote is held against our own by the [`Rule`].
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 
 use crate::path::Place;
 
@@ -21,6 +22,18 @@ pub enum Rule {
     Zookeeper,
     /// Ours: nothing is ever taken over, and what others write is overwritten.
     Kafka,
+}
+
+impl Rule {
+    /// As `zookeeper.conflict` spells it; what is none of them is the default.
+    pub fn named(name: &str) -> Rule {
+        match name {
+            "max" => Rule::Max,
+            "zookeeper" => Rule::Zookeeper,
+            "kafka" => Rule::Kafka,
+            _ => Rule::Newest,
+        }
+    }
 }
 
 /// A bookmark of ours.
@@ -70,6 +83,29 @@ pub enum Step {
     },
 }
 
+/// A [`Step`] without its place.
+enum What {
+    Write { offset: i64, version: Option<i32> },
+    Take { offset: i64, at_ms: i64 },
+}
+
+impl What {
+    fn at(self, place: Place) -> Step {
+        match self {
+            What::Write { offset, version } => Step::Write {
+                place,
+                offset,
+                version,
+            },
+            What::Take { offset, at_ms } => Step::Take {
+                place,
+                offset,
+                at_ms,
+            },
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Entry {
     ours: Option<Bookmark>,
@@ -85,6 +121,11 @@ pub struct Book {
     open: BTreeSet<Place>,
     /// Open as well, but tried in vain for now.
     held: BTreeSet<Place>,
+    /// Those of the open and the held where others wrote what is to be taken over.
+    news: BTreeSet<Place>,
+    /// The last place that there was a step for: the next ones are for those behind it, so that each has its turn though those
+    /// in front move on and on.
+    last: Option<Place>,
     /// Groups that have moved: nothing is done about them.
     cut_over: HashSet<String>,
 }
@@ -97,6 +138,8 @@ impl Book {
             entries: HashMap::new(),
             open: BTreeSet::new(),
             held: BTreeSet::new(),
+            news: BTreeSet::new(),
+            last: None,
             cut_over: HashSet::new(),
         }
     }
@@ -162,6 +205,7 @@ impl Book {
             let others = |place: &Place| place.group != group;
             self.open.retain(others);
             self.held.retain(others);
+            self.news.retain(others);
         } else if self.cut_over.remove(group) {
             let of_group = |place: &&Place| place.group == group;
             let places: Vec<Place> = self.entries.keys().filter(of_group).cloned().collect();
@@ -170,14 +214,25 @@ impl Book {
     }
 
     /// The next steps, of other places each.
-    pub fn steps(&self, most: usize) -> Vec<Step> {
-        let steps = self.open.iter().filter_map(|place| self.step(place));
-        steps.take(most).collect()
+    pub fn steps(&mut self, most: usize) -> Vec<Step> {
+        let (behind, front) = match &self.last {
+            Some(last) => (
+                self.open
+                    .range::<Place, _>((Bound::Excluded(last), Bound::Unbounded)),
+                Some(self.open.range(..=last)),
+            ),
+            None => (self.open.range::<Place, _>(..), None),
+        };
+        let places = behind.chain(front.into_iter().flatten()).take(most);
+        let steps = places.filter_map(|place| Some((place, self.what(place)?.at(place.clone()))));
+        let (places, steps): (Vec<&Place>, Vec<Step>) = steps.unzip();
+        self.last = places.last().map(|place| (*place).clone());
+        steps
     }
 
     /// Whether a move of ours is still to be written there. What others wrote, if their word counts, is no such debt.
     pub fn owes(&self, place: &Place) -> bool {
-        matches!(self.step(place), Some(Step::Write { .. }))
+        matches!(self.what(place), Some(What::Write { .. }))
     }
 
     /// How many bookmarks differ.
@@ -191,10 +246,8 @@ impl Book {
     }
 
     /// What others wrote that is still to be taken over.
-    pub fn news(&self) -> Vec<&Place> {
-        let places = self.open.iter().chain(&self.held);
-        let is_news = |place: &&Place| matches!(self.step(place), Some(Step::Take { .. }));
-        places.filter(is_news).collect()
+    pub fn news(&self) -> &BTreeSet<Place> {
+        &self.news
     }
 
     /// Whether any of our own moves is [held](Book::hold).
@@ -211,8 +264,13 @@ impl Book {
         {
             node.is_copy = true;
         }
-        let differs = self.step(&place).is_some();
-        if !differs {
+        let what = self.what(&place);
+        if !matches!(what, Some(What::Take { .. })) {
+            self.news.remove(&place);
+        } else if !self.news.contains(&place) {
+            self.news.insert(place.clone());
+        }
+        if what.is_none() {
             self.open.remove(&place);
             self.held.remove(&place);
         } else if !self.held.contains(&place) {
@@ -220,16 +278,12 @@ impl Book {
         }
     }
 
-    fn step(&self, place: &Place) -> Option<Step> {
+    fn what(&self, place: &Place) -> Option<What> {
         if self.cut_over.contains(&place.group) {
             return None;
         }
         let Entry { ours, node } = self.entries.get(place)?;
-        let write = |offset, version| Step::Write {
-            place: place.clone(),
-            offset,
-            version,
-        };
+        let write = |offset, version| What::Write { offset, version };
         match (ours, node) {
             (None, None) => None,
             (Some(ours), None) => Some(write(ours.offset, None)),
@@ -238,8 +292,7 @@ impl Book {
                 Some(write(ours.offset, Some(node.version)))
             }
             (None, Some(node)) if node.is_copy || self.rule == Rule::Kafka => None,
-            (_, Some(node)) => Some(Step::Take {
-                place: place.clone(),
+            (_, Some(node)) => Some(What::Take {
                 offset: node.offset?,
                 at_ms: node.at_ms,
             }),

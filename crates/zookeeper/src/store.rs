@@ -1,18 +1,17 @@
 //! A connection to ZooKeeper: reads, watches and writes nodes of bookmarks.
 
-use std::collections::HashMap;
+mod read;
+mod write;
+
 use std::time::Duration;
 
 use zookeeper_client as zk;
 
-use crate::book::Node;
-use crate::path::{self, Place, ROOT};
+use crate::path::ROOT;
 use crate::progress::Progress;
 
-/// The most writes in one of ZooKeeper's transactions: far below the megabyte that a server takes at once.
-pub const MOST_WRITES: usize = 500;
-/// How many reads may be on their way at a time.
-const READS: usize = 128;
+pub use read::{Found, Scan};
+pub use write::{MOST_WRITES, Write, Written};
 
 /// Why ZooKeeper did not do what was asked, and what can be done about it.
 #[derive(Debug, thiserror::Error)]
@@ -53,33 +52,6 @@ pub enum StoreError {
     /// Anything else; the connection or the session may be gone.
     #[error("ZooKeeper: {0}")]
     Other(#[from] zk::Error),
-}
-
-/// One write of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
-    /// The node.
-    pub path: String,
-    /// What goes into it.
-    pub data: String,
-    /// The version that it must be at; `None`: it must not be there.
-    pub version: Option<i32>,
-}
-
-/// How a batch went.
-#[derive(Debug)]
-pub enum Written {
-    /// All was written.
-    All {
-        /// The versions of the nodes, in order.
-        versions: Vec<i32>,
-        /// The transaction that did it, if the server says.
-        zxid: Option<i64>,
-    },
-    /// Nothing was: this one is in the way, because its node is not as expected.
-    Changed(usize),
-    /// Nothing was: this one is not allowed.
-    NotAllowed(usize),
 }
 
 /// What changed.
@@ -147,12 +119,12 @@ impl Store {
 
     /// One request. A lost connection may take one with it without a word; nobody waits for that one longer than a session
     /// lives without a sign of life.
-    async fn asked<T>(
+    async fn asked<T, E: From<zk::Error>>(
         &self,
-        request: impl Future<Output = Result<T, zk::Error>>,
-    ) -> Result<T, zk::Error> {
+        request: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let answer = tokio::time::timeout(self.patience, request).await;
-        answer.unwrap_or(Err(zk::Error::Timeout))
+        answer.unwrap_or_else(|_| Err(zk::Error::Timeout.into()))
     }
 
     /// Tells from now on of every change below [`ROOT`], by [`Store::event`].
@@ -198,53 +170,6 @@ impl Store {
         }
     }
 
-    /// All bookmarks there are, and the groups that have moved.
-    ///
-    /// # Errors
-    /// [`StoreError::Other`].
-    pub async fn scan(&self) -> Result<Scan, StoreError> {
-        let mut scan = Scan::default();
-        for group in self.children(ROOT).await? {
-            if let Some(path) = path::cut_over(&group)
-                && self.asked(self.client.check_stat(&path)).await?.is_some()
-            {
-                scan.cut_over.push(group.clone());
-            }
-            let offsets = format!("{ROOT}/{group}/offsets");
-            for topic in self.children(&offsets).await? {
-                let topic = format!("{offsets}/{topic}");
-                let children = self.children(&topic).await?;
-                for children in children.chunks(READS) {
-                    let paths: Vec<String> =
-                        children.iter().map(|p| format!("{topic}/{p}")).collect();
-                    // All are sent before the first is waited for.
-                    let reads: Vec<_> = paths
-                        .iter()
-                        .map(|path| self.client.get_data(path))
-                        .collect();
-                    for (path, read) in paths.iter().zip(reads) {
-                        let Some(found) = self.found(path, self.asked(read).await)? else {
-                            continue;
-                        };
-                        match Place::of_node(path) {
-                            Some(place) => drop(scan.nodes.insert(place, found)),
-                            None => scan.odd.push(path.clone()),
-                        }
-                    }
-                }
-            }
-        }
-        Ok(scan)
-    }
-
-    /// One bookmark's node.
-    ///
-    /// # Errors
-    /// [`StoreError::NoAuth`], [`StoreError::Other`].
-    pub async fn read(&self, path: &str) -> Result<Option<Found>, StoreError> {
-        self.found(path, self.asked(self.client.get_data(path)).await)
-    }
-
     /// How far a mirror is, the version of the node that says it and the transaction that wrote it last.
     ///
     /// # Errors
@@ -259,61 +184,6 @@ impl Store {
                 let progress = read.and_then(Progress::from_text).unwrap_or_default();
                 Ok(Some((progress, stat.version, stat.mzxid)))
             }
-        }
-    }
-
-    /// Writes all or nothing, at most [`MOST_WRITES`] and one more. Directories above new nodes are made before.
-    ///
-    /// # Errors
-    /// [`StoreError::NoChroot`]; [`StoreError::Other`]: it is not known whether it was written.
-    pub async fn write(&self, writes: &[Write]) -> Result<Written, StoreError> {
-        for (at, write) in writes
-            .iter()
-            .enumerate()
-            .filter(|(_, w)| w.version.is_none())
-        {
-            let Some((parent, _)) = write.path.rsplit_once('/').filter(|(p, _)| !p.is_empty())
-            else {
-                continue;
-            };
-            match self.asked(self.client.mkdir(parent, &OPEN)).await {
-                Ok(()) => {}
-                Err(zk::Error::NoAuth) => return Ok(Written::NotAllowed(at)),
-                Err(zk::Error::NoNode) => return Err(StoreError::NoChroot),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let mut multi = self.client.new_multi_writer();
-        for write in writes {
-            let data = write.data.as_bytes();
-            match write.version {
-                None => multi.add_create(&write.path, data, &OPEN)?,
-                Some(version) => multi.add_set_data(&write.path, data, Some(version))?,
-            }
-        }
-        let committed = tokio::time::timeout(self.patience, multi.commit()).await;
-        match committed.map_err(|_| zk::Error::Timeout)? {
-            Ok(results) => {
-                let stat = |result| match result {
-                    zk::MultiWriteResult::SetData { stat }
-                    | zk::MultiWriteResult::Create { stat, .. } => Some(stat),
-                    _ => None,
-                };
-                let stats: Vec<zk::Stat> = results.into_iter().filter_map(stat).collect();
-                Ok(Written::All {
-                    zxid: stats.last().map(|stat| stat.mzxid).filter(|zxid| *zxid > 0),
-                    // Some servers give no stat of a node that they made (ZOOKEEPER-4026): it is at version 0.
-                    versions: stats.iter().map(|stat| stat.version.max(0)).collect(),
-                })
-            }
-            Err(zk::MultiWriteError::OperationFailed { index, source }) => match source {
-                zk::Error::NoAuth => Ok(Written::NotAllowed(index)),
-                zk::Error::BadVersion | zk::Error::NoNode | zk::Error::NodeExists => {
-                    Ok(Written::Changed(index))
-                }
-                source => Err(source.into()),
-            },
-            Err(zk::MultiWriteError::RequestFailed { source }) => Err(source.into()),
         }
     }
 
@@ -336,60 +206,10 @@ impl Store {
             Err(error) => Err(error.into()),
         }
     }
-
-    async fn children(&self, path: &str) -> Result<Vec<String>, StoreError> {
-        match self.asked(self.client.list_children(path)).await {
-            Ok(children) => Ok(children),
-            Err(zk::Error::NoNode) => Ok(Vec::new()),
-            Err(zk::Error::NoAuth) => Err(no_auth(path)),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn found(
-        &self,
-        path: &str,
-        read: Result<(Vec<u8>, zk::Stat), zk::Error>,
-    ) -> Result<Option<Found>, StoreError> {
-        match read {
-            Ok((data, stat)) => Ok(Some(Found {
-                node: Node {
-                    offset: path::offset(&data),
-                    at_ms: stat.mtime,
-                    version: stat.version,
-                    is_copy: false,
-                },
-                zxid: stat.mzxid,
-            })),
-            Err(zk::Error::NoNode) => Ok(None),
-            Err(zk::Error::NoAuth) => Err(no_auth(path)),
-            Err(error) => Err(error.into()),
-        }
-    }
 }
 
 fn no_auth(path: &str) -> StoreError {
     StoreError::NoAuth {
         path: path.to_owned(),
     }
-}
-
-/// A node that was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
-    /// What it says.
-    pub node: Node,
-    /// ZooKeeper's transaction that wrote it last.
-    pub zxid: i64,
-}
-
-/// All that there is.
-#[derive(Debug, Default)]
-pub struct Scan {
-    /// The bookmarks.
-    pub nodes: HashMap<Place, Found>,
-    /// Groups that have moved.
-    pub cut_over: Vec<String>,
-    /// Nodes where bookmarks stand that are none, such as the `BROKER-PARTITION` of Kafka 0.7.
-    pub odd: Vec<String>,
 }

@@ -74,11 +74,10 @@ pub(crate) fn handle(
     })
 }
 
+/// As in Kafka any place is taken: -1 means that the group has not begun there, and from one below the log's start it reads
+/// from that.
 async fn alter(broker: &Broker, key: &ShareKey, start: i64) -> Result<(), ErrorCode> {
     partition_of(&broker.catalog, key).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    if start < 0 {
-        return Err(ErrorCode::InvalidRequest);
-    }
     let shard = broker
         .shares
         .shard(key)

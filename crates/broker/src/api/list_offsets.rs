@@ -1,13 +1,15 @@
 //! ListOffsets (2): the offset at a place in time, or at one of the log's ends.
 
+use std::collections::HashSet;
+
 use catchword_log::{LogError, Offsets, Read, ReadLimit};
 use catchword_wire::batch::BatchHeader;
-use catchword_wire::messages::list_offsets_request::ListOffsetsPartition;
+use catchword_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use catchword_wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
 use catchword_wire::messages::{ListOffsetsRequest, ListOffsetsResponse};
-use catchword_wire::{ErrorCode, Uuid};
+use catchword_wire::{ErrorCode, Str, Uuid};
 
 use super::error;
 use crate::dispatch::Call;
@@ -31,11 +33,15 @@ pub(crate) fn handle(call: &Call, request: ListOffsetsRequest) -> Outcome<ListOf
     } else {
         ReadLimit::HighWatermark
     };
+    let repeated = repeated(&request.topics);
     let mut topics = Vec::with_capacity(request.topics.len());
     for wanted in request.topics {
         let topic = lookup::topic(&call.broker.catalog, &wanted.name, Uuid::ZERO);
         let one = |want: &ListOffsetsPartition| {
             let found = topic.as_ref().map_err(|e| *e).and_then(|topic| {
+                if repeated.contains(&(wanted.name.clone(), want.partition_index)) {
+                    return Err(ErrorCode::InvalidRequest);
+                }
                 let partition = lookup::partition(topic, want.partition_index)?;
                 lookup::check_epoch(partition, want.current_leader_epoch)?;
                 find(partition, want.timestamp, limit, call.version)
@@ -52,6 +58,20 @@ pub(crate) fn handle(call: &Call, request: ListOffsetsRequest) -> Outcome<ListOf
         topics,
         ..ListOffsetsResponse::default()
     })
+}
+
+/// The partitions that the request names more than once: of those nothing is told, in Kafka as here.
+fn repeated(topics: &[ListOffsetsTopic]) -> HashSet<(Str, i32)> {
+    let mut seen = HashSet::new();
+    let named = |topic: &ListOffsetsTopic| {
+        let name = topic.name.clone();
+        let partitions = topic.partitions.iter().map(|p| p.partition_index);
+        partitions
+            .map(move |index| (name.clone(), index))
+            .collect::<Vec<_>>()
+    };
+    let all = topics.iter().flat_map(named);
+    all.filter(|place| !seen.insert(place.clone())).collect()
 }
 
 /// Timestamp, offset, leader epoch; each -1 where there is none.

@@ -91,18 +91,14 @@ fn produce(call: &Call, request: ProduceRequest, permits: &Permits) -> Outcome<P
         for part in data.partition_data {
             let index = part.index;
             let done = match &topic {
-                _ if !matches!(acks, -1..=1) => Err(Refused::new(
-                    ErrorCode::InvalidRequiredAcks,
-                    format!("acks={acks} is not -1, 0 or 1"),
-                )),
                 Err(code) => Err(Refused::new(*code, "")),
-                Ok(topic) => {
-                    append(call, topic, part, now, permits).inspect(|(partition, appended)| {
+                Ok(topic) => append(call, topic, part, acks, now, permits).inspect(
+                    |(partition, appended)| {
                         if acks == ACKS_ALL && topic.settings.durability == Durability::Fsync {
                             flush.add(partition.clone(), appended.last_offset + 1);
                         }
-                    })
-                }
+                    },
+                ),
             };
             failed |= done.is_err();
             partition_responses.push(answer(index, done));
@@ -136,6 +132,7 @@ fn append(
     call: &Call,
     topic: &Topic,
     part: PartitionProduceData,
+    acks: i16,
     now: i64,
     permits: &Permits,
 ) -> Result<(Arc<Partition>, Appended), Refused> {
@@ -145,6 +142,10 @@ fn append(
         return Err(Refused::new(ErrorCode::InvalidTopicException, why));
     }
     let mut batch = only_batch(part.records)?;
+    if !matches!(acks, -1..=1) {
+        let why = format!("acks={acks} is not -1, 0 or 1");
+        return Err(Refused::new(ErrorCode::InvalidRequiredAcks, why));
+    }
     let validated = batch::validate(&batch, &options(&topic.settings, call.version, now))?;
     let origin = match batch.header.is_transactional() {
         true => permits

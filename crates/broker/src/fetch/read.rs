@@ -103,8 +103,10 @@ async fn read_one(
     upto: ReadLimit,
     pass: &mut Pass,
 ) -> PartitionData {
+    // Unlike other requests, a fetch says nothing by any negative epoch, in Kafka as here.
+    let epoch = want.current_leader_epoch.max(-1);
     let served = lookup::partition(topic, want.partition)
-        .and_then(|p| lookup::check_epoch(p, want.current_leader_epoch).map(|()| p));
+        .and_then(|p| lookup::check_epoch(p, epoch).map(|()| p));
     let partition = match served {
         Ok(partition) => partition,
         Err(code) => return failed(want, code),

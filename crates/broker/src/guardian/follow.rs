@@ -188,6 +188,7 @@ fn open(guardian: &Guardian, topic: &Topic) -> Result<Vec<Shelf>, KeepError> {
             partition.clone(),
             there,
             &mut guardian.places(),
+            &mut guardian.emptied(),
         )?);
     }
     tell_missed(guardian, &shelves);

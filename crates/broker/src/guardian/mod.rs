@@ -9,6 +9,7 @@
 //! for. This broker has no groups of its own, and no listener for Kafka's clients.
 
 mod errand;
+mod expiry;
 mod follow;
 mod note;
 mod now;
@@ -33,6 +34,7 @@ use crate::gauge::{Gauge, Shown};
 use crate::partition::Partition;
 use crate::plane::{Asker, PlaneError};
 use errand::Errands;
+pub(crate) use expiry::Terms;
 pub(crate) use pins::{run as keep_pins, stays};
 use topics::Topics;
 
@@ -43,6 +45,9 @@ struct Known {
     /// When it was committed, ms since 1970.
     at_ms: i64,
 }
+
+/// Since when groups have had no members, ms since 1970, where Kafka counts from then.
+type Emptied = BTreeMap<Str, i64>;
 
 /// The bookmarks of all groups.
 type Places = BTreeMap<Str, BTreeMap<Key, Known>>;
@@ -64,6 +69,8 @@ pub(crate) struct Guardian {
     topics: Topics,
     errands: Errands,
     places: Mutex<Places>,
+    emptied: Mutex<Emptied>,
+    retention: expiry::Retention,
     /// Groups that lost bookmarks since that was looked at last.
     bereft: Mutex<BTreeSet<Str>>,
     gauges: Gauges,
@@ -108,6 +115,8 @@ impl Guardian {
             topics: Topics::default(),
             errands: Errands::default(),
             places: Mutex::default(),
+            emptied: Mutex::default(),
+            retention: expiry::Retention::default(),
             bereft: Mutex::default(),
             gauges: Gauges::default(),
         }
@@ -165,6 +174,10 @@ impl Guardian {
     /// The topics' ids there.
     pub(crate) fn topics(&self) -> &Topics {
         &self.topics
+    }
+
+    fn emptied(&self) -> MutexGuard<'_, Emptied> {
+        self.emptied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {

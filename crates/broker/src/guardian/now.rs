@@ -8,7 +8,7 @@ use catchword_wire::Str;
 
 use super::refusal::unanswered;
 use super::topics::Known;
-use super::{Guardian, Known as Place};
+use super::{Guardian, Known as Place, Terms};
 use crate::plane::{GroupList, GroupView, MemberView, PartitionLag, PlaneError, kind};
 
 /// Where logs begin and end.
@@ -16,7 +16,7 @@ type Ends = BTreeMap<TopicPartition, (Option<i64>, Option<i64>)>;
 
 impl Guardian {
     /// All groups, without their members. Blocks.
-    pub(crate) fn groups(&self) -> Result<GroupList, PlaneError> {
+    pub(crate) fn groups(&self, terms: &Terms) -> Result<GroupList, PlaneError> {
         let asked = |client: &mut Client| {
             let listed = client.list_groups()?;
             let wanted: BTreeSet<Key> = {
@@ -24,16 +24,17 @@ impl Guardian {
                 places.values().flat_map(BTreeMap::keys).cloned().collect()
             };
             let ends = self.ends(client, wanted)?;
-            Ok((listed, ends))
+            Ok((listed, ends, self.retention_ms(client, terms)))
         };
-        let (listed, ends) = self.ask(asked)?;
+        let (listed, ends, retention_ms) = self.ask(asked)?;
         let places = self.places();
         let one = |listing: &catchword_client::GroupListing| {
             let own = places.get(listing.group.as_str());
             let partitions = lags(own, &ends);
             let kind_there = listing.kind.to_lowercase();
             let kind = kind(&kind_there, &listing.protocol_type);
-            GroupView::of(&listing.group, &listing.state, kind, Vec::new(), partitions)
+            let kept = self.kept(&listing.group, &listing.state, own, (terms, retention_ms));
+            GroupView::of(&listing.group, &listing.state, kind, Vec::new(), partitions).kept(kept)
         };
         Ok(GroupList {
             groups: listed.iter().map(one).collect(),
@@ -41,17 +42,19 @@ impl Guardian {
     }
 
     /// One group. Blocks.
-    pub(crate) fn group(&self, group: &Str) -> Result<GroupView, PlaneError> {
+    pub(crate) fn group(&self, group: &Str, terms: &Terms) -> Result<GroupView, PlaneError> {
         let places = self.places().get(group).cloned();
         let asked = |client: &mut Client| {
             let described = client.describe_group(group)?;
             let listed = client.list_groups()?;
             let listed = listed.into_iter().find(|one| one.group == **group);
             let wanted = places.iter().flat_map(BTreeMap::keys).cloned();
-            Ok((described, listed, self.ends(client, wanted.collect())?))
+            let ends = self.ends(client, wanted.collect())?;
+            Ok((described, listed, ends, self.retention_ms(client, terms)))
         };
         let mut client = Client::connect(self.kafka.clone()).map_err(|e| unanswered(&e))?;
-        let (described, listed, ends) = asked(&mut client).map_err(|e| self.unseen(group, &e))?;
+        let (described, listed, ends, retention_ms) =
+            asked(&mut client).map_err(|e| self.unseen(group, &e))?;
         let Some(listed) = listed else {
             return Err(PlaneError::no_group(group));
         };
@@ -63,13 +66,16 @@ impl Guardian {
             host: member.host.trim_start_matches('/').to_owned(),
         });
         let kind_there = listed.kind.to_lowercase();
+        let with = (terms, retention_ms);
+        let kept = self.kept(group, &listed.state, places.as_ref(), with);
         Ok(GroupView::of(
             group,
             &listed.state,
             kind(&kind_there, &listed.protocol_type),
             members.collect(),
             lags(places.as_ref(), &ends),
-        ))
+        )
+        .kept(kept))
     }
 
     /// Where the oldest record that a group has not read has waited for longer than `age_ms`. Kafka is asked for the first record

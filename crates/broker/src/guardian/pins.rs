@@ -10,22 +10,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use catchword_client::{
-    Client, ClientError, CommitAs, NewCommit, Resource, ResourceType, TopicPartition,
-};
+use catchword_client::{Client, ClientError, CommitAs, NewCommit, TopicPartition};
 use catchword_coordinator::ledger::Key;
 use catchword_coordinator::{Retention, RetentionRules};
 use catchword_wire::Str;
 use tracing::{info, warn};
 
-use super::{Guardian, Known};
+use super::{Guardian, Known, Terms};
 use crate::broker::Broker;
 use crate::clock;
 use crate::outcome;
 use crate::plane::{self, Asker, PlaneError};
 
-/// Kafka's key, and ours for a Kafka that does not tell.
-const RETENTION: &str = "offsets.retention.minutes";
 /// What is heard of once a sweep need not be said again until this much later, in ms.
 const SAY_AGAIN_MS: i64 = 60 * 60 * 1000;
 
@@ -115,10 +111,9 @@ async fn commit_again(
     rules: &Arc<RetentionRules>,
     said: &mut Said,
 ) {
-    let default_ms = i64::from(broker.catalog.config().offsets_retention_minutes) * 60_000;
-    let lead_ms = broker.catalog.config().offsets_expiry_warning_ms;
+    let terms = Terms::of(broker);
     let (worker, rules) = (guardian.clone(), rules.clone());
-    let work = move || worker.see_to_what_expires(&rules, default_ms, lead_ms);
+    let work = move || worker.see_to_what_expires(&rules, &terms);
     let Some(found) = outcome::blocking(work).await else {
         return;
     };
@@ -162,10 +157,9 @@ impl Guardian {
     fn see_to_what_expires(
         &self,
         rules: &RetentionRules,
-        default_ms: i64,
-        lead_ms: i64,
+        terms: &Terms,
     ) -> Vec<(Str, Result<Seen, ClientError>)> {
-        let old = |at_ms: i64| at_ms < clock::now_ms() - default_ms.min(60_000) / 2;
+        let old = |at_ms: i64| at_ms < clock::now_ms() - terms.default_ms.min(60_000) / 2;
         let mut wanted: BTreeMap<Str, BTreeMap<Key, Known>> = BTreeMap::new();
         for (group, own) in &*self.places() {
             let mut own = own.clone();
@@ -184,8 +178,8 @@ impl Guardian {
             // That it is away is told by whoever follows it.
             Err(_) => return Vec::new(),
         };
-        let retention_ms = retention_ms(&mut client).unwrap_or(default_ms);
-        let lead_ms = lead_ms.min(retention_ms / 2);
+        let retention_ms = self.retention_ms(&mut client, terms);
+        let lead_ms = terms.lead_ms(retention_ms);
         let mut outcomes = Vec::new();
         for (group, mut own) in wanted {
             own.retain(|_, known| known.at_ms < clock::now_ms() - retention_ms + lead_ms);
@@ -204,19 +198,6 @@ impl Guardian {
         }
         outcomes
     }
-}
-
-/// How long that Kafka keeps offsets, if it tells: that takes DESCRIBE_CONFIGS on the cluster.
-fn retention_ms(client: &mut Client) -> Option<i64> {
-    let broker = client.cluster().ok()?.brokers.first()?.node_id;
-    let resource = Resource {
-        kind: ResourceType::Broker,
-        name: broker.to_string(),
-    };
-    let configs = client.describe_configs(&resource).ok()?;
-    let entry = configs.into_iter().find(|entry| entry.name == RETENTION)?;
-    let minutes: i64 = entry.value?.parse().ok()?;
-    Some(minutes * 60_000)
 }
 
 /// Returns how many were committed: none while the group has members, who keep them from expiring.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use catchword_client::{FetchFrom, Fetched, TopicPartition};
 use catchword_coordinator::CoordinatorRecord;
-use catchword_coordinator::ledger::{Membership, Moved, moved};
+use catchword_coordinator::ledger::{Membership, Moved, emptied, moved};
 use catchword_coordinator::record::headers::because;
 use catchword_coordinator::record::{of_nobody_knows_where, with_topic_id};
 use catchword_log::{AppendError, AppendOrigin, FlushError, LogError};
@@ -23,7 +23,7 @@ use catchword_wire::batch::{Batch, BatchBuilder, NewRecord, Record};
 use tracing::warn;
 
 use super::note::Note;
-use super::{Guardian, Known, Places};
+use super::{Emptied, Guardian, Known, Places};
 use crate::clock;
 use crate::partition::Partition;
 use crate::plane::{PlaneError, records_from};
@@ -148,12 +148,22 @@ fn apply(moved: &Moved, at_ms: i64, places: &mut Places) -> Option<i64> {
     was.map(|known| known.offset)
 }
 
+/// Takes over since when a group has had no members.
+fn note_emptied(record: &Record, known: &mut Emptied) {
+    match emptied(record) {
+        Some((group, Some(since_ms))) => drop(known.insert(group, since_ms)),
+        Some((group, None)) => drop(known.remove(&group)),
+        None => {}
+    }
+}
+
 impl Shelf {
     /// Goes on where it was, and learns where the groups were then.
     pub(super) fn open(
         partition: Arc<Partition>,
         there: TopicPartition,
         places: &mut Places,
+        emptied: &mut Emptied,
     ) -> Result<Shelf, KeepError> {
         let log = &partition.log;
         log.ready()?;
@@ -170,14 +180,15 @@ impl Shelf {
             let Some(event) = Event::of(record, &mut membership) else {
                 return;
             };
-            if let Event::Moved(moved, at_ms) = &event {
-                apply(moved, *at_ms, places);
-                if noted
-                    .lost_at
-                    .is_some_and(|lost_at| record.offset >= lost_at)
-                {
-                    moved_since.insert(bookmark(moved));
+            match &event {
+                Event::Moved(moved, at_ms) => {
+                    apply(moved, *at_ms, places);
+                    let is_since = |lost_at| record.offset >= lost_at;
+                    if noted.lost_at.is_some_and(is_since) {
+                        moved_since.insert(bookmark(moved));
+                    }
                 }
+                Event::Members(..) => note_emptied(record, emptied),
             }
             if record.offset >= since {
                 again.insert(event);
@@ -238,6 +249,9 @@ impl Shelf {
             let is_lost = self.is_lost(&event);
             if self.again.remove(&event) {
                 continue;
+            }
+            if let Event::Members(..) = event {
+                note_emptied(record, &mut guardian.emptied());
             }
             if builder.uncompressed_len() > MAX_BATCH_BYTES {
                 self.append(std::mem::replace(&mut builder, BatchBuilder::new(0)))?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catchword_coordinator::{Pins, Retention, RetentionRule};
+use catchword_coordinator::{Pins, Protection, Retention, RetentionRule};
 use catchword_wire::Str;
 use serde::Serialize;
 
@@ -71,14 +71,15 @@ pub(super) fn view(
     }
 }
 
-/// The same in short, as lists of groups show it. `expires_at_ms` is when the first bookmark expires, where that is known: of
-/// a guarded Kafka it is not, but what is pinned there is set here as well.
+/// The same in short, as lists of groups show it, with what protects the group. `expires_at_ms` is when the first bookmark
+/// expires, as a shard of ours or the guarded Kafka's settings tell.
 pub(super) fn kept(broker: &Broker, group: &str, expires_at_ms: Option<i64>) -> KeptView {
     let rules = broker.catalog.retention_rules();
     KeptView {
         expires_at_ms,
         holds_retention: broker.catalog.holders().contains(group),
         expires_soon: broker.groups.warned().has(group),
+        protection: broker.catalog.protection(group).map(Protection::name),
         pins: rules
             .pins
             .get(group)

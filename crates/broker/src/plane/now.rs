@@ -39,17 +39,19 @@ fn sum(values: impl Iterator<Item = Option<i64>>) -> Option<i64> {
     values.flatten().reduce(|sum, value| sum + value)
 }
 
-/// How long a group's committed offsets are there. Where they are another Kafka's, nothing is known but what is pinned.
+/// What becomes of a group's committed offsets, and what is not to become of them.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct KeptView {
     /// When the first of them expires if nobody reads, ms since 1970; null: not as things are.
     pub(crate) expires_at_ms: Option<i64>,
-    /// Whether that is so soon that the log has a warning.
+    /// Whether that is soon: within `offsets.expiry.warning.ms`.
     pub(crate) expires_soon: bool,
     /// Whether retention waits for it.
     pub(crate) holds_retention: bool,
     /// What is pinned: `*`, topics, or `TOPIC:PARTITION`.
     pub(crate) pins: Vec<String>,
+    /// What nobody but members may do to them: `forward-only` or `frozen`; null: nothing of the kind.
+    pub(crate) protection: Option<&'static str>,
 }
 
 impl MemberView {

@@ -17,11 +17,10 @@ use tracing::{info, warn};
 
 use super::follow::Follower;
 use super::groups;
+use super::pace::Turn;
 use super::take::{self, Taken};
 use crate::broker::Broker;
 
-/// How long moves are gathered before they are written.
-const GATHER: Duration = Duration::from_millis(100);
 /// When what was refused is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// The number of no transaction.
@@ -96,8 +95,10 @@ async fn session(broker: &Arc<Broker>) -> Result<(), Ended> {
         config.zookeeper_connect
     );
     loop {
-        let more = session.turn(&store).await?;
-        session.gather(&mut store, more).await?;
+        let began = Instant::now();
+        let turn = session.turn(&store).await?;
+        let pause = turn.pause(began.elapsed());
+        session.gather(&mut store, pause).await?;
     }
 }
 
@@ -133,7 +134,7 @@ impl Session {
         };
         let mut session = Session {
             groups,
-            book: Book::new(rule(&config.zookeeper_conflict)),
+            book: Book::new(Rule::named(&config.zookeeper_conflict)),
             follower,
             broker,
             path,
@@ -175,11 +176,12 @@ impl Session {
         }
     }
 
-    /// Does what there is to do. True if there is more.
-    async fn turn(&mut self, store: &Store) -> Result<bool, Ended> {
+    /// Does what there is to do, or some of it.
+    async fn turn(&mut self, store: &Store) -> Result<Turn, Ended> {
         let follower = std::mem::take(&mut self.follower);
         let (follower, news) = follower.follow(&self.broker).await.map_err(Ended::Log)?;
         self.follower = follower;
+        let is_live = !news.more && !news.moves.is_empty();
         for (record, moved) in news.moves {
             let place = Place {
                 group: moved.group.to_string(),
@@ -198,7 +200,8 @@ impl Session {
             self.book.moved(place, record, bookmark);
         }
         if news.more {
-            return Ok(true);
+            let (more, is_live) = (true, false);
+            return Ok(Turn { more, is_live });
         }
         if self.retry_at <= Instant::now() {
             self.book.release();
@@ -230,7 +233,9 @@ impl Session {
             self.follower.is_past(waiter.shard, waiter.end) && waiter.places.iter().all(is_written)
         });
         self.tell();
-        Ok(more)
+        // Whoever waits for the mirror does not wait for a pause as well.
+        let is_live = is_live && !self.broker.zookeeper.required.is_waited_for();
+        Ok(Turn { more, is_live })
     }
 
     async fn take(&mut self, group: &str, nodes: Vec<(Place, i64)>) {
@@ -272,7 +277,7 @@ impl Session {
             if is_all {
                 progress.groups = self.groups.clone();
             }
-            progress.news = news.into_iter().cloned().collect();
+            progress.news = news.clone();
             progress.seen = self.seen;
         }
         // That our own last write has been seen is no reason for another.
@@ -336,11 +341,11 @@ impl Session {
         Ok(())
     }
 
-    /// Gathers what changes in ZooKeeper until it is time for another turn: at once if there is more to do or somebody waits.
-    /// Our own writes are no news.
-    async fn gather(&mut self, store: &mut Store, more: bool) -> Result<(), Ended> {
+    /// Gathers what changes in ZooKeeper until it is time for another turn: at once if somebody waits. Our own writes are no
+    /// news.
+    async fn gather(&mut self, store: &mut Store, pause: Duration) -> Result<(), Ended> {
         let broker = self.broker.clone();
-        let mut until = Instant::now() + if more { Duration::ZERO } else { GATHER };
+        let mut until = Instant::now() + pause;
         let mut changed = BTreeSet::new();
         let mut missed = false;
         loop {
@@ -367,12 +372,16 @@ impl Session {
             store.watch().await?;
             return Ok(self.scan(store, NEVER).await?);
         }
-        for node in changed {
-            if let Some(place) = Place::of_node(&node) {
-                let found = store.read(&node).await?;
-                self.found(place, found);
-            } else if let Some(group) = path::cut_over_group(&node) {
-                let is_there = store.exists(&node).await?;
+        let nodes = changed
+            .iter()
+            .filter_map(|node| Some((Place::of_node(node)?, node)));
+        let (places, nodes): (Vec<Place>, Vec<&String>) = nodes.unzip();
+        for (place, found) in places.into_iter().zip(store.read_all(&nodes).await?) {
+            self.found(place, found);
+        }
+        for node in &changed {
+            if let Some(group) = path::cut_over_group(node) {
+                let is_there = store.exists(node).await?;
                 self.book.cut_over(group, is_there);
             }
         }
@@ -384,14 +393,5 @@ impl Session {
         gauges.behind.set_count(self.book.behind());
         gauges.held.set_count(self.book.held());
         count_unread(&self.broker, &self.follower);
-    }
-}
-
-fn rule(name: &str) -> Rule {
-    match name {
-        "max" => Rule::Max,
-        "zookeeper" => Rule::Zookeeper,
-        "kafka" => Rule::Kafka,
-        _ => Rule::Newest,
     }
 }

@@ -4,11 +4,12 @@
 //! what is mirrored is what was acknowledged. While ZooKeeper is away nothing is kept in memory: the log waits. How far the
 //! mirror is stands in ZooKeeper beside what was written, in the same transaction, so a broker that starts anew goes on from
 //! there. What has to be written and what is taken over is decided by [`catchword_zookeeper::Book`]; [`mirror`] does the first
-//! and [`take`] the second; [`groups`] says of which groups. Who is answered only when ZooKeeper has it waits in [`required`].
+//! and [`take`] the second, at the [`pace`] that commits leave it; [`groups`] says of which groups. Who is answered only when ZooKeeper has it waits in [`required`].
 
 mod follow;
 mod groups;
 mod mirror;
+mod pace;
 mod required;
 mod take;
 

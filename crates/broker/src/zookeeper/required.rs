@@ -49,6 +49,11 @@ impl Required {
         }
     }
 
+    /// Whether anybody waits still.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting().is_empty()
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Vec<Waiter>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -109,6 +109,11 @@ fn committed(kafka: &TestBroker, group: &str) -> Option<i64> {
         .map(|place| place.offset)
 }
 
+fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(now.unwrap().as_millis()).unwrap()
+}
+
 /// The id of the newest change that a list tells.
 fn newest(changes: &str) -> String {
     let from = changes.find("\"id\":\"").expect("there is a change") + 6;
@@ -407,6 +412,53 @@ fn a_guardian_that_may_not_commit_by_itself_leaves_it_to_people() {
     guardian.stop();
 }
 
+/// Waits until a group's page tells when its bookmarks expire, or that they do not.
+fn expires(guardian: &Guardian, group: &str, word: &str) -> serde_json::Value {
+    let page = guardian.tells(&format!("/v1/groups/{group}"), &[word]);
+    serde_json::from_str(&page).unwrap()
+}
+
+#[test]
+fn when_bookmarks_expire_there_is_told_here_and_marked_when_it_is_soon() {
+    let kafka = TestBroker::with(&[("offsets.retention.minutes", "10")]);
+    kafka.topic("t", 1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    let before_ms = now_ms();
+    commit(&kafka, "g", 50);
+    let page = expires(&guardian, "g", "\"committed\":50");
+    let at_ms = page["expires_at_ms"].as_i64().unwrap();
+    let within = before_ms + 600_000..=now_ms() + 600_000;
+    assert!(within.contains(&at_ms), "{at_ms} is not in {within:?}");
+    assert_eq!(
+        page["expires_soon"], false,
+        "there is more than half of the time left"
+    );
+    let (_, list) = get(guardian.http, "/v1/groups");
+    assert!(
+        list.contains(&format!("\"expires_at_ms\":{at_ms}")),
+        "{list}"
+    );
+    let (_, expiry) = get(guardian.http, "/v1/groups/g/expiry");
+    assert!(expiry.contains("\"retention_ms\":600000"), "{expiry}");
+    assert!(
+        expiry.contains(&format!("\"expires_at_ms\":{at_ms}")),
+        "{expiry}"
+    );
+
+    // What is pinned expires there all the same, unless the guardian may see to it.
+    let pin = "{\"settings\":{\"offsets.pin\":\"*\"}}";
+    let (status, set) = post(guardian.http, "/v1/groups/g/settings", "", pin);
+    assert_eq!(status, 200, "{set}");
+    let page = expires(&guardian, "g", "\"pins\":[\"*\"]");
+    assert_eq!(page["expires_at_ms"], at_ms);
+    guardian.stop();
+    let guardian = Guardian::with(&kafka, dir.path(), true);
+    let page = expires(&guardian, "g", "\"committed\":50");
+    assert!(page["expires_at_ms"].is_null(), "{page}");
+    guardian.stop();
+}
+
 #[test]
 fn an_objective_is_watched_by_time_and_by_number_at_a_guarded_kafka() {
     let kafka = TestBroker::start();
@@ -417,10 +469,8 @@ fn an_objective_is_watched_by_time_and_by_number_at_a_guarded_kafka() {
     let mut producer = writer
         .producer(catchword_client::Acks::All, Default::default())
         .unwrap();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now_ms = i64::try_from(now.unwrap().as_millis()).unwrap();
     let record = catchword_wire::batch::NewRecord {
-        timestamp: now_ms - 600_000,
+        timestamp: now_ms() - 600_000,
         key: None,
         value: Some(b"old"),
         headers: &[],

@@ -8,6 +8,7 @@ use catchword_log::{Engine, LocalEngine, LocalOptions, LogConfig, TopicPartition
 
 use crate::harness::TestBroker;
 use crate::offsets::{commit, fetch_offset};
+use crate::transactional;
 
 const PARTITIONS: i32 = 50;
 
@@ -30,12 +31,26 @@ fn shard() -> TopicPartition {
 }
 
 fn snapshots(broker: &TestBroker) -> Vec<PathBuf> {
-    let dir = broker.dir.path().join(shard().to_string());
+    side_files(broker, &shard(), "cw-groups")
+}
+
+fn side_files(broker: &TestBroker, shard: &TopicPartition, extension: &str) -> Vec<PathBuf> {
+    let dir = broker.dir.path().join(shard.to_string());
     let files = std::fs::read_dir(dir).unwrap();
     let paths = files.map(|file| file.unwrap().path());
     paths
-        .filter(|path| path.extension().is_some_and(|e| e == "cw-groups"))
+        .filter(|path| path.extension().is_some_and(|e| e == extension))
         .collect()
+}
+
+/// Leaves nothing of a stopped broker's shard but its snapshots.
+fn without_records(broker: &TestBroker, shard: &TopicPartition) {
+    let engine = LocalEngine::open(broker.dir.path(), LocalOptions::default()).unwrap();
+    let mut partitions = engine.partitions().into_iter();
+    let (_, id) = partitions.find(|(tp, _)| tp == shard).unwrap();
+    let log = engine.create(shard, id, LogConfig::default()).unwrap();
+    log.truncate_prefix(log.offsets().log_end).unwrap();
+    engine.close().unwrap();
 }
 
 fn all_are_there(broker: &TestBroker, place: &[(i32, i64)]) {
@@ -52,17 +67,7 @@ fn a_stop_in_order_leaves_a_snapshot_that_the_next_start_uses() {
     broker.stop();
     assert_eq!(snapshots(&broker).len(), 1);
     // Without its records the log alone could not tell.
-    {
-        let engine = LocalEngine::open(broker.dir.path(), LocalOptions::default()).unwrap();
-        let (_, id) = engine
-            .partitions()
-            .into_iter()
-            .find(|(tp, _)| *tp == shard())
-            .unwrap();
-        let log = engine.create(&shard(), id, LogConfig::default()).unwrap();
-        log.truncate_prefix(log.offsets().log_end).unwrap();
-        engine.close().unwrap();
-    }
+    without_records(&broker, &shard());
     let broker = broker.restart();
     all_are_there(&broker, &place);
     // And it goes on from there.
@@ -72,6 +77,22 @@ fn a_stop_in_order_leaves_a_snapshot_that_the_next_start_uses() {
     let broker = broker.restart();
     assert_eq!(fetch_offset(&mut broker.client(), "g", "t", 3), 1000);
     assert_eq!(fetch_offset(&mut broker.client(), "g", "t", 4), place[4].1);
+}
+
+#[test]
+fn a_transactional_id_goes_on_from_a_snapshot_with_its_producer_and_epoch() {
+    let mut broker = transactional::broker();
+    let mut client = broker.client();
+    // As many records as a shutdown thinks worth a snapshot.
+    let last = (0..1001).map(|_| transactional::init(&mut client)).last();
+    let (id, epoch) = last.unwrap();
+    broker.stop();
+    let shard = TopicPartition::new("__transaction_state", partition_for("x", 50));
+    assert_eq!(side_files(&broker, &shard, "cw-transactions").len(), 1);
+    without_records(&broker, &shard);
+    let broker = broker.restart();
+    let mut client = broker.client();
+    assert_eq!(transactional::init(&mut client), (id, epoch + 1));
 }
 
 #[test]

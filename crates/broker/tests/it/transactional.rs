@@ -25,9 +25,9 @@ use catchword_wire::messages::{
 use crate::harness::{Client, TestBroker, fetch_request, produce_request, records_of, values};
 
 /// A producer: id and epoch.
-type Producer = (i64, i16);
+pub(crate) type Producer = (i64, i16);
 
-fn broker() -> TestBroker {
+pub(crate) fn broker() -> TestBroker {
     let broker = TestBroker::start();
     broker.topic("t", 1, &[]);
     let mut client = broker.client();
@@ -53,13 +53,15 @@ fn try_init(client: &mut Client, version: i16) -> InitProducerIdResponse {
 }
 
 /// Begins, again where a transaction has to be aborted before.
-fn init(client: &mut Client) -> Producer {
+pub(crate) fn init(client: &mut Client) -> Producer {
     let until = Instant::now() + Duration::from_secs(10);
     loop {
         let response = try_init(client, 5);
         match ErrorCode::from_code(response.error_code) {
             ErrorCode::None => return (response.producer_id, response.producer_epoch),
-            ErrorCode::ConcurrentTransactions if Instant::now() < until => {
+            ErrorCode::ConcurrentTransactions | ErrorCode::CoordinatorLoadInProgress
+                if Instant::now() < until =>
+            {
                 std::thread::sleep(Duration::from_millis(10));
             }
             other => panic!("{other:?}"),

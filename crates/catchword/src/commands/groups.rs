@@ -15,12 +15,13 @@ use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-KEPT says what is pinned (catchword pin), and what expires soon (catchword keep).
+KEPT says what is pinned (catchword pin), what expires soon (catchword keep), which groups are frozen
+or forward-only (catchword protect), and for which ones retention waits (catchword hold).
 
 JSON: a list of {group, state, kind, protocol_type, topics: [NAME], partitions, lag, lost,
-expires_at_ms, expires_soon, holds_retention, pins: [*|TOPIC|TOPIC:PARTITION]}; lag is in records where
-the broker counts them (Catchword), else in offsets; state and kind are
-null where the broker does not tell them.
+expires_at_ms, expires_soon, holds_retention, pins: [*|TOPIC|TOPIC:PARTITION],
+protection: null|forward-only|frozen}; lag is in records where the broker counts them (Catchword),
+else in offsets; state and kind are null where the broker does not tell them.
 
 Examples:
   catchword groups

@@ -116,9 +116,6 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     }
     let api = Api::find(&mut client)?;
     let asked = api.get(&format!("/v1/groups/{}/expiry", encoded(&args.group)));
-    if api.is_guardian() && !args.json {
-        return show_guarded(asked, args, ui);
-    }
     // What is set on a group may be there before the group.
     let document = match (asked, args.time) {
         (Err(_), Some(keep)) if args.json => return ui.json(&keep.of_no_group(&args.group)),
@@ -132,6 +129,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     };
     match args.json {
         true => ui.json(&document),
+        false if api.is_guardian() => show_guarded(&read(&document)?, ui),
         false => show(&read(&document)?, ui),
     }
 }
@@ -242,19 +240,15 @@ impl Expiry {
 }
 
 /// Of a guarded Kafka's group: there offsets expire all the same.
-fn show_guarded(asked: Result<Value, Failure>, args: &Args, ui: &mut Ui) -> Result<(), Failure> {
-    if let (Err(_), Some(Keep::Default)) = (&asked, args.time) {
-        return ui.line(format_args!(
-            "Nothing is set on group {}: how long its offsets are kept is said by the guarded Kafka's offsets.retention.minutes.",
-            args.group
-        ));
+fn show_guarded(expiry: &Expiry, ui: &mut Ui) -> Result<(), Failure> {
+    match expiry.retention_ms {
+        None => ui.line(format_args!(
+            "Offsets of group {} are to stay for ever, {}. {AT_A_GUARDED_KAFKA}",
+            expiry.group,
+            expiry.why()
+        )),
+        Some(_) => show(expiry, ui),
     }
-    let expiry: Expiry = read(&asked?)?;
-    ui.line(format_args!(
-        "Offsets of group {} are to stay for ever, {}. {AT_A_GUARDED_KAFKA}",
-        expiry.group,
-        expiry.why()
-    ))
 }
 
 fn show(expiry: &Expiry, ui: &mut Ui) -> Result<(), Failure> {

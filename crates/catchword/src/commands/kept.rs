@@ -1,4 +1,4 @@
-//! How long a group's committed offsets are there: what the broker's JSON API tells of it, in few words.
+//! How long a group's committed offsets are there, and what protects them: what the JSON API tells of it, in few words.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,18 +17,26 @@ pub(in crate::commands) struct Kept {
     pub(in crate::commands) holds_retention: bool,
     /// What is pinned.
     pub(in crate::commands) pins: Vec<String>,
+    /// `forward-only` or `frozen`: what only members may do to them.
+    pub(in crate::commands) protection: Option<String>,
 }
 
 impl Kept {
     /// What a list of groups says of it; empty if there is nothing to mark.
     pub(in crate::commands) fn words(&self) -> String {
         let expires = self.expires_at_ms.filter(|_| self.expires_soon);
-        match expires {
-            Some(at_ms) => format!("expires in {}", span((at_ms - time::now_ms()).max(0))),
-            None if self.pins.iter().any(|pin| pin == "*") => "pinned".into(),
-            None if !self.pins.is_empty() => format!("pinned: {}", self.pins.join(", ")),
-            None => String::new(),
-        }
+        let stays = match expires {
+            Some(at_ms) => Some(format!(
+                "expires in {}",
+                span((at_ms - time::now_ms()).max(0))
+            )),
+            None if self.pins.iter().any(|pin| pin == "*") => Some("pinned".into()),
+            None if !self.pins.is_empty() => Some(format!("pinned: {}", self.pins.join(", "))),
+            None => None,
+        };
+        let waits = self.holds_retention.then(|| "retention waits".to_owned());
+        let marks = [stays, self.protection.clone(), waits];
+        marks.into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -56,5 +64,20 @@ mod tests {
             ..due
         };
         assert_eq!(later.words(), "pinned: t:1");
+    }
+
+    #[test]
+    fn what_protects_a_group_is_marked_beside_what_is_pinned() {
+        let frozen = Kept {
+            protection: Some("frozen".into()),
+            ..Kept::default()
+        };
+        assert_eq!(frozen.words(), "frozen");
+        let all = Kept {
+            pins: vec!["*".into()],
+            holds_retention: true,
+            ..frozen
+        };
+        assert_eq!(all.words(), "pinned; frozen; retention waits");
     }
 }

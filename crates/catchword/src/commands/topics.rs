@@ -1,6 +1,7 @@
 //! `catchword topics`: list, create, describe, delete and configure topics.
 
-use std::collections::BTreeMap;
+mod describe;
+mod list;
 
 use catchword_client::{
     AlterConfig, Client, ConfigEntry, NewTopic, Resource, Topic, TopicPartition,
@@ -11,7 +12,7 @@ use serde::Serialize;
 use crate::args::Cluster;
 use crate::commands::distance;
 use crate::failure::Failure;
-use crate::table::{Align, Table, count, records};
+use crate::table::{Align, Table, records};
 use crate::ui::Ui;
 
 #[derive(Debug, clap::Args)]
@@ -119,7 +120,7 @@ pub(crate) fn run(args: Args, ui: &mut Ui) -> Result<(), Failure> {
             cluster,
             internal,
             json,
-        } => list(&mut cluster.connect()?, internal, json, ui),
+        } => list::list(&mut cluster.connect()?, internal, json, ui),
         Command::Create {
             topic,
             partitions,
@@ -141,7 +142,7 @@ pub(crate) fn run(args: Args, ui: &mut Ui) -> Result<(), Failure> {
             topic,
             cluster,
             json,
-        } => describe(&mut cluster.connect()?, &topic, json, ui),
+        } => describe::describe(&mut cluster.connect()?, &topic, json, ui),
         Command::Delete {
             topics,
             yes,
@@ -163,65 +164,6 @@ pub(crate) fn run(args: Args, ui: &mut Ui) -> Result<(), Failure> {
             configure(&mut cluster.connect()?, &topic, &changes, json, ui)
         }
     }
-}
-
-#[derive(Debug, Serialize)]
-struct Listed {
-    topic: String,
-    id: Option<String>,
-    internal: bool,
-    partitions: usize,
-    replicas: usize,
-    records: i64,
-}
-
-fn list(client: &mut Client, internal: bool, json: bool, ui: &mut Ui) -> Result<(), Failure> {
-    let topics = client.topics()?;
-    let topics: Vec<Topic> = topics
-        .into_iter()
-        .filter(|topic| internal || !topic.internal)
-        .collect();
-    let partitions: Vec<TopicPartition> = topics.iter().flat_map(places).collect();
-    let bounds = distance::bounds(client, &partitions)?;
-    let rows = topics.iter().map(|topic| Listed {
-        topic: topic.name.clone(),
-        id: id(topic),
-        internal: topic.internal,
-        partitions: topic.partitions.len(),
-        replicas: topic
-            .partitions
-            .first()
-            .map_or(0, |partition| partition.replicas.len()),
-        records: places(topic)
-            .filter_map(|p| bounds.get(&p))
-            .map(|(start, end)| end - start)
-            .sum(),
-    });
-    let rows: Vec<Listed> = rows.collect();
-    if json {
-        return ui.json(&rows);
-    }
-    if rows.is_empty() {
-        ui.note("There is no topic yet; `catchword topics create NAME` makes one.");
-        return Ok(());
-    }
-    let right = |name| (name, Align::Right);
-    let mut table = Table::new(&[
-        ("TOPIC", Align::Left),
-        right("PARTITIONS"),
-        right("REPLICAS"),
-        right("RECORDS"),
-    ]);
-    for row in rows {
-        let replicas = row.replicas.to_string();
-        table.row(vec![
-            row.topic,
-            row.partitions.to_string(),
-            replicas,
-            count(row.records),
-        ]);
-    }
-    ui.table(&table)
 }
 
 fn places(topic: &Topic) -> impl Iterator<Item = TopicPartition> + '_ {
@@ -259,95 +201,6 @@ fn create(
         "Created topic {} with {partitions}.",
         new.name
     ))
-}
-
-#[derive(Debug, Serialize)]
-struct Described<'a> {
-    topic: &'a str,
-    id: Option<String>,
-    internal: bool,
-    partitions: Vec<DescribedPartition>,
-    config: BTreeMap<&'a str, Option<&'a str>>,
-}
-
-#[derive(Debug, Serialize)]
-struct DescribedPartition {
-    partition: i32,
-    leader: Option<i32>,
-    replicas: Vec<i32>,
-    in_sync: Vec<i32>,
-    log_start: Option<i64>,
-    end: Option<i64>,
-}
-
-fn describe(client: &mut Client, name: &str, json: bool, ui: &mut Ui) -> Result<(), Failure> {
-    let topic = client.topic(name, false)?;
-    let bounds = distance::bounds(client, &places(&topic).collect::<Vec<_>>())?;
-    let configs = client.describe_configs(&Resource::topic(name))?;
-    let partition = |p: &catchword_client::Partition| {
-        let bounds = bounds.get(&TopicPartition::new(name, p.index));
-        DescribedPartition {
-            partition: p.index,
-            leader: (p.leader >= 0).then_some(p.leader),
-            replicas: p.replicas.clone(),
-            in_sync: p.in_sync.clone(),
-            log_start: bounds.map(|(start, _)| *start),
-            end: bounds.map(|(_, end)| *end),
-        }
-    };
-    let described = Described {
-        topic: name,
-        id: id(&topic),
-        internal: topic.internal,
-        partitions: topic.partitions.iter().map(partition).collect(),
-        config: configs
-            .iter()
-            .filter(|c| c.is_set())
-            .map(|c| (c.name.as_str(), c.value.as_deref()))
-            .collect(),
-    };
-    if json {
-        return ui.json(&described);
-    }
-    let total: i64 = bounds.values().map(|(start, end)| end - start).sum();
-    let id = described
-        .id
-        .map(|id| format!(" · id {id}"))
-        .unwrap_or_default();
-    let title = ui.bold(&format!("Topic {name}"));
-    ui.line(format_args!("{title}  {}{id}", records(total)))?;
-    ui.line("")?;
-    let right = |name| (name, Align::Right);
-    let mut table = Table::new(&[
-        right("PARTITION"),
-        right("LEADER"),
-        ("REPLICAS", Align::Left),
-        ("IN SYNC", Align::Left),
-        right("LOG START"),
-        right("END"),
-    ]);
-    for p in described.partitions {
-        let numbers = |ids: &[i32]| ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
-        let number = |n: Option<i64>| n.map_or("-".into(), count);
-        let leader = p.leader.map_or("none".into(), |id| id.to_string());
-        let (replicas, in_sync) = (numbers(&p.replicas), numbers(&p.in_sync));
-        table.row(vec![
-            p.partition.to_string(),
-            leader,
-            replicas,
-            in_sync,
-            number(p.log_start),
-            number(p.end),
-        ]);
-    }
-    ui.table(&table)?;
-    if !described.config.is_empty() {
-        ui.line("")?;
-        for (key, value) in described.config {
-            ui.line(format_args!("{key}={}", value.unwrap_or("(hidden)")))?;
-        }
-    }
-    Ok(())
 }
 
 fn delete(client: &mut Client, names: &[String], yes: bool, ui: &mut Ui) -> Result<(), Failure> {

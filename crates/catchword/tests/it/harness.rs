@@ -76,6 +76,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// The cluster that the environment names, or a broker of our own.
     pub(crate) fn any(test: &str) -> Self {
+        Self::any_with(test, &[])
+    }
+
+    /// The cluster that the environment names, started with these keys (`KEY=VALUE`), or a broker of our own that has them.
+    pub(crate) fn any_with(test: &str, set: &[&str]) -> Self {
         match std::env::var("CATCHWORD_TEST_BOOTSTRAP") {
             Ok(bootstrap) => {
                 let prefix = format!("{test}-{}-", std::process::id());
@@ -85,7 +90,7 @@ impl Cluster {
                     broker: None,
                 }
             }
-            Err(_) => Self::own(),
+            Err(_) => Self::own_with(set),
         }
     }
 

@@ -15,6 +15,13 @@ fn a_protected_group_is_not_reset_until_that_is_lifted() {
         said.contains("moved back or deleted by members only"),
         "{said}"
     );
+    // Whoever lists groups sees it.
+    let groups = g.cluster.json(&["groups", "--json"]);
+    assert_eq!(groups[0]["protection"], "forward-only", "{groups}");
+    for command in [&["groups"][..], &["show", &g.group]] {
+        let said = g.cluster.run(command).ok();
+        assert!(said.contains("forward-only"), "{said}");
+    }
     let broker = g.cluster.broker().expect("it is our own");
     broker.kill();
     broker.restart();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use catchword_wire::Str;
 use catchword_wire::batch::Record;
+use catchword_wire::records::GroupMetadataValue;
 
 use super::Moved;
 use crate::record::consumer::{Change, ConsumerRecord};
@@ -81,9 +82,24 @@ impl Membership {
     }
 }
 
+/// Since when the group that a record is about has had no members, ms since 1970: from then on Kafka counts until the offsets
+/// of a classic group with a protocol expire (KIP-211). `None` if the record is about no such group. There is no time where it
+/// has members, is gone, or its record does not tell, as that of a Kafka before 2.1: then the time of each commit counts.
+pub fn emptied(record: &Record) -> Option<(Str, Option<i64>)> {
+    let key = record.key.as_deref()?;
+    let Ok(record::Record::Group { group_id, value }) = decode(key, record.value.as_deref()) else {
+        return None;
+    };
+    let is_empty =
+        |value: &GroupMetadataValue| value.members.is_empty() && !value.protocol_type.is_empty();
+    let since_ms = value
+        .filter(is_empty)
+        .map(|value| value.current_state_timestamp);
+    Some((group_id, since_ms.filter(|since_ms| *since_ms >= 0)))
+}
+
 #[cfg(test)]
 mod tests {
-    use catchword_wire::records::GroupMetadataValue;
     use catchword_wire::records::group_metadata_value::MemberMetadata;
 
     use super::*;
@@ -151,5 +167,36 @@ mod tests {
         assert_eq!(membership.cause(&moved("assigned", Some(9)), Some(5)), None);
         let back = membership.cause(&moved("assigned", Some(1)), Some(5));
         assert_eq!(back, Some(Cause::Standalone));
+    }
+
+    #[test]
+    fn a_group_that_members_left_is_empty_since_its_record_says_so() {
+        let record = |members: usize, protocol_type: &'static str, at_ms| {
+            let value = GroupMetadataValue {
+                protocol_type: protocol_type.into(),
+                current_state_timestamp: at_ms,
+                members: vec![MemberMetadata::default(); members],
+                ..GroupMetadataValue::default()
+            };
+            Record {
+                value: Some(encode(3, 3, &value)),
+                ..group(None)
+            }
+        };
+        let since = |record: &Record| emptied(record).unwrap().1;
+        assert_eq!(since(&record(0, "consumer", 77)), Some(77));
+        assert_eq!(since(&record(1, "consumer", 77)), None, "it has a member");
+        assert_eq!(since(&record(0, "", 77)), None, "it never had any");
+        assert_eq!(
+            since(&record(0, "consumer", -1)),
+            None,
+            "nobody has noted it"
+        );
+        assert_eq!(since(&group(None)), None, "it is gone");
+        let other = Record {
+            key: Some(b"x".as_slice().into()),
+            ..group(None)
+        };
+        assert!(emptied(&other).is_none());
     }
 }

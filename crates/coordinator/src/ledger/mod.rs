@@ -34,7 +34,7 @@ use crate::record::{self, decode, quick};
 pub use change::{Change, ChangeId, Move, Who};
 pub use hours::Hours;
 pub use kind::Kind;
-pub use membership::Membership;
+pub use membership::{Membership, emptied};
 pub use plan::{Obstacle, Plan, Step, plan_restore, plan_set, plan_undo};
 pub use tags::{Tag, Tags, tag_record};
 

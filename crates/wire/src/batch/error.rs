@@ -89,17 +89,17 @@ impl BatchError {
     /// The Kafka error code (see [`code`]) that a producer of such a batch gets.
     pub fn error_code(&self) -> i16 {
         match self {
-            Self::TooShort { .. }
-            | Self::InvalidLength(_)
-            | Self::Truncated { .. }
-            | Self::BadCrc { .. } => code::CORRUPT_MESSAGE,
+            Self::InvalidLength(_) | Self::BadCrc { .. } => code::CORRUPT_MESSAGE,
             // Kafka takes only v2 in the produce requests that it still speaks: the old formats
             // are invalid, a magic that never was is damage.
             Self::UnsupportedMagic(0 | 1) => code::INVALID_RECORD,
             Self::UnsupportedMagic(_) => code::CORRUPT_MESSAGE,
             Self::UnknownCompression(_) => code::UNSUPPORTED_COMPRESSION_TYPE,
             Self::InflatesTooLarge { .. } => code::MESSAGE_TOO_LARGE,
-            Self::NegativeCount(_)
+            // To Kafka a batch that is not whole is none at all.
+            Self::TooShort { .. }
+            | Self::Truncated { .. }
+            | Self::NegativeCount(_)
             | Self::Record { .. }
             | Self::TrailingBytes(_)
             | Self::Payload { .. } => code::INVALID_RECORD,

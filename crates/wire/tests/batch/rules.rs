@@ -408,7 +408,7 @@ fn a_batch_cut_short_is_an_error_to_a_broker_and_the_end_to_a_client() {
         assert_eq!(strict[0].as_ref(), Ok(&first));
         assert_eq!(
             strict[1].as_ref().unwrap_err().error_code(),
-            code::CORRUPT_MESSAGE
+            code::INVALID_RECORD
         );
         assert_eq!(split_lenient(cut).collect::<Vec<_>>(), [Ok(first.clone())]);
     }

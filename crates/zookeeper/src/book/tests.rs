@@ -53,6 +53,50 @@ fn the_newest_of_many_moves_is_one_write() {
 }
 
 #[test]
+fn each_bookmark_has_its_turn_though_those_before_it_move_on_and_on() {
+    let mut book = Book::new(Rule::Newest);
+    let mut written = [0; 5];
+    for round in 1..=10 {
+        // All move faster than they are written: two a round.
+        for p in 0..5 {
+            book.moved(place(p), round, ours(round, round, round));
+        }
+        for step in book.steps(2) {
+            let Step::Write { place, offset, .. } = step else {
+                panic!("nobody else has written: {step:?}");
+            };
+            written[usize::try_from(place.partition).unwrap()] += 1;
+            book.wrote(place, offset, i32::try_from(round).unwrap());
+        }
+    }
+    assert_eq!(
+        written, [4; 5],
+        "20 writes, and no bookmark is worth more than another"
+    );
+}
+
+#[test]
+fn news_are_what_others_wrote_until_it_is_taken_or_ours_counts() {
+    let mut book = Book::new(Rule::Newest);
+    book.seen(place(0), theirs(7, 50, 3));
+    book.moved(place(1), 1, ours(1, 1, 1));
+    let news: Vec<_> = book.news().iter().cloned().collect();
+    assert_eq!(news, [place(0)], "our own move is none");
+    book.hold(place(0));
+    assert_eq!(book.news().len(), 1, "what is refused for now still is");
+    book.release();
+    book.moved(place(0), 2, ours(7, 60, 2));
+    assert_eq!(book.news().len(), 0);
+    book.seen(place(0), theirs(9, 70, 4));
+    book.cut_over("g", true);
+    assert_eq!(
+        book.news().len(),
+        0,
+        "of a group that has moved nothing is taken"
+    );
+}
+
+#[test]
 fn what_moves_while_it_is_written_is_written_again() {
     let mut book = Book::new(Rule::Newest);
     book.moved(place(0), 1, ours(5, 1, 1));
@@ -95,7 +139,7 @@ fn what_only_zookeeper_has_is_taken_unless_nothing_is_ever_taken() {
     for rule in [Rule::Newest, Rule::Max, Rule::Zookeeper] {
         let mut book = Book::new(rule);
         book.seen(place(0), theirs(7, 1, 0));
-        assert_eq!(book.news(), [&place(0)]);
+        assert_eq!(book.news().iter().collect::<Vec<_>>(), [&place(0)]);
         assert_eq!(book.steps(10), take(7, 1));
         book.moved(place(0), 1, ours(7, 2, 1));
         assert_eq!((book.steps(10), book.news().len()), (vec![], 0));
@@ -199,7 +243,7 @@ fn only_what_is_ours_counts_as_an_unwritten_move() {
     book.moved(place(1), 1, ours(5, 1, 1));
     book.hold(place(1));
     assert!(book.holds_writes());
-    assert_eq!(book.news(), [&place(0)]);
+    assert_eq!(book.news().iter().collect::<Vec<_>>(), [&place(0)]);
 }
 
 #[test]

@@ -23,7 +23,8 @@ fn begin() -> (Guardian, Arc<Partition>) {
 /// As a start does, after whatever end.
 fn open(guardian: &Guardian, partition: &Arc<Partition>) -> Shelf {
     let there = TopicPartition::new("__consumer_offsets", 0);
-    Shelf::open(partition.clone(), there, &mut guardian.places()).unwrap()
+    let (mut places, mut emptied) = (guardian.places(), guardian.emptied());
+    Shelf::open(partition.clone(), there, &mut places, &mut emptied).unwrap()
 }
 
 /// An answer that has these bookmarks at its end, behind so many offsets that are gone.

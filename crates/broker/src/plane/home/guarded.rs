@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use catchword_coordinator::ledger::{Key, Limits};
-use catchword_coordinator::{BookmarkMove, MoveOffsets, Moved, Retention};
+use catchword_coordinator::{BookmarkMove, MoveOffsets, Moved, Retention, RetentionRule};
 use catchword_wire::{Str, Uuid};
 
 use super::super::error::PlaneError;
 use super::super::expiry::{self, ExpiryView};
-use super::super::now::{GroupList, GroupView};
+use super::super::now::{GroupList, GroupView, KeptView};
 use super::super::{Asker, ledger, shard_of, tags};
 use crate::broker::Broker;
-use crate::guardian::{Guardian, settings, stays};
+use crate::guardian::{Guardian, Terms, settings, stays};
 use crate::outcome;
 
 /// See the module.
@@ -34,7 +34,9 @@ impl Guarded {
     }
 
     pub(super) async fn groups(&self, _: &Asker) -> Result<GroupList, PlaneError> {
-        let GroupList { groups } = self.ask(Guardian::groups).await?;
+        let terms = Terms::of(&self.broker);
+        let asked = self.ask(move |guardian| guardian.groups(&terms));
+        let GroupList { groups } = asked.await?;
         let groups = groups.into_iter().map(|group| self.with_pins(group));
         Ok(GroupList {
             groups: groups.collect(),
@@ -53,15 +55,19 @@ impl Guarded {
     }
 
     pub(super) async fn group(&self, _: &Asker, group: &Str) -> Result<GroupView, PlaneError> {
-        let group = group.clone();
-        let found = self.ask(move |guardian| guardian.group(&group)).await?;
-        Ok(self.with_pins(found))
+        let (group, terms) = (group.clone(), Terms::of(&self.broker));
+        let asked = self.ask(move |guardian| guardian.group(&group, &terms));
+        Ok(self.with_pins(asked.await?))
     }
 
     /// What is pinned of that Kafka's groups is known here alone.
     fn with_pins(&self, group: GroupView) -> GroupView {
-        let kept = expiry::kept(&self.broker, &group.group, None);
-        group.kept(kept)
+        let expires_soon = group.kept.expires_soon;
+        let kept = expiry::kept(&self.broker, &group.group, group.kept.expires_at_ms);
+        group.kept(KeptView {
+            expires_soon,
+            ..kept
+        })
     }
 
     pub(super) async fn expiry(&self, _: &Asker, group: &Str) -> Result<ExpiryView, PlaneError> {
@@ -72,12 +78,13 @@ impl Guarded {
             let bookmarks = bookmarks.map(|(topic, partition)| (topic, partition, None));
             return Ok(expiry::view(group, Retention::Forever, rule, bookmarks));
         }
-        Err(PlaneError::new(
-            409,
-            "guarded",
-            "the guarded Kafka decides when offsets expire, and does not tell",
-            "what has expired is kept: `catchword trash` lists it, `catchword restore GROUP` puts it back",
-        ))
+        let (asked, terms) = (group.clone(), Terms::of(&self.broker));
+        let asked = self.ask(move |guardian| guardian.expiry(&asked, &terms));
+        let (retention_ms, expiries) = asked.await?;
+        let bookmarks = expiries.into_iter();
+        let bookmarks = bookmarks.map(|((topic, partition), at_ms)| (topic, partition, at_ms));
+        let (retention, rule) = (Retention::Ms(retention_ms), RetentionRule::Default);
+        Ok(expiry::view(group, retention, rule, bookmarks))
     }
 
     pub(super) async fn move_offsets(

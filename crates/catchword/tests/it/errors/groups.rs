@@ -19,14 +19,14 @@ use super::ground::Ground;
 use super::{Answers, are, code};
 use crate::harness::Cluster;
 
-struct Asker(Ground);
+pub(super) struct Asker(Ground);
 
 impl Asker {
-    fn new(cluster: &Cluster) -> Asker {
+    pub(super) fn new(cluster: &Cluster) -> Asker {
         Asker(Ground::new(cluster, 1))
     }
 
-    fn join(&mut self, member: &Str, protocol: &'static str) -> (ErrorCode, Str, i32) {
+    pub(super) fn join(&mut self, member: &Str, protocol: &'static str) -> (ErrorCode, Str, i32) {
         let request = JoinGroupRequest {
             group_id: self.0.group.clone(),
             session_timeout_ms: 30_000,
@@ -44,7 +44,7 @@ impl Asker {
         (code(response.error_code), given, response.generation_id)
     }
 
-    fn sync(&mut self, member: &Str, generation: i32) -> ErrorCode {
+    pub(super) fn sync(&mut self, member: &Str, generation: i32) -> ErrorCode {
         let request = SyncGroupRequest {
             group_id: self.0.group.clone(),
             generation_id: generation,
@@ -97,7 +97,7 @@ impl Asker {
         code(self.0.wire.call(&request, 9).groups[0].error_code)
     }
 
-    fn leave(&mut self, member: &Str) -> ErrorCode {
+    pub(super) fn leave(&mut self, member: &Str) -> ErrorCode {
         let request = LeaveGroupRequest {
             group_id: self.0.group.clone(),
             members: vec![MemberIdentity {
@@ -119,7 +119,7 @@ impl Asker {
         code(self.0.wire.call(&request, 0).error_code)
     }
 
-    fn heartbeat(&mut self, member: &Str, epoch: i32) -> (ErrorCode, i32) {
+    pub(super) fn heartbeat(&mut self, member: &Str, epoch: i32) -> (ErrorCode, i32) {
         self.say(member, epoch, |_| {})
     }
 

@@ -3,16 +3,21 @@
 
 mod asked_wrongly;
 mod consumer_epochs;
+mod fetching;
 mod ground;
 mod groups;
 mod leaving;
+mod limits;
+mod producer;
 mod producers;
+mod producing;
 mod seats;
 mod share_groups;
 mod share_places;
 mod share_sessions;
 mod streams_groups;
 mod topic_ids;
+mod transactions;
 mod wire;
 
 use catchword_wire::ErrorCode;

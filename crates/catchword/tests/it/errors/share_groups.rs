@@ -9,10 +9,10 @@ use super::ground::{Ground, led_past};
 use super::{Answers, are, code};
 use crate::harness::Cluster;
 
-struct Asker(Ground);
+pub(super) struct Asker(Ground);
 
 impl Asker {
-    fn new(cluster: &Cluster) -> Asker {
+    pub(super) fn new(cluster: &Cluster) -> Asker {
         Asker(Ground::new(cluster, 1))
     }
 
@@ -32,7 +32,7 @@ impl Asker {
         (code(response.error_code), response.member_epoch)
     }
 
-    fn beat(&mut self, member: &'static str, epoch: i32) -> ErrorCode {
+    pub(super) fn beat(&mut self, member: &'static str, epoch: i32) -> ErrorCode {
         self.say(member, epoch).0
     }
 

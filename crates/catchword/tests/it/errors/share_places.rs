@@ -15,6 +15,7 @@ use catchword_wire::messages::{
 use catchword_wire::{ErrorCode, Str};
 
 use super::ground::Ground;
+use super::share_sessions::Reader;
 use super::{Answers, are, code};
 use crate::harness::{Cluster, wait_until};
 
@@ -149,6 +150,26 @@ fn places_set_before_anybody_joined_make_an_empty_share_group() {
             ErrorCode::GroupIdNotFound,
         ],
     );
+}
+
+#[test]
+fn places_below_all_records_are_taken_as_kafka_takes_them() {
+    let cluster = Cluster::any("share-places-below");
+    let mut ground = Ground::new(&cluster, 1);
+    let (group, topic) = (ground.group.clone(), ground.topic.clone());
+    // Kafka's coordinator hears of a topic a little later than its clients.
+    wait_until("the coordinator knows of the topic", || {
+        alter(&mut ground, &group, &topic, 0, 5) == ErrorCode::None
+    });
+    let mut set = |to: i64| {
+        let answer = alter(&mut ground, &group, &topic, 0, to);
+        (answer, start(&mut ground))
+    };
+    assert_eq!(set(-1), (ErrorCode::None, -1), "as if it had not begun");
+    assert_eq!(set(3), (ErrorCode::None, 3));
+    assert_eq!(set(-5), (ErrorCode::None, -5));
+    let (first, _) = Reader::joined(&cluster, ground).acquire();
+    assert_eq!(first, 0, "it reads from the first record that there is");
 }
 
 #[test]

@@ -20,20 +20,24 @@ const MEMBER: &str = "m";
 const UNKNOWN: Uuid = Uuid([7; 16]);
 
 /// Where: a topic's id and a partition.
-type Place = (Uuid, i32);
+pub(super) type Place = (Uuid, i32);
 
-struct Asker<'a> {
+pub(super) struct Reader<'a> {
     cluster: &'a Cluster,
     ground: Ground,
-    place: Place,
+    pub(super) place: Place,
     /// What the session's next request has to say.
     epoch: i32,
 }
 
-impl<'a> Asker<'a> {
+impl<'a> Reader<'a> {
+    /// Of two partitions.
+    pub(super) fn new(cluster: &'a Cluster) -> Reader<'a> {
+        Reader::joined(cluster, Ground::new(cluster, 2))
+    }
+
     /// A member of a share group that is at its assignment; its session has not begun.
-    fn new(cluster: &'a Cluster) -> Asker<'a> {
-        let mut ground = Ground::new(cluster, 2);
+    pub(super) fn joined(cluster: &'a Cluster, mut ground: Ground) -> Reader<'a> {
         let place = (ground.wire.topic_id(&ground.topic), 0);
         let mut request = ShareGroupHeartbeatRequest {
             group_id: ground.group.clone(),
@@ -49,7 +53,7 @@ impl<'a> Asker<'a> {
             let assigned = response.assignment.map(|a| a.topic_partitions);
             assigned.is_some_and(|topics| !topics.is_empty())
         });
-        Asker {
+        Reader {
             cluster,
             ground,
             place,
@@ -57,7 +61,7 @@ impl<'a> Asker<'a> {
         }
     }
 
-    fn fetching(&self, epoch: i32, place: Place) -> ShareFetchRequest {
+    pub(super) fn fetching(&self, epoch: i32, place: Place) -> ShareFetchRequest {
         ShareFetchRequest {
             group_id: Some(self.ground.group.clone()),
             member_id: Some(MEMBER.into()),
@@ -79,7 +83,7 @@ impl<'a> Asker<'a> {
     }
 
     /// The error of a fetch as a whole.
-    fn fetch(&mut self, epoch: i32) -> ErrorCode {
+    pub(super) fn fetch(&mut self, epoch: i32) -> ErrorCode {
         let request = self.fetching(epoch, self.place);
         code(self.ground.wire.call(&request, 1).error_code)
     }
@@ -95,7 +99,7 @@ impl<'a> Asker<'a> {
     }
 
     /// Fetches in the session until records are acquired: the first and the last of them.
-    fn acquire(&mut self) -> (i64, i64) {
+    pub(super) fn acquire(&mut self) -> (i64, i64) {
         let mut acquired = None;
         wait_until("records are acquired", || {
             let produce = ["produce", &self.ground.topic, "--partition", "0"];
@@ -158,50 +162,50 @@ impl<'a> Asker<'a> {
 #[test]
 fn share_sessions_are_refused_as_kafka_refuses_them() {
     let cluster = Cluster::any("share-sessions");
-    let mut asker = Asker::new(&cluster);
+    let mut reader = Reader::new(&cluster);
     let mut answers: Answers = vec![
-        ("no session: a later fetch", asker.fetch(3)),
-        ("no session: the last fetch", asker.fetch(-1)),
-        ("no session: acknowledge", asker.acknowledge(1)),
-        ("no session: acknowledge and end", asker.acknowledge(-1)),
-        ("begin by an acknowledgement", asker.acknowledge(0)),
+        ("no session: a later fetch", reader.fetch(3)),
+        ("no session: the last fetch", reader.fetch(-1)),
+        ("no session: acknowledge", reader.acknowledge(1)),
+        ("no session: acknowledge and end", reader.acknowledge(-1)),
+        ("begin by an acknowledgement", reader.acknowledge(0)),
         ("begin with an acknowledgement", {
-            let mut request = asker.fetching(0, asker.place);
+            let mut request = reader.fetching(0, reader.place);
             request.topics[0].partitions[0].acknowledgement_batches =
                 vec![share_fetch_request::AcknowledgementBatch {
                     first_offset: 0,
                     last_offset: 0,
                     acknowledge_types: vec![ACCEPT],
                 }];
-            code(asker.ground.wire.call(&request, 1).error_code)
+            code(reader.ground.wire.call(&request, 1).error_code)
         }),
         ("nobody's fetch", {
-            let mut request = asker.fetching(0, asker.place);
+            let mut request = reader.fetching(0, reader.place);
             request.member_id = Some(Str::EMPTY);
-            code(asker.ground.wire.call(&request, 1).error_code)
+            code(reader.ground.wire.call(&request, 1).error_code)
         }),
         ("no group", {
-            let mut request = asker.fetching(0, asker.place);
+            let mut request = reader.fetching(0, reader.place);
             request.group_id = None;
-            code(asker.ground.wire.call(&request, 1).error_code)
+            code(reader.ground.wire.call(&request, 1).error_code)
         }),
         ("nobody's acknowledgement", {
-            let mut request = asker.acknowledging(1, asker.place, (0, 0), &[ACCEPT]);
+            let mut request = reader.acknowledging(1, reader.place, (0, 0), &[ACCEPT]);
             request.member_id = None;
-            code(asker.ground.wire.call(&request, 1).error_code)
+            code(reader.ground.wire.call(&request, 1).error_code)
         }),
     ];
     answers.extend([
-        ("begin", asker.fetch(0)),
-        ("an epoch to come", asker.fetch(2)),
-        ("acknowledge in one to come", asker.acknowledge(3)),
-        ("the next", asker.fetch(1)),
-        ("the same again", asker.fetch(1)),
-        ("acknowledge in one that is over", asker.acknowledge(1)),
-        ("begin anew", asker.fetch(0)),
-        ("the one after the first end", asker.fetch(2)),
-        ("the end", asker.fetch(-1)),
-        ("after the end", asker.fetch(1)),
+        ("begin", reader.fetch(0)),
+        ("an epoch to come", reader.fetch(2)),
+        ("acknowledge in one to come", reader.acknowledge(3)),
+        ("the next", reader.fetch(1)),
+        ("the same again", reader.fetch(1)),
+        ("acknowledge in one that is over", reader.acknowledge(1)),
+        ("begin anew", reader.fetch(0)),
+        ("the one after the first end", reader.fetch(2)),
+        ("the end", reader.fetch(-1)),
+        ("after the end", reader.fetch(1)),
     ]);
     are(
         &answers,
@@ -232,48 +236,48 @@ fn share_sessions_are_refused_as_kafka_refuses_them() {
 #[test]
 fn acknowledgements_of_what_was_not_acquired_are_refused_as_kafka_refuses_them() {
     let cluster = Cluster::any("share-acks");
-    let mut asker = Asker::new(&cluster);
-    let (first, last) = asker.acquire();
-    let here = asker.place;
+    let mut reader = Reader::new(&cluster);
+    let (first, last) = reader.acquire();
+    let here = reader.place;
     let nowhere = (UNKNOWN, 0);
     let held = (first, last);
     let answers: Answers = vec![
         (
             "a topic id nobody knows",
-            asker.acknowledge_at(nowhere, held, &[ACCEPT]),
+            reader.acknowledge_at(nowhere, held, &[ACCEPT]),
         ),
         (
             "a partition that is not there",
-            asker.acknowledge_at((here.0, 9), held, &[ACCEPT]),
+            reader.acknowledge_at((here.0, 9), held, &[ACCEPT]),
         ),
         (
             "a partition that was not read from",
-            asker.acknowledge_at((here.0, 1), held, &[ACCEPT]),
+            reader.acknowledge_at((here.0, 1), held, &[ACCEPT]),
         ),
         (
             "records to come",
-            asker.acknowledge_at(here, (last + 100, last + 101), &[ACCEPT]),
+            reader.acknowledge_at(here, (last + 100, last + 101), &[ACCEPT]),
         ),
         (
             "more than is held",
-            asker.acknowledge_at(here, (first, last + 100), &[ACCEPT]),
+            reader.acknowledge_at(here, (first, last + 100), &[ACCEPT]),
         ),
         (
             "backwards",
-            asker.acknowledge_at(here, (last, first - 1), &[ACCEPT]),
+            reader.acknowledge_at(here, (last, first - 1), &[ACCEPT]),
         ),
         (
             "a kind that is not there",
-            asker.acknowledge_at(here, held, &[9]),
+            reader.acknowledge_at(here, held, &[9]),
         ),
-        ("no kind at all", asker.acknowledge_at(here, held, &[])),
+        ("no kind at all", reader.acknowledge_at(here, held, &[])),
         (
             "more kinds than records",
-            asker.acknowledge_at(here, held, &[ACCEPT; 50]),
+            reader.acknowledge_at(here, held, &[ACCEPT; 50]),
         ),
-        ("what is held", asker.acknowledge_at(here, held, &[ACCEPT])),
+        ("what is held", reader.acknowledge_at(here, held, &[ACCEPT])),
         // What is below the group's start was seen to, whoever says so again.
-        ("again", asker.acknowledge_at(here, held, &[ACCEPT])),
+        ("again", reader.acknowledge_at(here, held, &[ACCEPT])),
     ];
     are(
         &answers,
@@ -296,8 +300,8 @@ fn acknowledgements_of_what_was_not_acquired_are_refused_as_kafka_refuses_them()
 #[test]
 fn share_fetches_of_what_is_not_there_are_refused_as_kafka_refuses_them() {
     let cluster = Cluster::any("share-ids");
-    let mut asker = Asker::new(&cluster);
-    let here = asker.place;
+    let mut reader = Reader::new(&cluster);
+    let here = reader.place;
     // Kafka 4.3.1 counts the bytes by the topic's name, has none here, and fails; it means to answer this.
     let unknown = match cluster.is_own() {
         true => ErrorCode::UnknownTopicId,
@@ -306,10 +310,10 @@ fn share_fetches_of_what_is_not_there_are_refused_as_kafka_refuses_them() {
     let answers: Answers = vec![
         (
             "a partition that is not there",
-            asker.fetch_from((here.0, 9)),
+            reader.fetch_from((here.0, 9)),
         ),
-        ("a topic id nobody knows", asker.fetch_from((UNKNOWN, 0))),
-        ("no topic id", asker.fetch_from((Uuid::default(), 0))),
+        ("a topic id nobody knows", reader.fetch_from((UNKNOWN, 0))),
+        ("no topic id", reader.fetch_from((Uuid::default(), 0))),
     ];
     are(
         &answers,
