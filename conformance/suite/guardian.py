@@ -37,12 +37,7 @@ def run(kafka_command, broker, logs, report):
             kafka.start()
             guardian.start()
         story = Story(kafka, guardian, broker, logs)
-        for name in [name for name in vars(Story) if name.startswith("test_")]:
-            try:
-                with report.test(f"guardian: {name.removeprefix('test_').replace('_', ' ')}"):
-                    getattr(story, name)()
-            except Failure:
-                pass  # told; the next ones may still hold
+        report.tests_of(story, "guardian")
     except Failure:
         pass  # told
     finally:

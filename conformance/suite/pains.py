@@ -23,12 +23,7 @@ def run(broker, observer, logs, report):
     try:
         with report.test("pains: groups are left alone for a minute"):
             pains.leave_groups_alone()
-        for name in [name for name in vars(Pains) if name.startswith("test_")]:
-            try:
-                with report.test(f"pains: {name.removeprefix('test_').replace('_', ' ')}"):
-                    getattr(pains, name)()
-            except Failure:
-                pass  # told; the next ones may still hold
+        report.tests_of(pains, "pains")
     except Failure:
         pass  # told
     finally:
