@@ -67,10 +67,11 @@ fn a_listener_that_wants_to_know_who_asks_is_not_asked_for_long() {
 /// A request or an answer, with its length.
 fn frame(stream: &mut TcpStream) -> Vec<u8> {
     let mut length = [0; 4];
-    stream.read_exact(&mut length).unwrap();
+    stream.read_exact(&mut length).expect("a length");
     let mut frame = length.to_vec();
     let mut body = stream.take(u32::from_be_bytes(length).into());
-    body.read_to_end(&mut frame).unwrap();
+    body.read_to_end(&mut frame)
+        .expect("as much as the length says");
     frame
 }
 
