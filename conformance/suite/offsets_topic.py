@@ -22,12 +22,7 @@ def run(broker, observer, logs, report):
         return
     topic = OffsetsTopic(broker, logs)
     try:
-        for name in [name for name in vars(OffsetsTopic) if name.startswith("test_")]:
-            try:
-                with report.test(f"offsets-topic: {name.removeprefix('test_').replace('_', ' ')}"):
-                    getattr(topic, name)()
-            except Failure:
-                pass  # told; the next ones may still hold
+        report.tests_of(topic, "offsets-topic")
     finally:
         topic.hands.stop()
 

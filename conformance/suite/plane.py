@@ -13,12 +13,7 @@ def run(broker, observer, logs, report):
         report.skip("plane", "it is about our own broker")
         return
     plane = Plane(broker, logs)
-    for name in [name for name in vars(Plane) if name.startswith("test_")]:
-        try:
-            with report.test(f"plane: {name.removeprefix('test_').replace('_', ' ')}"):
-                getattr(plane, name)()
-        except Failure:
-            pass  # told; the next ones may still hold
+    report.tests_of(plane, "plane")
 
 
 class Plane(Tools):

@@ -30,6 +30,12 @@ class Report:
             self.passed += 1
             print(f"ok       {name} ({time.monotonic() - began:.1f} s)", flush=True)
 
+    def tests_of(self, story, scenario):
+        """Each method of the story's own class that is named `test_...` as a test. One that fails is told; the next may still hold."""
+        for name in [name for name in vars(type(story)) if name.startswith("test_")]:
+            with contextlib.suppress(Failure), self.test(f"{scenario}: {name.removeprefix('test_').replace('_', ' ')}"):
+                getattr(story, name)()
+
     def skip(self, name, why):
         with self._lock:
             self.skipped += 1

@@ -30,12 +30,7 @@ def run(kafka_command, broker, logs, report):
             guardian = Guardian(binary, kafka, kafka.secure, kafka.client("reader"))
         story = Secured(kafka, guardian, broker, logs)
         story.make_users()
-        for name in [name for name in vars(Secured) if name.startswith("test_")]:
-            try:
-                with report.test(f"secured: {name.removeprefix('test_').replace('_', ' ')}"):
-                    getattr(story, name)()
-            except Failure:
-                pass  # told; the next ones may still hold
+        report.tests_of(story, "secured")
     except Failure:
         pass  # told
     finally:

@@ -32,12 +32,7 @@ def run(broker, observer, logs, report):
         return
     scenario = Scenario(broker.command, logs)
     try:
-        for name in [name for name in vars(Scenario) if name.startswith("test_")]:
-            try:
-                with report.test(f"zookeeper: {name.removeprefix('test_').replace('_', ' ')}"):
-                    getattr(scenario, name)()
-            except Failure:
-                pass  # told; the next ones may still hold
+        report.tests_of(scenario, "zookeeper")
     finally:
         scenario.stop()
 

@@ -1,10 +1,11 @@
 //! The broker's JSON API: where it is, what it says, and how that reads to people.
 //!
 //! The address is learnt by Kafka's own protocol (DescribeConfigs tells `http.listener`), so that `--bootstrap` is enough.
-//! An Apache Kafka has none; then a guardian is looked for that says that it guards this very cluster.
+//! An Apache Kafka has none, or does not tell; then a guardian is looked for that says that it guards this very cluster.
 
-use catchword_client::{Client, Resource, ResourceType};
-use catchword_wire::ErrorCode;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use catchword_client::{Client, ClientError, Resource, ResourceType};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -74,14 +75,15 @@ impl Api {
             kind: ResourceType::Broker,
             name: broker.node_id.to_string(),
         };
+        let guarded = |refusal| Api::of_guardian(&cluster.id.unwrap_or_default(), refusal);
         let configs = match client.describe_configs(&resource) {
             Ok(configs) => configs,
-            // Only a broker that is not Catchword refuses that; beside it there may be a guardian.
-            Err(error) if error.code() == Some(ErrorCode::ClusterAuthorizationFailed) => Vec::new(),
+            // Whatever it is that does not tell, a guardian that guards it may.
+            Err(refusal) if refusal.code().is_some() => return guarded(Some(refusal)),
             Err(error) => return Err(error.into()),
         };
         let Some(entry) = configs.into_iter().find(|entry| entry.name == KEY) else {
-            return Api::of_guardian(cluster.id.unwrap_or_default());
+            return guarded(None);
         };
         let listener = entry.value.unwrap_or_default();
         let Some((host, port)) = listener.rsplit_once(':') else {
@@ -99,14 +101,14 @@ impl Api {
         Ok(Api::at(format!("{host}:{port}")))
     }
 
-    /// The API of the guardian of an Apache Kafka.
-    fn of_guardian(cluster_id: String) -> Result<Api, Failure> {
+    /// The API of the guardian of a cluster that has none itself, or (`refusal`) does not tell.
+    fn of_guardian(cluster_id: &str, refusal: Option<ClientError>) -> Result<Api, Failure> {
         let named = std::env::var(GUARDIAN).ok().filter(|text| !text.is_empty());
         let address = named.clone().unwrap_or_else(|| DEFAULT_API.into());
         let api = Api::at(address.clone());
         let guards = api.get("/v1/guardian").ok();
         let guarded = guards.as_ref().and_then(|view| view["cluster_id"].as_str());
-        if guarded == Some(&cluster_id) {
+        if guarded == Some(cluster_id) {
             return Ok(Api {
                 is_guardian: true,
                 ..api
@@ -119,11 +121,7 @@ impl Api {
             (None, Some(_)) => format!("no guardian answers on {address} ({GUARDIAN})"),
             (None, None) => format!("no guardian answers on {address}"),
         };
-        Err(Failure::failed(format!(
-            "this broker is not Catchword: Apache Kafka itself does not remember where a group was, and {found}.\n  \
-             What to do: `catchword guard --bootstrap KAFKA` remembers it from now on, and what Kafka's log still tells of before; \
-             a guardian that listens elsewhere is named by {GUARDIAN}=HOST:PORT.",
-        )))
+        Err(Failure::failed(unguarded(refusal.as_ref(), &found)))
     }
 
     fn at(address: String) -> Api {
@@ -193,6 +191,37 @@ impl Api {
             _ => Failure::Failed(words),
         })
     }
+}
+
+/// Whether the commands find a guardian that listens there without being told.
+pub(crate) fn finds(guardian: SocketAddr) -> bool {
+    let ip = guardian.ip();
+    let is_here = ip == Ipv4Addr::LOCALHOST || ip.is_unspecified();
+    is_here && DEFAULT_API.ends_with(&format!(":{}", guardian.port()))
+}
+
+/// Why nobody answers about a cluster's past, and what to do.
+fn unguarded(refusal: Option<&ClientError>, found: &str) -> String {
+    let broker = match refusal {
+        None => {
+            "this broker is not Catchword: Apache Kafka itself does not remember where a group was"
+                .to_owned()
+        }
+        Some(refusal) => {
+            format!("this broker does not tell where its history is served ({refusal})")
+        }
+    };
+    let allowed = match refusal {
+        None => "",
+        Some(_) => {
+            "\n  If it is Catchword, whoever administers it says why it does not tell its configuration."
+        }
+    };
+    format!(
+        "{broker}, and {found}.\n  \
+         What to do: `catchword guard --bootstrap KAFKA` remembers it from now on, and what Kafka's log still tells of before; \
+         a guardian that listens elsewhere is named by {GUARDIAN}=HOST:PORT.{allowed}"
+    )
 }
 
 /// An answer in the form that is expected of it.
@@ -365,6 +394,40 @@ mod tests {
         assert_eq!(first.summary(), "a:0  none → 5");
         first.moves[0].from_lost = true;
         assert_eq!(first.summary(), "a:0  unknown → 5");
+    }
+
+    #[test]
+    fn a_broker_that_does_not_tell_is_not_taken_for_a_kafka() {
+        let found = "no guardian answers on 127.0.0.1:9644";
+        let kafka = unguarded(None, found);
+        assert!(kafka.starts_with("this broker is not Catchword"), "{kafka}");
+        let refusal = ClientError::Refused {
+            what: "read the configuration of broker 1".into(),
+            code: catchword_wire::ErrorCode::ClusterAuthorizationFailed,
+            message: None,
+        };
+        let unsure = unguarded(Some(&refusal), found);
+        assert!(!unsure.contains("not Catchword"), "{unsure}");
+        for words in [
+            "CLUSTER_AUTHORIZATION_FAILED",
+            found,
+            "catchword guard --bootstrap",
+        ] {
+            assert!(unsure.contains(words), "{unsure}");
+        }
+    }
+
+    #[test]
+    fn a_guardian_that_listens_elsewhere_has_to_be_named() {
+        for (address, found) in [
+            ("127.0.0.1:9644", true),
+            ("0.0.0.0:9644", true),
+            ("[::]:9644", true),
+            ("127.0.0.1:19644", false),
+            ("10.0.0.7:9644", false),
+        ] {
+            assert_eq!(finds(address.parse().unwrap()), found, "{address}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
+use crate::plane;
 
 /// Runs the broker in this process until SIGTERM or Ctrl-C.
 pub(crate) fn run(config: BrokerConfig) -> Result<(), Failure> {
@@ -170,7 +171,7 @@ fn greet_guardian(running: &Running, dir: &Path, bootstrap: &str) {
         "Catchword {} guards the Apache Kafka at {bootstrap}.\n  cluster    {}\n  history    {}\n{}\n\
          Every move of its groups' committed offsets is remembered from now on, and what Kafka's log still tells of before.\n\
          From another terminal:\n\
-         \x20 catchword log GROUP --bootstrap {bootstrap}       what was done to a group\n\
+         {}\x20 catchword log GROUP --bootstrap {bootstrap}       what was done to a group\n\
          \x20 catchword undo --bootstrap {bootstrap}            the last resets and deletions, and how to take one back\n\
          \x20 catchword trash --bootstrap {bootstrap}           what was deleted or has expired\n\
          Stop with Ctrl-C; it goes on where it stopped.\n",
@@ -182,6 +183,10 @@ fn greet_guardian(running: &Running, dir: &Path, bootstrap: &str) {
         api.map_or_else(String::new, |address| format!(
             "  API        http://{address} (JSON, metrics)\n"
         )),
+        api.filter(|address| !plane::finds(*address))
+            .map_or_else(String::new, |address| format!(
+                "  export CATCHWORD_GUARDIAN={address}\n"
+            )),
     );
     say(&text);
 }

@@ -24,6 +24,8 @@ pub(crate) const ANY: i16 = i16::MAX;
 
 /// How long between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
+/// A broker that closes so many connections running right after its greeting is not stopping: it wants to know who asks.
+const TURNED_AWAY: u32 = 3;
 
 /// How to connect.
 #[derive(Debug, Clone)]
@@ -185,9 +187,17 @@ impl Client {
         mut attempt: impl FnMut(&mut Self) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
         let deadline = self.deadline();
+        let mut turned_away = 0;
         loop {
             match attempt(self) {
                 Err(error) if error.is_retriable() && Instant::now() < deadline => {
+                    turned_away = match error.is_turned_away() {
+                        true => turned_away + 1,
+                        false => 0,
+                    };
+                    if turned_away == TURNED_AWAY {
+                        return Err(error);
+                    }
                     self.leaders.clear();
                     self.coordinators.clear();
                     std::thread::sleep(PAUSE);

@@ -175,7 +175,9 @@ fn advice(code: ErrorCode) -> &'static str {
             "; the group has live members, or this member was away for too long"
         }
         ErrorCode::CoordinatorLoadInProgress => "; the coordinator is still loading, try again",
-        ErrorCode::CoordinatorNotAvailable => "; no coordinator is available yet, try again",
+        ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
+            "; no coordinator is available yet, try again"
+        }
         ErrorCode::MessageTooLarge => "; raise the topic's max.message.bytes or send less at once",
         ErrorCode::InvalidReplicationFactor => "; there are not that many brokers",
         ErrorCode::TopicAuthorizationFailed
@@ -202,6 +204,17 @@ impl ClientError {
             Self::Io { .. } | Self::TimedOut { .. } | Self::Unreachable { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether the broker closed the connection as soon as it had said which versions it has.
+    pub(crate) fn is_turned_away(&self) -> bool {
+        matches!(
+            self,
+            Self::Closed {
+                had: Had::Greeting,
+                ..
+            }
+        )
     }
 
     /// Whether the connection it came from must not be used again.

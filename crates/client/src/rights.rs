@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use catchword_wire::Str;
 use catchword_wire::messages::metadata_request::MetadataRequestTopic;
 use catchword_wire::messages::{DescribeGroupsRequest, MetadataRequest};
+use catchword_wire::{ErrorCode, Str};
 
 use crate::client::{ANY, Client};
 use crate::error::ClientError;
@@ -13,6 +13,8 @@ use crate::error::ClientError;
 /// Kafka's codes of operations, each a bit of an answer.
 const READ: u32 = 3;
 const DELETE: u32 = 6;
+/// No operation at all.
+const NONE: Operations = Operations(0);
 /// What a broker answers that does not tell.
 const UNTOLD: i32 = i32::MIN;
 
@@ -41,7 +43,8 @@ impl Operations {
 }
 
 impl Client {
-    /// What may be done with topics; those that the broker does not tell of are left out, as are those that may not be seen.
+    /// What may be done with topics: nothing with those that may not even be seen. Those that the broker does not tell of are left
+    /// out.
     ///
     /// # Errors
     /// If no broker answers.
@@ -61,7 +64,7 @@ impl Client {
         };
         let response = self.retrying(|client| client.call_any(&request, ANY))?;
         let told = response.topics.into_iter().filter_map(|topic| {
-            let operations = Operations::told(topic.topic_authorized_operations)?;
+            let operations = of_topic(topic.error_code, topic.topic_authorized_operations)?;
             Some((topic.name?.to_string(), operations))
         });
         Ok(told.collect())
@@ -86,6 +89,14 @@ impl Client {
     }
 }
 
+/// What an answer about a topic tells.
+fn of_topic(error_code: i16, operations: i32) -> Option<Operations> {
+    if error_code == ErrorCode::TopicAuthorizationFailed.code() {
+        return Some(NONE);
+    }
+    Operations::told(operations)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +106,12 @@ mod tests {
         assert_eq!(Operations::told(i32::MIN), None);
         let some = Operations::told(1 << 3 | 1 << 8).unwrap();
         assert!(some.may_read() && !some.may_delete());
+    }
+
+    #[test]
+    fn with_a_topic_that_may_not_be_seen_nothing_may_be_done() {
+        let unseen = of_topic(ErrorCode::TopicAuthorizationFailed.code(), i32::MIN);
+        assert!(unseen.is_some_and(|may| !may.may_read()));
+        assert_eq!(of_topic(0, i32::MIN), None, "the broker has no ACLs");
     }
 }

@@ -14,7 +14,8 @@ use catchword_coordinator::{BookmarkMove, Headers, MoveOffsets, Moved};
 use catchword_wire::{ErrorCode, Str};
 
 use super::Guardian;
-use super::rights::{self, Right};
+use super::refusal::unanswered;
+use super::rights::{self, Changed, Right};
 use crate::plane::{Asker, PlaneError};
 
 /// How long a move is waited for to come back by the log.
@@ -77,20 +78,22 @@ impl Guardian {
         asker: &Asker,
         call: &MoveOffsets,
     ) -> Result<Moved, PlaneError> {
-        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unreachable(&e))?;
+        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unanswered(&e))?;
         let group = &*call.group_id;
         let described = client.describe_group(group);
         let described = described.map_err(|e| self.unseen(group, &e))?;
         if described.is_some_and(|group| group.is_live()) {
             return Ok(Moved::Refused(ErrorCode::NonEmptyGroup));
         }
-        let elsewhere = elsewhere(&mut client, call).map_err(|e| unreachable(&e))?;
+        let takes = rights::taken_by(call);
+        let refused = |error: ClientError| self.refused(&error, &takes, Changed::Nothing);
+        let missing = rights::missing(&mut client, call).map_err(refused)?;
+        if !missing.is_empty() {
+            return Err(self.not_authorized(&missing, Changed::Nothing));
+        }
+        let elsewhere = elsewhere(&mut client, call).map_err(refused)?;
         if !elsewhere.is_empty() {
             return Ok(Moved::Elsewhere(elsewhere));
-        }
-        let missing = rights::missing(&mut client, call).map_err(|e| unreachable(&e))?;
-        if !missing.is_empty() {
-            return Err(self.not_authorized(&missing));
         }
         let headers = by(call.cause, &asker.as_client(), &Str::EMPTY);
         let headers = match &call.of {
@@ -107,9 +110,12 @@ impl Guardian {
             .collect();
         self.errands.begin(&targets, &headers);
         let moved = carry_out(&mut client, call);
-        if let Err(error) = moved {
+        if let Err(stopped) = moved {
             self.errands.forget(&targets);
-            return self.refused(group, error);
+            return match has_members(&stopped.error) {
+                true => Ok(Moved::Refused(ErrorCode::NonEmptyGroup)),
+                false => Err(self.refused(&stopped.error, &stopped.takes, stopped.changed)),
+            };
         }
         let until = Instant::now() + PATIENCE;
         while !self.errands.are_back(&targets) && Instant::now() < until {
@@ -136,13 +142,15 @@ fn partition(m: &BookmarkMove) -> TopicPartition {
     TopicPartition::new(m.topic.as_str(), m.partition)
 }
 
-/// What the guarded Kafka refused: the operation, for which it has other rights than for others.
-enum Refusal {
-    Commit(ClientError),
-    Removal(ClientError),
+/// Where a move came to its end before all was done.
+struct Stopped {
+    error: ClientError,
+    /// The rights that the refused request takes.
+    takes: BTreeSet<Right>,
+    changed: Changed,
 }
 
-fn carry_out(client: &mut Client, call: &MoveOffsets) -> Result<(), Refusal> {
+fn carry_out(client: &mut Client, call: &MoveOffsets) -> Result<(), Stopped> {
     let commits: Vec<NewCommit> = call
         .moves
         .iter()
@@ -158,63 +166,47 @@ fn carry_out(client: &mut Client, call: &MoveOffsets) -> Result<(), Refusal> {
         .collect();
     if !commits.is_empty() {
         let committed = client.commit(&call.group_id, CommitAs::Outsider, &commits);
-        committed.map_err(Refusal::Commit)?;
+        committed.map_err(|error| {
+            // The group is refused as a whole, a topic for itself.
+            let changed = match error.code() {
+                Some(ErrorCode::GroupAuthorizationFailed) => Changed::Nothing,
+                _ if has_members(&error) || commits.len() == 1 => Changed::Nothing,
+                _ => Changed::Perhaps,
+            };
+            Stopped {
+                error,
+                takes: rights::to_commit(call),
+                changed,
+            }
+        })?;
     }
     let removed = call.moves.iter().filter(|m| m.then.is_none());
     let removed: Vec<TopicPartition> = removed.map(partition).collect();
     if !removed.is_empty() {
         let removed = client.delete_offsets(&call.group_id, &removed);
-        removed.map_err(Refusal::Removal)?;
+        let changed = match commits.is_empty() {
+            true => Changed::Nothing,
+            false => Changed::Perhaps,
+        };
+        removed.map_err(|error| Stopped {
+            error,
+            takes: rights::to_remove(call),
+            changed,
+        })?;
     }
     Ok(())
 }
 
-impl Guardian {
-    /// What that Kafka's refusal means here.
-    fn refused(&self, group: &str, refusal: Refusal) -> Result<Moved, PlaneError> {
-        let (error, right) = match refusal {
-            Refusal::Commit(error) => (error, Right::ReadGroup(group.to_owned())),
-            Refusal::Removal(error) => (error, Right::DeleteGroup(group.to_owned())),
-        };
-        match error.code() {
-            // How Kafka tells somebody who is no member that the group has some.
-            Some(
-                ErrorCode::UnknownMemberId
+/// Whether an error is how Kafka tells somebody who is no member that the group has some.
+fn has_members(error: &ClientError) -> bool {
+    matches!(
+        error.code(),
+        Some(
+            ErrorCode::UnknownMemberId
                 | ErrorCode::IllegalGeneration
                 | ErrorCode::StaleMemberEpoch
                 | ErrorCode::NonEmptyGroup
-                | ErrorCode::GroupSubscribedToTopic,
-            ) => Ok(Moved::Refused(ErrorCode::NonEmptyGroup)),
-            Some(ErrorCode::GroupAuthorizationFailed) => {
-                Err(self.not_authorized(&BTreeSet::from([right])))
-            }
-            Some(_) => Err(PlaneError::new(
-                502,
-                "kafka-refused",
-                format!("the guarded Kafka refuses: {error}"),
-                "`catchword show GROUP` shows where the group is; do it again when the reason is gone",
-            )),
-            None => Err(unreachable(&error)),
-        }
-    }
-
-    /// A group cannot be looked at.
-    pub(super) fn unseen(&self, group: &str, error: &ClientError) -> PlaneError {
-        match error.code() {
-            Some(ErrorCode::GroupAuthorizationFailed) => {
-                self.not_authorized(&BTreeSet::from([Right::DescribeGroup(group.to_owned())]))
-            }
-            _ => unreachable(error),
-        }
-    }
-}
-
-/// The guarded Kafka cannot be asked.
-pub(super) fn unreachable(error: &ClientError) -> PlaneError {
-    PlaneError::new(
-        503,
-        "kafka-away",
-        format!("the guarded Kafka cannot be asked: {error}"),
-        "see that it runs and can be reached from the guardian's machine; history can be asked for meanwhile (catchword log, at, trash)",
+                | ErrorCode::GroupSubscribedToTopic
+        )
     )
 }

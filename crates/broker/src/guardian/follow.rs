@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::Guardian;
 use super::shelf::{KeepError, Shelf};
 use crate::broker::Broker;
-use crate::catalog::OFFSETS_TOPIC;
+use crate::catalog::{OFFSETS_TOPIC, Topic};
 use crate::clock;
 
 /// How long to wait before a guarded Kafka that does not answer is asked again.
@@ -48,7 +48,9 @@ enum Trouble {
 pub(super) fn run(guardian: &Arc<Guardian>, broker: &Arc<Broker>) {
     let stopping = broker.stopping();
     let is_stopping = || *stopping.borrow();
-    let mut shelves = None;
+    // What is known is told while that Kafka is away. What keeps it from being read now is told with the first session.
+    let kept = broker.catalog.topic(OFFSETS_TOPIC);
+    let mut shelves = kept.and_then(|topic| open(guardian, &topic).ok());
     let mut said = String::new();
     while !is_stopping() {
         let trouble = match session(guardian, broker, &mut shelves, &is_stopping) {
@@ -101,10 +103,20 @@ fn session(
             _ => Err(Trouble::NoOffsets),
         };
     };
-    if shelves.is_none() {
-        *shelves = Some(open(guardian, broker, there.partitions)?);
+    let shelves = match shelves {
+        Some(shelves) => shelves,
+        None => {
+            let topic = topic(broker, there.partitions)?;
+            shelves.insert(open(guardian, &topic)?)
+        }
+    };
+    let (own, found_there) = (shelves.len(), there.partitions);
+    if i32::try_from(own) != Ok(found_there) {
+        return Err(Trouble::Shape(format!(
+            "its __consumer_offsets has {found_there} partitions, and had {own} when the history began: groups live in other partitions now. \
+             Begin a new history: --data with another directory"
+        )));
     }
-    let shelves = shelves.get_or_insert_default();
     guardian.gauges.connected.set(true);
     info!(bootstrap = %guardian.kafka.bootstrap, cluster = %found, "following the guarded Kafka");
     let options = FetchOptions {
@@ -137,6 +149,7 @@ fn session(
         let gauges = &guardian.gauges;
         gauges.heard_ms.set(clock::now_ms());
         gauges.unread.set(unread);
+        tell_missed(guardian, shelves);
         // A partition whose leader is moving is not answered for.
         let is_all = unread == 0 && answered == shelves.len();
         if is_all && !gauges.caught_up.is_set() {
@@ -157,20 +170,17 @@ fn not_read(error: ClientError) -> Trouble {
     }
 }
 
-/// Opens the shelves, one for each partition there; makes the topic that they are if this is the first time.
-fn open(guardian: &Guardian, broker: &Broker, partitions: i32) -> Result<Vec<Shelf>, Trouble> {
-    let topic = match broker.catalog.topic(OFFSETS_TOPIC) {
-        Some(topic) => topic,
+/// The topic that the shelves are, made if this is the first time.
+fn topic(broker: &Broker, partitions: i32) -> Result<Arc<Topic>, Trouble> {
+    match broker.catalog.topic(OFFSETS_TOPIC) {
+        Some(topic) => Ok(topic),
         None => crate::groups::create_topic(&broker.catalog, partitions)
-            .map_err(|error| Trouble::Shape(error.message))?,
-    };
-    let own = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-    if own != partitions {
-        return Err(Trouble::Shape(format!(
-            "its __consumer_offsets has {partitions} partitions, and had {own} when the history began: groups live in other partitions now. \
-             Begin a new history: --data with another directory"
-        )));
+            .map_err(|error| Trouble::Shape(error.message)),
     }
+}
+
+/// Opens the shelves, one for each partition.
+fn open(guardian: &Guardian, topic: &Topic) -> Result<Vec<Shelf>, KeepError> {
     let mut shelves = Vec::new();
     for partition in &topic.partitions {
         let there = TopicPartition::new(OFFSETS_TOPIC, partition.tp.partition);
@@ -181,5 +191,11 @@ fn open(guardian: &Guardian, broker: &Broker, partitions: i32) -> Result<Vec<She
             &mut guardian.emptied(),
         )?);
     }
+    tell_missed(guardian, &shelves);
     Ok(shelves)
+}
+
+fn tell_missed(guardian: &Guardian, shelves: &[Shelf]) {
+    let missed: i64 = shelves.iter().map(Shelf::missed).sum();
+    guardian.gauges.missed.set(missed);
 }

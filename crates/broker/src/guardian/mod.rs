@@ -11,8 +11,10 @@
 mod errand;
 mod expiry;
 mod follow;
+mod note;
 mod now;
 mod pins;
+mod refusal;
 mod rights;
 pub(crate) mod settings;
 mod shelf;
@@ -82,7 +84,7 @@ struct Gauges {
     /// Records of the other `__consumer_offsets` that have not been read, as of the last answer.
     unread: Gauge,
     kept: Gauge,
-    /// Offsets that were gone when the guardian came to them.
+    /// Offsets that were gone when the guardian came to them, ever.
     missed: Gauge,
     /// 0: not since the start.
     heard_ms: Gauge,
@@ -226,7 +228,7 @@ impl Guardian {
             ),
             (
                 "catchword_guardian_missed",
-                "Offsets of __consumer_offsets that were gone when the guardian came to them, since the start.",
+                "Offsets of __consumer_offsets that were gone when the guardian came to them, ever.",
                 gauges.missed.get(),
             ),
             (

@@ -6,7 +6,7 @@ use catchword_client::{Client, ClientError, ListAt, TopicPartition};
 use catchword_coordinator::ledger::Key;
 use catchword_wire::Str;
 
-use super::errand::unreachable;
+use super::refusal::unanswered;
 use super::topics::Known;
 use super::{Guardian, Known as Place, Terms};
 use crate::plane::{GroupList, GroupView, MemberView, PartitionLag, PlaneError, kind};
@@ -52,7 +52,7 @@ impl Guardian {
             let ends = self.ends(client, wanted.collect())?;
             Ok((described, listed, ends, self.retention_ms(client, terms)))
         };
-        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unreachable(&e))?;
+        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unanswered(&e))?;
         let (described, listed, ends, retention_ms) =
             asked(&mut client).map_err(|e| self.unseen(group, &e))?;
         let Some(listed) = listed else {
@@ -113,8 +113,8 @@ impl Guardian {
         &self,
         question: impl FnOnce(&mut Client) -> Result<T, ClientError>,
     ) -> Result<T, PlaneError> {
-        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unreachable(&e))?;
-        question(&mut client).map_err(|e| unreachable(&e))
+        let mut client = Client::connect(self.kafka.clone()).map_err(|e| unanswered(&e))?;
+        question(&mut client).map_err(|e| unanswered(&e))
     }
 
     /// Where the logs of these partitions begin and end, of those that exist.

@@ -4,7 +4,8 @@
 //! crash, and known by what it says, so nothing is kept twice: that would look like a reset.
 //!
 //! Where that Kafka compacted or deleted records before they were read, the next move of each bookmark says that nobody knows from
-//! where it went: the last place that was read may not be it.
+//! where it went: the last place that was read may not be it. How many were gone, and since when bookmarks are unknown that have
+//! not moved again, stands in the note.
 
 use std::collections::HashSet;
 use std::sync::{Arc, mpsc};
@@ -21,12 +22,13 @@ use catchword_wire::Str;
 use catchword_wire::batch::{Batch, BatchBuilder, NewRecord, Record};
 use tracing::warn;
 
+use super::note::Note;
 use super::{Emptied, Guardian, Known, Places};
 use crate::clock;
 use crate::partition::Partition;
 use crate::plane::{PlaneError, records_from};
 
-/// The name of the note.
+/// The name of the notes' side files.
 const NOTE: &str = "guard";
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 /// Larger batches would make a reader take more than it wants at once.
@@ -81,18 +83,21 @@ fn flush(partition: &Partition, end: i64) -> Result<(), KeepError> {
 pub(super) struct Shelf {
     partition: Arc<Partition>,
     there: TopicPartition,
-    /// The offset there that is read next.
-    next: i64,
+    /// How far it is.
+    now: Note,
     /// What was noted last, and when.
-    noted: i64,
+    noted: Note,
     noted_at: Instant,
     /// What was kept after the last note before a crash and may come by again.
     again: HashSet<Event>,
     membership: Membership,
     /// Whether it was read before this start: what is gone now was there then.
     goes_on: bool,
-    /// Once records were lost: the bookmarks of which one has been read since. Of the others it is not known where they are.
-    lost: Option<HashSet<Bookmark>>,
+    /// The bookmarks of which a move has been read since records were lost last, if ever. Of the others it is not known where they
+    /// are.
+    moved_since: HashSet<Bookmark>,
+    /// Whether records were lost in this pass.
+    loses: bool,
     /// Whether there was more to read than the last answer had. What is compacted is older than what is not, so within such a
     /// pass a bookmark's next record is its next move.
     in_pass: bool,
@@ -102,6 +107,10 @@ pub(super) struct Shelf {
 
 /// Group, topic and partition.
 type Bookmark = (Str, Str, i32);
+
+fn bookmark(moved: &Moved) -> Bookmark {
+    (moved.group.clone(), moved.topic.clone(), moved.partition)
+}
 
 /// What a record says, by which it is known again.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -158,23 +167,27 @@ impl Shelf {
     ) -> Result<Shelf, KeepError> {
         let log = &partition.log;
         log.ready()?;
-        let (mut next, mut since) = (0, log.offsets().log_start);
+        let (mut noted, mut since) = (Note::default(), log.offsets().log_start);
         for at in log.side_files(NOTE)? {
-            let content = log.read_side_file(NOTE, at)?;
-            let text = std::str::from_utf8(&content).unwrap_or_default();
-            if let Some(noted) = text.trim().strip_prefix("next=") {
-                next = noted.parse().unwrap_or(0);
-                since = at;
+            if let Some(note) = Note::parse(&log.read_side_file(NOTE, at)?) {
+                (noted, since) = (note, at);
                 break;
             }
         }
         let (mut again, mut membership) = (HashSet::new(), Membership::default());
+        let mut moved_since = HashSet::new();
         let kept = records_from(&**log, log.offsets().log_start, |record| {
             let Some(event) = Event::of(record, &mut membership) else {
                 return;
             };
             match &event {
-                Event::Moved(moved, at_ms) => drop(apply(moved, *at_ms, places)),
+                Event::Moved(moved, at_ms) => {
+                    apply(moved, *at_ms, places);
+                    let is_since = |lost_at| record.offset >= lost_at;
+                    if noted.lost_at.is_some_and(is_since) {
+                        moved_since.insert(bookmark(moved));
+                    }
+                }
                 Event::Members(..) => note_emptied(record, emptied),
             }
             if record.offset >= since {
@@ -188,13 +201,14 @@ impl Shelf {
         Ok(Shelf {
             partition,
             there,
-            next,
-            noted: next,
+            now: noted,
+            noted,
             noted_at: Instant::now(),
             again,
             membership,
-            goes_on: next > 0,
-            lost: None,
+            goes_on: noted.next > 0,
+            moved_since,
+            loses: false,
             in_pass: true,
             unsettled: None,
         })
@@ -202,31 +216,37 @@ impl Shelf {
 
     /// The offset there that is read next.
     pub(super) fn next(&self) -> i64 {
-        self.next
+        self.now.next
+    }
+
+    /// How many offsets there were gone when they were to be read, ever.
+    pub(super) fn missed(&self) -> i64 {
+        self.now.missed
     }
 
     /// Where to read on.
     pub(super) fn from(&self) -> FetchFrom {
         FetchFrom {
             partition: self.there.clone(),
-            offset: self.next,
+            offset: self.now.next,
         }
     }
 
     /// Keeps what came.
     pub(super) fn take(&mut self, guardian: &Guardian, fetched: Fetched) -> Result<(), KeepError> {
         if fetched.out_of_range {
-            self.jump(guardian, &fetched);
+            self.jump(&fetched);
             return Ok(());
         }
         if fetched.gaps > 0 && (self.goes_on || guardian.is_ready()) {
-            self.lose();
+            self.lose(fetched.gaps);
         }
         let mut builder = BatchBuilder::new(0);
         for record in &fetched.records {
             let Some(event) = Event::of(record, &mut self.membership) else {
                 continue;
             };
+            let is_lost = self.is_lost(&event);
             if self.again.remove(&event) {
                 continue;
             }
@@ -236,55 +256,52 @@ impl Shelf {
             if builder.uncompressed_len() > MAX_BATCH_BYTES {
                 self.append(std::mem::replace(&mut builder, BatchBuilder::new(0)))?;
             }
-            let is_lost = self.is_lost(&event);
             self.push(&mut builder, guardian, record, &event, is_lost);
             guardian.gauges.kept.add(1);
         }
         if !builder.is_empty() {
             self.append(builder)?;
         }
-        if self.goes_on || guardian.is_ready() {
-            self.missed(guardian, fetched.gaps);
-        }
-        self.next = fetched.next_offset;
-        self.in_pass = self.next < fetched.high_watermark;
+        self.now.next = fetched.next_offset;
+        self.in_pass = self.now.next < fetched.high_watermark;
+        self.loses &= self.in_pass;
         Ok(())
     }
 
-    /// Records were gone before they were read.
-    fn lose(&mut self) {
-        if !self.in_pass {
-            self.lost = None;
+    /// So many records were gone before they were read.
+    fn lose(&mut self, offsets: i64) {
+        self.now.missed += offsets.max(0);
+        // What was read before in the same pass is older than what is lost.
+        if !self.loses {
+            self.loses = true;
+            self.now.lost_at = Some(self.partition.log.offsets().log_end);
+            self.moved_since.clear();
         }
-        self.lost.get_or_insert_default();
     }
 
     /// Whether nobody knows where the bookmark was, of which this is a move.
     fn is_lost(&mut self, event: &Event) -> bool {
-        let (Some(known), Event::Moved(moved, _)) = (&mut self.lost, event) else {
-            return false;
-        };
-        known.insert((moved.group.clone(), moved.topic.clone(), moved.partition))
+        match event {
+            Event::Moved(moved, _) if self.now.lost_at.is_some() => {
+                self.moved_since.insert(bookmark(moved))
+            }
+            _ => false,
+        }
     }
 
     /// What was to be read next is not there.
-    fn jump(&mut self, guardian: &Guardian, fetched: &Fetched) {
-        let (next, start) = (self.next, fetched.log_start.max(0));
+    fn jump(&mut self, fetched: &Fetched) {
+        let (next, start) = (self.now.next, fetched.log_start.max(0));
         if next > start {
             warn!(partition = %self.there, next, "the guarded Kafka's log ends before what was read of it: it lost records or its topic was made anew; it is read from its start");
         } else if next > 0 {
             warn!(partition = %self.there, from = next, to = start, "records of the guarded Kafka were deleted before they were read: what they said is not known");
-            self.missed(guardian, start - next);
         }
         if next > 0 {
-            self.lose();
+            self.lose(start - next);
         }
         self.in_pass = true;
-        self.next = start;
-    }
-
-    fn missed(&self, guardian: &Guardian, offsets: i64) {
-        guardian.gauges.missed.add(offsets.max(0));
+        self.now.next = start;
     }
 
     fn append(&mut self, builder: BatchBuilder) -> Result<(), KeepError> {
@@ -305,11 +322,11 @@ impl Shelf {
 
     /// Notes how far it was read. What is kept must be durable.
     pub(super) fn note(&mut self) -> Result<(), KeepError> {
-        if self.noted != self.next {
+        if self.noted != self.now {
             let log = &self.partition.log;
-            let text = format!("next={}\n", self.next);
+            let text = self.now.to_string();
             log.put_side_file(NOTE, log.offsets().log_end, text.as_bytes())?;
-            self.noted = self.next;
+            self.noted = self.now;
         }
         self.noted_at = Instant::now();
         Ok(())
@@ -352,3 +369,6 @@ impl Shelf {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

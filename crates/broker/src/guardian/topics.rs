@@ -31,6 +31,13 @@ impl Topics {
         self.all().get(topic).map(|known| known.id)
     }
 
+    /// Whether there is such a partition.
+    pub(crate) fn has(&self, topic: &str, partition: i32) -> bool {
+        let all = self.all();
+        let known = all.get(topic);
+        known.is_some_and(|known| (0..known.partitions).contains(&partition))
+    }
+
     pub(super) fn all(&self) -> All {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.0.clone()

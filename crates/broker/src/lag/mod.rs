@@ -21,7 +21,7 @@ use catchword_wire::Str;
 use crate::broker::Broker;
 use crate::clock;
 use crate::outcome;
-use crate::plane::{self, Asker, GroupView, PartitionLag, PlaneError};
+use crate::plane::{self, Asker, GroupView, Home, PartitionLag, PlaneError};
 use edge::{Before, Keep};
 use pace::{Look, Pace};
 pub(crate) use views::{GroupLag, LagList, PartitionPace};
@@ -116,10 +116,10 @@ pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<LagLis
     looked.ok_or_else(PlaneError::stopping)
 }
 
-fn list(broker: &Broker, groups: Vec<GroupLag>) -> LagList {
+fn list(broker: &Arc<Broker>, groups: Vec<GroupLag>) -> LagList {
     LagList {
         at_ms: clock::now_ms(),
-        counted: broker.guardian.is_none(),
+        counted: Home::of(broker).counts_records(),
         groups,
     }
 }

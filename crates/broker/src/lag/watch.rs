@@ -16,8 +16,7 @@ use super::views::GroupLag;
 use super::webhook::Webhook;
 use crate::broker::Broker;
 use crate::clock;
-use crate::outcome;
-use crate::plane::{self, Asker, GroupView, PlaceView, PlaneError};
+use crate::plane::{self, Asker, GroupView, Home, PlaceView};
 
 type Place = (Str, i32);
 
@@ -158,6 +157,7 @@ async fn look_at_all(broker: &Arc<Broker>) {
         client_id: Str::from("lag-objectives"),
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
+    let home = Home::of(broker);
     // A group that does not exist, or not yet, keeps every objective.
     let found = plane::those(broker, &asker, wanted.keys()).await;
     for group in found.unwrap_or_default() {
@@ -166,7 +166,11 @@ async fn look_at_all(broker: &Arc<Broker>) {
         };
         let now_ms = clock::now_ms();
         // What cannot be asked now is looked at the next time.
-        if let Ok(late) = late_at_a_guarded_kafka(broker, id, *objective, now_ms).await {
+        let late = match objective.age_ms {
+            Some(age_ms) => home.waits_longer(id, age_ms, now_ms).await,
+            None => Ok(BTreeSet::new()),
+        };
+        if let Ok(late) = late {
             judge(broker, group, *objective, &late, now_ms);
         }
     }
@@ -226,21 +230,6 @@ fn judge(
     if let Ok(document) = serde_json::to_vec(&event) {
         broker.objectives.webhook.post(broker, document);
     }
-}
-
-/// Where the oldest unread record has waited for longer than it may, if the groups are those of a guarded Kafka.
-async fn late_at_a_guarded_kafka(
-    broker: &Arc<Broker>,
-    group: &Str,
-    objective: Objective,
-    now_ms: i64,
-) -> Result<BTreeSet<Place>, PlaneError> {
-    let (Some(guardian), Some(age_ms)) = (broker.guardian.clone(), objective.age_ms) else {
-        return Ok(BTreeSet::new());
-    };
-    let group = group.clone();
-    let asked = outcome::blocking(move || guardian.waits_longer(&group, age_ms, now_ms)).await;
-    asked.unwrap_or_else(|| Ok(BTreeSet::new()))
 }
 
 #[cfg(test)]

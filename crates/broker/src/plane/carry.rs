@@ -1,18 +1,17 @@
-//! Carries a plan out: through the groups' coordinator, or in the Kafka that is guarded; and says why it was refused.
+//! Carries a plan out where the groups are, and says why it was refused.
 
 use std::sync::Arc;
 
 use catchword_coordinator::ledger::{ChangeId, Key, Obstacle, Plan};
 use catchword_coordinator::record::headers::Cause;
-use catchword_coordinator::{BookmarkMove, Call as GroupCall, MoveOffsets, Moved, Reply};
+use catchword_coordinator::{BookmarkMove, MoveOffsets, Moved};
 use catchword_wire::{ErrorCode, Str};
 
 use super::error::PlaneError;
+use super::home::Home;
 use super::views::Done;
-use super::{Asker, How, blocking, call, scan, shard_of};
+use super::{Asker, How, blocking, scan, shard_of};
 use crate::broker::Broker;
-use crate::guardian::stays;
-use crate::outcome;
 
 /// Carries a plan out that puts bookmarks back: all of it or nothing. Returns `done` with the change that came of it.
 pub(super) async fn write(
@@ -50,7 +49,7 @@ pub(super) async fn write(
     let pinned = pinned(broker, group, &request.moves);
     let shard = shard_of(broker, group)?;
     let before = shard.log.offsets().log_end;
-    match move_offsets(broker, asker, request).await? {
+    match Home::of(broker).move_offsets(asker, request).await? {
         Moved::Done => {}
         Moved::Elsewhere(_) => return Err(PlaneError::overtaken(group)),
         Moved::Refused(ErrorCode::NonEmptyGroup) => return Err(PlaneError::active(group)),
@@ -77,34 +76,4 @@ fn pinned(broker: &Broker, group: &str, moves: &[BookmarkMove]) -> Option<Key> {
     let removed = moves.iter().filter(|m| m.then.is_none());
     let mut pinned = removed.filter(|m| rules.is_pinned(group, &m.topic, m.partition));
     pinned.next().map(|m| (m.topic.clone(), m.partition))
-}
-
-/// Moves bookmarks where the groups are: here, or in the Kafka that is guarded.
-async fn move_offsets(
-    broker: &Arc<Broker>,
-    asker: &Asker,
-    request: MoveOffsets,
-) -> Result<Moved, PlaneError> {
-    if let Some(guardian) = broker.guardian.clone() {
-        if request.live {
-            return Err(PlaneError::members_are_elsewhere());
-        }
-        let rules = broker.catalog.retention_rules();
-        let stays = |m: &BookmarkMove| {
-            m.then.is_none() && stays(&rules, &request.group_id, &m.topic, m.partition)
-        };
-        if request.moves.iter().any(stays) {
-            return Err(PlaneError::is_to_stay(&request.group_id));
-        }
-        let asker = asker.clone();
-        let work = move || guardian.move_offsets(&asker, &request);
-        let moved = outcome::blocking(work).await;
-        return moved.ok_or_else(PlaneError::stopping)?;
-    }
-    let call = call(broker, asker);
-    let request = GroupCall::MoveOffsets(request);
-    match broker.groups.call(&call, request).get().await.flatten() {
-        Some(Reply::MoveOffsets(moved)) => Ok(moved),
-        _ => Err(PlaneError::stopping()),
-    }
 }

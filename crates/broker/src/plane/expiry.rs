@@ -6,12 +6,11 @@ use catchword_coordinator::{Pins, Protection, Retention, RetentionRule};
 use catchword_wire::Str;
 use serde::Serialize;
 
+use super::Asker;
 use super::error::PlaneError;
+use super::home::Home;
 use super::now::KeptView;
-use super::{Asker, survey};
 use crate::broker::Broker;
-use crate::guardian::Terms;
-use crate::outcome;
 
 /// The names of fields are for scripts and stay as they are.
 #[derive(Debug, Serialize)]
@@ -40,34 +39,11 @@ pub(crate) async fn expiry(
     asker: &Asker,
     group: &Str,
 ) -> Result<ExpiryView, PlaneError> {
-    if let Some(guardian) = &broker.guardian {
-        let rules = broker.catalog.retention_rules();
-        if let (Retention::Forever, rule) = rules.of(group, 1) {
-            // As far as the guardian is let see to it.
-            let bookmarks = guardian.bookmarks_of(group).into_iter();
-            let bookmarks = bookmarks.map(|(topic, partition)| (topic, partition, None));
-            return Ok(view(group, Retention::Forever, rule, bookmarks));
-        }
-        let (guardian, group, terms) = (guardian.clone(), group.clone(), Terms::of(broker));
-        let asked = group.clone();
-        let found = outcome::blocking(move || guardian.expiry(&asked, &terms)).await;
-        let (retention_ms, expiries) = found.ok_or_else(PlaneError::stopping)??;
-        let bookmarks = expiries.into_iter();
-        let bookmarks = bookmarks.map(|((topic, partition), at_ms)| (topic, partition, at_ms));
-        let retention = Retention::Ms(retention_ms);
-        return Ok(view(&group, retention, RetentionRule::Default, bookmarks));
-    }
-    let found = survey::one(broker, asker, group).await?;
-    let found = found.ok_or_else(|| match broker.groups.is_loading() {
-        true => PlaneError::loading(),
-        false => PlaneError::no_group(group),
-    })?;
-    let bookmarks = found.bookmarks.into_iter();
-    let bookmarks = bookmarks.map(|b| (b.topic, b.partition, b.expires_ms));
-    Ok(view(group, found.retention, found.rule, bookmarks))
+    Home::of(broker).expiry(asker, group).await
 }
 
-fn view(
+/// What is told of a group's bookmarks that are kept so; each with when it expires, ms since 1970.
+pub(super) fn view(
     group: &Str,
     retention: Retention,
     rule: RetentionRule,

@@ -3,7 +3,7 @@
 //! Lag is records that the group will still be given (see [`catchword_log::Tally`]), from where the log still begins; what
 //! that has lost before the group read it is told apart, or a group that stands still would seem to fall behind for ever.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catchword_coordinator::ledger::{Key, Place};
@@ -12,27 +12,15 @@ use catchword_log::Unread;
 use catchword_wire::{Str, Uuid};
 
 use super::error::PlaneError;
-use super::now::{GroupList, GroupView, KeptView, MemberView, PartitionLag};
+use super::home::Home;
+use super::now::{GroupList, GroupView, PartitionLag};
 use super::{Asker, blocking, expiry, survey};
 use crate::broker::Broker;
 use crate::clock;
-use crate::guardian::Terms;
-use crate::outcome;
 
 /// All groups, without their members.
 pub(crate) async fn groups(broker: &Arc<Broker>, asker: &Asker) -> Result<GroupList, PlaneError> {
-    if let Some(guardian) = broker.guardian.clone() {
-        let terms = Terms::of(broker);
-        let found = outcome::blocking(move || guardian.groups(&terms)).await;
-        let GroupList { groups } = found.ok_or_else(PlaneError::stopping)??;
-        let groups = groups.into_iter().map(|group| with_pins(broker, group));
-        return Ok(GroupList {
-            groups: groups.collect(),
-        });
-    }
-    let found = survey::all(broker, asker).await;
-    let groups = seen(broker, found).await?;
-    Ok(GroupList { groups })
+    Home::of(broker).groups(asker).await
 }
 
 /// Those of some groups that exist, without their members and what those were handed.
@@ -41,13 +29,7 @@ pub(crate) async fn those(
     asker: &Asker,
     wanted: impl Iterator<Item = &Str> + Clone,
 ) -> Result<Vec<GroupView>, PlaneError> {
-    if broker.guardian.is_some() {
-        let wanted: BTreeSet<&str> = wanted.map(Str::as_str).collect();
-        let mut all = groups(broker, asker).await?.groups;
-        all.retain(|group| wanted.contains(group.group.as_str()));
-        return Ok(all);
-    }
-    seen(broker, survey::those(broker, asker, wanted).await?).await
+    Home::of(broker).those(asker, wanted).await
 }
 
 /// One group.
@@ -56,42 +38,7 @@ pub(crate) async fn group(
     asker: &Asker,
     group: &Str,
 ) -> Result<GroupView, PlaneError> {
-    if let Some(guardian) = broker.guardian.clone() {
-        let (group, terms) = (group.clone(), Terms::of(broker));
-        let found = outcome::blocking(move || guardian.group(&group, &terms)).await;
-        return Ok(with_pins(broker, found.ok_or_else(PlaneError::stopping)??));
-    }
-    let roster = survey::roster(broker, asker, group).await?;
-    let roster = roster.ok_or_else(|| match broker.groups.is_loading() {
-        true => PlaneError::loading(),
-        false => PlaneError::no_group(group),
-    })?;
-    let state = roster.state.to_string();
-    let members = roster.members.iter().map(MemberView::on_roster).collect();
-    let found = survey::one(broker, asker, group).await?;
-    let found = found.map(|now| GroupNow {
-        roster: Some(roster),
-        ..now
-    });
-    let found = seen(broker, found.into_iter().collect()).await?;
-    // It may have gone in between.
-    let view = found.into_iter().next();
-    let view = view.ok_or_else(|| PlaneError::no_group(group))?;
-    Ok(GroupView {
-        state,
-        members,
-        ..view
-    })
-}
-
-/// A guarded Kafka's group, with what is pinned of it here.
-fn with_pins(broker: &Broker, group: GroupView) -> GroupView {
-    let expires_soon = group.kept.expires_soon;
-    let kept = expiry::kept(broker, &group.group, group.kept.expires_at_ms);
-    group.kept(KeptView {
-        expires_soon,
-        ..kept
-    })
+    Home::of(broker).group(asker, group).await
 }
 
 /// Kafka's clients tell a simple group, whose consumers assign themselves their partitions, by its having no protocol.
@@ -121,7 +68,10 @@ pub(super) async fn places(
 }
 
 /// Groups with what they have before them, their members left out.
-async fn seen(broker: &Arc<Broker>, found: Vec<GroupNow>) -> Result<Vec<GroupView>, PlaneError> {
+pub(super) async fn seen(
+    broker: &Arc<Broker>,
+    found: Vec<GroupNow>,
+) -> Result<Vec<GroupView>, PlaneError> {
     let broker = broker.clone();
     let work = move || {
         let lags = lags(&broker, &found).into_iter();

@@ -14,6 +14,7 @@ mod carry;
 mod error;
 mod expiry;
 mod history;
+mod home;
 mod lag;
 mod marks;
 mod now;
@@ -49,6 +50,7 @@ use carry::write;
 pub(crate) use error::PlaneError;
 pub(crate) use expiry::expiry;
 pub(crate) use history::history;
+pub(crate) use home::Home;
 pub(crate) use lag::{group, groups, kind, those};
 use marks::Bereft;
 pub(crate) use marks::Marks;
@@ -268,11 +270,11 @@ pub(crate) async fn change(
     let shards = shards(broker)?;
     let shard = usize::try_from(id.shard).ok().and_then(|i| shards.get(i));
     let shard = shard.cloned().ok_or_else(|| PlaneError::no_change(id))?;
-    let is_ours = broker.guardian.is_none();
+    let tells_origins = Home::of(broker).tells_origins();
     let work = move || {
         let group = scan::group_at(&*shard.log, id.offset)?;
         let group = group.ok_or_else(|| PlaneError::no_change(id))?;
-        if is_ours && let Some(change) = scan::change_at(&shard, &group, id)? {
+        if tells_origins && let Some(change) = scan::change_at(&shard, &group, id)? {
             return Ok((group, change, None));
         }
         let found = read(&shard, &group, Limits::default())?;
@@ -377,12 +379,7 @@ fn trash_begins(broker: &Broker) -> i64 {
 
 /// The ids of the topics that the bookmarks are in, as they are now.
 async fn topic_ids(broker: &Arc<Broker>) -> impl Fn(&str) -> Option<Uuid> + use<> {
-    let (catalog, guardian) = (broker.catalog.clone(), broker.guardian.clone());
-    if let Some(guardian) = guardian.clone() {
-        let _ = outcome::blocking(move || guardian.look_at_topics()).await;
-    }
-    move |topic| match &guardian {
-        Some(guardian) => guardian.topics().id(topic),
-        None => catalog.topic(topic).map(|topic| topic.id),
-    }
+    let home = Home::of(broker);
+    home.look_at_topics().await;
+    move |topic| home.topic_id(topic)
 }

@@ -13,10 +13,11 @@ use catchword_wire::{ErrorCode, Str, Uuid};
 use serde::{Deserialize, Serialize};
 
 use super::error::PlaneError;
+use super::home::Home;
 use super::lag;
 use super::now::MemberView;
 use super::views::Done;
-use super::{Asker, How, call, ledger, topic_ids, write};
+use super::{Asker, How, call, ledger, write};
 use crate::broker::Broker;
 
 /// Where one bookmark is to be.
@@ -46,7 +47,8 @@ pub(crate) async fn put(
     places: Vec<Put>,
     how: How,
 ) -> Result<Done, PlaneError> {
-    let topic_id = topic_ids(broker).await;
+    let home = Home::of(broker);
+    home.look_at_topics().await;
     let mut then = BTreeMap::new();
     for Put {
         topic,
@@ -55,9 +57,7 @@ pub(crate) async fn put(
         metadata,
     } in places
     {
-        let known = broker.catalog.topic(&topic);
-        let exists = known.is_some_and(|topic| topic.partition(partition).is_some());
-        if !exists || offset < 0 {
+        if !home.has_partition(&topic, partition) || offset < 0 {
             return Err(PlaneError::new(
                 400,
                 "no-such-place",
@@ -69,13 +69,13 @@ pub(crate) async fn put(
             offset,
             leader_epoch: -1,
             metadata: Str::from(metadata),
-            topic_id: topic_id(&topic).unwrap_or(Uuid::ZERO),
+            topic_id: home.topic_id(&topic).unwrap_or(Uuid::ZERO),
         };
         then.insert((Str::from(topic), partition), place);
     }
     let mut now = ledger(broker, group, Limits::default()).await?;
     now.places.retain(|key, _| then.contains_key(key));
-    let plan = plan_set(&then, &now, topic_id);
+    let plan = plan_set(&then, &now, |topic| home.topic_id(topic));
     let done = Done::of(group, None, &plan, how.force);
     if how.apply {
         let why = (Cause::Reset, None);
@@ -100,14 +100,7 @@ pub(crate) async fn kick(
             format!("`catchword show {group}` lists its members"),
         )
     };
-    if broker.guardian.is_some() {
-        return Err(PlaneError::new(
-            409,
-            "guarded",
-            "the guarded Kafka's members are its own; nothing was changed",
-            "stop the consumer itself, or have Kafka's own admin client remove the member (removeMembersFromConsumerGroup)",
-        ));
-    }
+    Home::of(broker).may_kick()?;
     let view = lag::group(broker, asker, group).await?;
     let found = view.members.into_iter().find(|m| m.is_named(member));
     let kicked = Kicked {

@@ -7,9 +7,9 @@ use catchword_wire::Str;
 use serde::{Deserialize, Serialize};
 
 use super::error::PlaneError;
+use super::home::Home;
 use crate::broker::Broker;
 use crate::catalog::RESOURCE_GROUP;
-use crate::guardian;
 use crate::outcome;
 
 /// What is set on a group, by Kafka's names for settings.
@@ -40,10 +40,9 @@ pub(crate) async fn set(
     group: &Str,
     new: NewSettings,
 ) -> Result<SettingsView, PlaneError> {
-    if broker.guardian.is_some() {
-        for (key, value) in &new.settings {
-            guardian::settings::check(key, value.as_deref())?;
-        }
+    let home = Home::of(broker);
+    for (key, value) in &new.settings {
+        home.may_set(key, value.as_deref())?;
     }
     let changes: Vec<(String, Option<String>)> = new.settings.into_iter().collect();
     let (own, name) = (broker.clone(), group.clone());

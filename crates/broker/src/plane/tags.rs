@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use catchword_coordinator::ledger::{Hours, Limits, Tag, Tags, group_of, plan_set};
 use catchword_coordinator::record::headers::Cause;
-use catchword_coordinator::{Call as GroupCall, Reply, TagCall};
-use catchword_wire::{ErrorCode, Str};
+use catchword_wire::Str;
 use tokio::sync::Mutex;
 
 use super::error::PlaneError;
+use super::home::Home;
 use super::scan::{Wanted, scan};
 use super::views::{Done, HourView, TagList, TagView, To};
-use super::{Asker, How, blocking, call, exact_to, ledger, shard_of, topic_ids, write};
+use super::{Asker, How, blocking, exact_to, ledger, shard_of, topic_ids, write};
 use crate::broker::Broker;
 use crate::clock;
 
@@ -94,7 +94,7 @@ pub(crate) async fn tag(
             format!("remove one: `catchword tag {group} NAME --remove --yes`"),
         ));
     }
-    ask(broker, asker, group, name, false).await?;
+    Home::of(broker).tag(asker, group, name, false).await?;
     let found = read(broker, group, None).await?;
     let tag = found.get(name).ok_or_else(|| no_tag(group, name))?;
     Ok(TagView::of(group, name, tag))
@@ -112,7 +112,7 @@ pub(crate) async fn untag(
     let found = read(broker, group, None).await?;
     let tag = found.get(name).ok_or_else(|| no_tag(group, name))?;
     if apply {
-        ask(broker, asker, group, name, true).await?;
+        Home::of(broker).tag(asker, group, name, true).await?;
     }
     Ok(TagView::of(group, name, tag))
 }
@@ -182,44 +182,7 @@ async fn read(
     blocking(work).await.ok_or_else(PlaneError::stopping)?
 }
 
-async fn ask(
-    broker: &Arc<Broker>,
-    asker: &Asker,
-    group: &Str,
-    name: &Str,
-    remove: bool,
-) -> Result<(), PlaneError> {
-    if let Some(guardian) = broker.guardian.clone() {
-        let shard = shard_of(broker, group)?;
-        let places = match remove {
-            true => None,
-            false => Some(ledger(broker, group, Limits::default()).await?.places),
-        };
-        if places.as_ref().is_some_and(BTreeMap::is_empty) {
-            return Err(no_places(group));
-        }
-        let places = places.map(|places| places.into_iter().collect::<Vec<_>>());
-        let (asker, group, name) = (asker.clone(), group.clone(), name.clone());
-        let work = move || guardian.tag(&shard, &asker, (&group, &name), places.as_deref());
-        return crate::outcome::blocking(work)
-            .await
-            .ok_or_else(PlaneError::stopping)?;
-    }
-    let request = GroupCall::Tag(TagCall {
-        group_id: group.clone(),
-        name: name.clone(),
-        remove,
-    });
-    let call = call(broker, asker);
-    match broker.groups.call(&call, request).get().await.flatten() {
-        Some(Reply::Tag(ErrorCode::None)) => Ok(()),
-        Some(Reply::Tag(ErrorCode::GroupIdNotFound)) => Err(no_places(group)),
-        Some(Reply::Tag(error)) => Err(PlaneError::refused(error)),
-        _ => Err(PlaneError::stopping()),
-    }
-}
-
-fn no_places(group: &Str) -> PlaneError {
+pub(super) fn no_places(group: &Str) -> PlaneError {
     PlaneError::new(
         404,
         "no-places",

@@ -12,7 +12,8 @@ use catchword_wire::messages::{
 };
 use catchword_wire::{ErrorCode, Str};
 
-use crate::harness::{Client, TestBroker};
+use crate::harness::{Client, TestBroker, now_ms, wait_until};
+use crate::plane::get;
 
 fn join_request(group: &str, member: &str) -> JoinGroupRequest {
     JoinGroupRequest {
@@ -149,6 +150,62 @@ fn a_second_member_brings_a_rebalance_and_the_first_one_hears_of_it() {
         one.members.len() + two.members.len(),
         2,
         "only the leader is told the members"
+    );
+}
+
+/// A member that hangs holds up its group: the list, the group's page and the gauges name it, until it has come.
+#[test]
+fn whom_a_rebalance_waits_for_is_told_by_the_api_and_the_gauges() {
+    let broker = TestBroker::start();
+    let http = broker.http.unwrap();
+    let (mut first, mut second) = (broker.client(), broker.client());
+    first.find_coordinator();
+    // So patient that it is still waited for on the slowest machine.
+    let patient = |member: &str| JoinGroupRequest {
+        session_timeout_ms: 600_000,
+        rebalance_timeout_ms: 600_000,
+        ..join_request("g", member)
+    };
+    let began_ms = now_ms();
+    let id = first.call(&patient(""), 9).member_id;
+    let one = first.call(&patient(&id), 9);
+    sync(&mut first, "g", &one, b"all");
+    let told = |path: &str| -> serde_json::Value {
+        let (status, body) = get(http, path);
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    };
+    let awaited = || told("/v1/groups/g")["awaited"].clone();
+    assert_eq!(awaited(), serde_json::json!([]));
+    let id = second.call(&patient(""), 9).member_id;
+    second.send(&patient(&id), 9);
+    wait_until("it is told that the first is awaited", || {
+        awaited()[0]["member_id"] == one.member_id.as_str()
+    });
+    let hangs = awaited()[0].clone();
+    assert_eq!(hangs["what"], "rejoin");
+    let time = |name: &str| hangs[name].as_i64().unwrap();
+    let (since_ms, until_ms) = (time("since_ms"), time("until_ms"));
+    assert!((began_ms..=now_ms()).contains(&since_ms), "{hangs}");
+    assert_eq!(until_ms - since_ms, 600_000, "the rebalance timeout");
+    assert_eq!(told("/v1/groups")["groups"][0]["awaited"][0], hangs);
+    let gauge = |name: &str| {
+        let (_, metrics) = get(http, "/metrics");
+        let line = format!("catchword_consumergroup_{name}{{consumergroup=\"g\"}} ");
+        let value = metrics.lines().find_map(|own| own.strip_prefix(&line));
+        let value = value.unwrap_or_else(|| panic!("no {name}: {metrics}"));
+        value.parse::<i64>().unwrap()
+    };
+    assert_eq!(gauge("awaited_members"), 1);
+    wait_until("the gauge counts the seconds", || {
+        gauge("awaited_seconds") >= 1
+    });
+    first.call(&patient(&one.member_id), 9);
+    second.receive::<JoinGroupRequest>(9);
+    let leader = awaited();
+    assert_eq!(
+        leader[0]["what"], "assign",
+        "it has come, and another step is awaited"
     );
 }
 

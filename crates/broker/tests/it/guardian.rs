@@ -12,7 +12,7 @@ use catchword_config::BrokerConfig;
 use catchword_log::{LocalEngine, LocalOptions};
 use tokio::runtime::Runtime;
 
-use crate::harness::{TestBroker, copy_dir};
+use crate::harness::{TestBroker, copy_dir, wait_until};
 use crate::plane::{get, post};
 
 struct Guardian {
@@ -223,6 +223,83 @@ fn a_group_with_members_is_left_alone_and_a_move_that_was_overtaken_is_not_made(
     assert_eq!(status, 200, "{done}");
     assert_eq!(committed(&kafka, "g"), Some(50));
     guardian.stop();
+}
+
+#[test]
+fn a_rule_of_the_guarded_brokers_own_is_told_as_that_and_not_as_somebody_elses_move() {
+    let kafka = TestBroker::start();
+    kafka.topic("t", 1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    commit(&kafka, "g", 50);
+    commit(&kafka, "g", 7);
+    let log = guardian.tells("/v1/groups/g/log", &["\"to\":7"]);
+    let freeze = "{\"settings\":{\"offsets.protect\":\"frozen\"}}";
+    let (status, set) = post(kafka.http.unwrap(), "/v1/groups/g/settings", "", freeze);
+    assert_eq!(status, 200, "{set}");
+    let undo = format!("/v1/changes/{}/undo", newest(&log));
+    let (status, refused) = post(guardian.http, &undo, "", "{\"apply\":true}");
+    assert_eq!(status, 409, "{refused}");
+    for words in [
+        "\"error\":\"protected\"",
+        "a rule of its own",
+        "nothing was changed",
+        "catchword protect GROUP off",
+    ] {
+        assert!(refused.contains(words), "{words}: {refused}");
+    }
+    assert_eq!(committed(&kafka, "g"), Some(7));
+    guardian.stop();
+}
+
+/// Its log is shorter than what was read of it: it was made anew, or a disk is lost.
+#[test]
+fn what_a_guarded_broker_lost_is_not_guessed_after_a_kill_either() {
+    let cluster = [("cluster.id", "BBBBBBBBQACAAAAAAAAAAQ")];
+    let kafka = TestBroker::with(&cluster);
+    kafka.topic("t", 1, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let guardian = Guardian::of(&kafka, dir.path());
+    for offset in [10, 20, 30] {
+        commit(&kafka, "g", offset);
+    }
+    wait_until("it is noted what was read", || notes(dir.path(), "next="));
+    guardian.stop();
+    let kafka = TestBroker::with(&cluster);
+    kafka.topic("t", 1, &[]);
+    // So that there are committed offsets to follow.
+    commit(&kafka, "other", 1);
+    let guardian = Guardian::of(&kafka, dir.path());
+    wait_until("it is noted what was lost", || {
+        notes(dir.path(), "lost_at=")
+    });
+    // What a kill -9 would leave.
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(dir.path(), copy.path());
+    guardian.stop();
+    let guardian = Guardian::of(&kafka, copy.path());
+    commit(&kafka, "g", 7);
+    guardian.tells(
+        "/v1/groups/g/log?commits=true",
+        &["\"from\":null,\"from_lost\":true,\"to\":7"],
+    );
+    guardian.stop();
+}
+
+/// Whether one of the guardian's notes has a line that begins so.
+fn notes(dir: &Path, begins: &str) -> bool {
+    let below = |dir: &Path| {
+        let all = std::fs::read_dir(dir).into_iter().flatten();
+        all.filter_map(|entry| Some(entry.ok()?.path()))
+    };
+    let mut notes = below(dir)
+        .filter(|path| path.is_dir())
+        .flat_map(|path| below(&path).collect::<Vec<_>>())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "cw-guard"));
+    notes.any(|path| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().any(|line| line.starts_with(begins))
+    })
 }
 
 #[test]

@@ -4,7 +4,7 @@ use catchword_client::{AlterConfig, Client, Resource, ResourceType};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::setting;
+use super::setting::{self, AT_A_GUARDED_KAFKA};
 use crate::args::Cluster;
 use crate::failure::Failure;
 use crate::http::encoded;
@@ -129,6 +129,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     };
     match args.json {
         true => ui.json(&document),
+        false if api.is_guardian() => show_guarded(&read(&document)?, ui),
         false => show(&read(&document)?, ui),
     }
 }
@@ -227,12 +228,31 @@ struct PartitionExpiry {
     expires_at_ms: Option<i64>,
 }
 
+impl Expiry {
+    /// Whose word it is.
+    fn why(&self) -> String {
+        match (self.rule.as_str(), &self.pattern) {
+            ("group", _) => "as is set on it".into(),
+            (_, Some(pattern)) => format!("as all that fit {pattern}"),
+            _ => "as all others".into(),
+        }
+    }
+}
+
+/// Of a guarded Kafka's group: there offsets expire all the same.
+fn show_guarded(expiry: &Expiry, ui: &mut Ui) -> Result<(), Failure> {
+    match expiry.retention_ms {
+        None => ui.line(format_args!(
+            "Offsets of group {} are to stay for ever, {}. {AT_A_GUARDED_KAFKA}",
+            expiry.group,
+            expiry.why()
+        )),
+        Some(_) => show(expiry, ui),
+    }
+}
+
 fn show(expiry: &Expiry, ui: &mut Ui) -> Result<(), Failure> {
-    let why = match (expiry.rule.as_str(), &expiry.pattern) {
-        ("group", _) => "as is set on it".into(),
-        (_, Some(pattern)) => format!("as all that fit {pattern}"),
-        _ => "as all others".into(),
-    };
+    let why = expiry.why();
     let kept = match expiry.retention_ms {
         None => "never expire".into(),
         Some(ms) => format!("are kept for {} when nobody reads", span(ms)),

@@ -2,7 +2,7 @@
 
 use catchword_client::Client;
 
-use super::setting;
+use super::setting::{self, AT_A_GUARDED_KAFKA};
 use crate::args::Cluster;
 use crate::failure::Failure;
 use crate::plane::Api;
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Result<(), Failure> {
     }
     if api.is_guardian() && !pins.is_empty() {
         return ui.line(format_args!(
-            "Pinned of group {group}: {}. The guarded Kafka does not know of it: a guardian that runs with --restore-expired commits these offsets again before they expire and puts them back once they are gone; another one warns.",
+            "Pinned of group {group}: {}. {AT_A_GUARDED_KAFKA}",
             pins.join(", ")
         ));
     }

@@ -13,6 +13,9 @@ use crate::plane::Api;
 /// Changes to keys; `None` has the default hold again.
 pub(super) type Changes<'a> = [(&'a str, Option<String>)];
 
+/// What becomes of offsets that are to stay at a Kafka that knows no such wish.
+pub(super) const AT_A_GUARDED_KAFKA: &str = "The guarded Kafka does not know of it: a guardian that runs with --restore-expired commits these offsets again before they expire and puts them back once they are gone; another one warns.";
+
 /// What is set on the group; empty or missing where nothing is.
 pub(super) fn all(
     client: &mut Client,

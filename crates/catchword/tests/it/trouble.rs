@@ -1,8 +1,10 @@
 //! What goes wrong is said with what to do next, and with the right exit code.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::harness::{Cluster, binary, run};
@@ -35,6 +37,42 @@ fn somebody_else_there() {
     });
     let err = run(binary().args(["groups", "--bootstrap", &bootstrap]), "").failed(1);
     assert!(err.contains("is this a Kafka broker?"), "{err}");
+}
+
+/// A listener that wants SASL tells its versions, and closes at the first question of who has not said who he is.
+#[test]
+fn a_listener_that_wants_to_know_who_asks_is_not_asked_for_long() {
+    let cluster = Cluster::own();
+    let broker = cluster.bootstrap.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bootstrap = listener.local_addr().unwrap().to_string();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            count.fetch_add(1, Ordering::Relaxed);
+            let mut client = client.unwrap();
+            let mut broker = TcpStream::connect(&broker).unwrap();
+            broker.write_all(&frame(&mut client)).unwrap();
+            client.write_all(&frame(&mut broker)).unwrap();
+            frame(&mut client);
+        }
+    });
+    let err = run(binary().args(["groups", "--bootstrap", &bootstrap]), "").failed(1);
+    assert!(err.contains("told by --command-config FILE"), "{err}");
+    let asked = asked.load(Ordering::Relaxed);
+    assert!(asked < 10, "it was tried {asked} times before it was told");
+}
+
+/// A request or an answer, with its length.
+fn frame(stream: &mut TcpStream) -> Vec<u8> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).expect("a length");
+    let mut frame = length.to_vec();
+    let mut body = stream.take(u32::from_be_bytes(length).into());
+    body.read_to_end(&mut frame)
+        .expect("as much as the length says");
+    frame
 }
 
 #[test]

@@ -210,9 +210,11 @@ impl Group {
 
     /// Whether offsets may be deleted one by one.
     pub(crate) fn accept_offset_delete(&self) -> Result<(), ErrorCode> {
-        self.kind
-            .classic()
-            .map_or(Ok(()), ClassicGroup::accept_offset_delete)
+        match &self.kind {
+            GroupKind::Classic(classic) => classic.accept_offset_delete(),
+            GroupKind::Simple | GroupKind::Consumer(_) | GroupKind::Streams(_) => Ok(()),
+            GroupKind::Share(_) => Err(ErrorCode::GroupIdNotFound),
+        }
     }
 
     /// Whether nobody is a member, nor about to be.

@@ -144,7 +144,7 @@ pub(super) fn carry_out(
             show(&plan.preview, ui)?;
         }
         return Err(Failure::failed(format!(
-            "group {group:?} {who}; stop them first, wait until `catchword show {group}` says Empty, then do it again; rewind, skip, copy and import can do it --live, without stopping them. Nothing was changed."
+            "group {group:?} {who}; stop them first, wait until `catchword show {group}` says Empty, then do it again; rewind, skip, copy and import can do it --live at a Catchword, without stopping them. Nothing was changed."
         )));
     }
     for plan in plans {

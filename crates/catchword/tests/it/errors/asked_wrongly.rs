@@ -22,7 +22,7 @@ use crate::harness::Cluster;
 
 const STRANGER: &str = "stranger";
 
-struct Asker(Ground);
+pub(super) struct Asker(pub(super) Ground);
 
 impl Asker {
     fn joining(&self) -> JoinGroupRequest {
@@ -59,7 +59,7 @@ impl Asker {
         code(self.0.wire.call(&request, 5).error_code)
     }
 
-    fn commit(&mut self, metadata: usize) -> ErrorCode {
+    pub(super) fn commit(&mut self, metadata: usize) -> ErrorCode {
         let request = OffsetCommitRequest {
             group_id: self.0.group.clone(),
             topics: vec![OffsetCommitRequestTopic {
@@ -92,7 +92,7 @@ impl Asker {
         }
     }
 
-    fn describe(&mut self, version: i16) -> ErrorCode {
+    pub(super) fn describe(&mut self, version: i16) -> ErrorCode {
         let request = DescribeGroupsRequest {
             groups: vec![self.0.group.clone()],
             ..DescribeGroupsRequest::default()
@@ -100,7 +100,7 @@ impl Asker {
         code(self.0.wire.call(&request, version).groups[0].error_code)
     }
 
-    fn describe_consumers(&mut self) -> ErrorCode {
+    pub(super) fn describe_consumers(&mut self) -> ErrorCode {
         let request = ConsumerGroupDescribeRequest {
             group_ids: vec![self.0.group.clone()],
             ..ConsumerGroupDescribeRequest::default()

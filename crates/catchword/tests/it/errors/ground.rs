@@ -39,6 +39,15 @@ impl Ground {
         }
     }
 
+    /// Another client, of this group.
+    pub(super) fn of_group(&self, cluster: &Cluster, group: &Str) -> Ground {
+        Ground {
+            wire: Wire::to(cluster, GROUP, group),
+            topic: self.topic.clone(),
+            group: group.clone(),
+        }
+    }
+
     pub(super) fn delete(&mut self) -> ErrorCode {
         let request = DeleteGroupsRequest {
             groups_names: vec![self.group.clone()],

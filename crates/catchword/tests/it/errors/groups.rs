@@ -19,7 +19,7 @@ use super::ground::Ground;
 use super::{Answers, are, code};
 use crate::harness::Cluster;
 
-pub(super) struct Asker(Ground);
+pub(super) struct Asker(pub(super) Ground);
 
 impl Asker {
     pub(super) fn new(cluster: &Cluster) -> Asker {
@@ -54,7 +54,7 @@ impl Asker {
         code(self.0.wire.call(&request, 4).error_code)
     }
 
-    fn beat(&mut self, member: &Str, generation: i32) -> ErrorCode {
+    pub(super) fn beat(&mut self, member: &Str, generation: i32) -> ErrorCode {
         let request = HeartbeatRequest {
             group_id: self.0.group.clone(),
             generation_id: generation,
@@ -64,7 +64,7 @@ impl Asker {
         code(self.0.wire.call(&request, 4).error_code)
     }
 
-    fn commit(&mut self, version: i16, member: &Str, epoch: i32) -> ErrorCode {
+    pub(super) fn commit(&mut self, version: i16, member: &Str, epoch: i32) -> ErrorCode {
         let request = OffsetCommitRequest {
             group_id: self.0.group.clone(),
             generation_id_or_member_epoch: epoch,
@@ -84,7 +84,7 @@ impl Asker {
         code(response.topics[0].partitions[0].error_code)
     }
 
-    fn fetch(&mut self, member: Option<&Str>, epoch: i32) -> ErrorCode {
+    pub(super) fn fetch(&mut self, member: Option<&Str>, epoch: i32) -> ErrorCode {
         let request = OffsetFetchRequest {
             groups: vec![OffsetFetchRequestGroup {
                 group_id: self.0.group.clone(),
@@ -111,7 +111,7 @@ impl Asker {
         code(response.members[0].error_code)
     }
 
-    fn delete_offsets(&mut self) -> ErrorCode {
+    pub(super) fn delete_offsets(&mut self) -> ErrorCode {
         let request = OffsetDeleteRequest {
             group_id: self.0.group.clone(),
             ..OffsetDeleteRequest::default()

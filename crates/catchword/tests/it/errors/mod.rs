@@ -6,6 +6,7 @@ mod consumer_epochs;
 mod fetching;
 mod ground;
 mod groups;
+mod kinds;
 mod leaving;
 mod limits;
 mod producer;

@@ -10,7 +10,7 @@ use super::ground::{Ground, led_past};
 use super::{Answers, are, code};
 use crate::harness::Cluster;
 
-pub(super) struct Asker(Ground);
+pub(super) struct Asker(pub(super) Ground);
 
 impl Asker {
     pub(super) fn new(cluster: &Cluster) -> Asker {
@@ -66,7 +66,7 @@ impl Asker {
         led_past(epoch, |now| self.say(member, now, |_| {}))
     }
 
-    fn describe(&mut self) -> ErrorCode {
+    pub(super) fn describe(&mut self) -> ErrorCode {
         let request = StreamsGroupDescribeRequest {
             group_ids: vec![self.0.group.clone()],
             ..StreamsGroupDescribeRequest::default()
