@@ -9,6 +9,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 
+use crate::batch;
 use crate::path::Place;
 
 /// Whose word counts where both sides have moved.
@@ -213,8 +214,8 @@ impl Book {
         }
     }
 
-    /// The next steps, of other places each.
-    pub fn steps(&mut self, most: usize) -> Vec<Step> {
+    /// The next steps, of other places each, as many as go into one transaction there.
+    pub fn steps(&mut self) -> Vec<Step> {
         let (behind, front) = match &self.last {
             Some(last) => (
                 self.open
@@ -223,8 +224,11 @@ impl Book {
             ),
             None => (self.open.range::<Place, _>(..), None),
         };
-        let places = behind.chain(front.into_iter().flatten()).take(most);
-        let steps = places.filter_map(|place| Some((place, self.what(place)?.at(place.clone()))));
+        let places = behind.chain(front.into_iter().flatten());
+        let fitting = batch::fitting(places.clone().map(Place::node_len));
+        let steps = places
+            .take(fitting)
+            .filter_map(|place| Some((place, self.what(place)?.at(place.clone()))));
         let (places, steps): (Vec<&Place>, Vec<Step>) = steps.unzip();
         self.last = places.last().map(|place| (*place).clone());
         steps

@@ -30,6 +30,12 @@ impl Place {
             .then(|| format!("{ROOT}/{group}/offsets/{topic}/{partition}"))
     }
 
+    /// About how many bytes its node's path has.
+    pub(crate) fn node_len(&self) -> usize {
+        // ROOT, "offsets", the number and what separates them.
+        self.group.len() + self.topic.len() + 32
+    }
+
     /// Whose node it is; `None` for other nodes, also for the `BROKER-PARTITION` names of Kafka 0.7.
     pub fn of_node(path: &str) -> Option<Place> {
         let mut names = path.strip_prefix(ROOT)?.strip_prefix('/')?.split('/');

@@ -11,7 +11,7 @@ use crate::path::ROOT;
 use crate::progress::Progress;
 
 pub use read::{Found, Scan};
-pub use write::{MOST_WRITES, Write, Written};
+pub use write::{Write, Written};
 
 /// Why ZooKeeper did not do what was asked, and what can be done about it.
 #[derive(Debug, thiserror::Error)]

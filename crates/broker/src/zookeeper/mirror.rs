@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use catchword_zookeeper::store::{Event, Found, MOST_WRITES, Write, Written};
+use catchword_zookeeper::store::{Event, Found, Write, Written};
 use catchword_zookeeper::{
     Book, Bookmark, Groups, Place, Progress, Rule, Step, Store, StoreError, path,
 };
@@ -207,8 +207,8 @@ impl Session {
             self.book.release();
             self.retry_at = Instant::now() + RETRY;
         }
-        let steps = self.book.steps(MOST_WRITES);
-        let more = steps.len() == MOST_WRITES;
+        let steps = self.book.steps();
+        let more = steps.len() < self.book.behind() - self.book.held();
         let mut writes = Vec::new();
         let mut takes: BTreeMap<String, Vec<(Place, i64)>> = BTreeMap::new();
         for step in steps {

@@ -6,8 +6,6 @@ use zookeeper_client as zk;
 
 use super::{OPEN, Store, StoreError};
 
-/// The most writes in one of ZooKeeper's transactions: far below the megabyte that a server takes at once.
-pub const MOST_WRITES: usize = 500;
 /// How often a write is tried while others make or remove the directories that it needs.
 const TRIES: usize = 5;
 
@@ -39,7 +37,7 @@ pub enum Written {
 }
 
 impl Store {
-    /// Writes all or nothing, at most [`MOST_WRITES`] and one more, in one transaction; directories above new nodes are made in
+    /// Writes all or nothing, of bookmarks as many as are [`fitting`](crate::batch::fitting), in one transaction; directories above new nodes are made in
     /// it as well.
     ///
     /// # Errors

@@ -5,7 +5,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use catchword_client::{Client, Resource, ResourceType, TopicPartition};
-use catchword_zookeeper::store::{MOST_WRITES, Scan, Write, Written};
+use catchword_zookeeper::batch;
+use catchword_zookeeper::store::{Scan, Write, Written};
 use catchword_zookeeper::{Place, Store, StoreError};
 use tokio::runtime::Runtime;
 
@@ -135,7 +136,10 @@ impl Session {
     /// # Errors
     /// If one was changed meanwhile or may not be written; those before it may have been written.
     pub(super) fn write(&self, writes: &[Write]) -> Result<(), Failure> {
-        for chunk in writes.chunks(MOST_WRITES) {
+        let mut rest = writes;
+        while !rest.is_empty() {
+            let chunk;
+            (chunk, rest) = rest.split_at(batch::fitting(rest.iter().map(|w| w.path.len())));
             let why = match self.wait(self.store.write(chunk))? {
                 Written::All { .. } => continue,
                 Written::Changed(at) => {
