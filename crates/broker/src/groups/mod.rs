@@ -331,10 +331,7 @@ impl Groups {
     /// After a [`stop`](Groups::stop): makes snapshots, so that the next start has little to read. Blocks for a few
     /// seconds at most.
     pub(crate) fn keep_snapshots(&self) {
-        let keeper = self.keeper.lock().map(|mut keeper| keeper.take());
-        if let Ok(Some(keeper)) = keeper {
-            keeper.finish();
-        }
+        Keeper::finish(&self.keeper);
     }
 }
 

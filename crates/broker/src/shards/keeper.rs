@@ -73,8 +73,16 @@ impl<M: Machine> Keeper<M> {
         Keeper { shards, running }
     }
 
+    /// Ends a keeper if there is one; see [`Keeper::end`].
+    pub(crate) fn finish(kept: &Mutex<Option<Keeper<M>>>) {
+        let keeper = kept.lock().map(|mut keeper| keeper.take());
+        if let Ok(Some(keeper)) = keeper {
+            keeper.end();
+        }
+    }
+
     /// Ends the thread and makes the last snapshots, as far as time allows. Blocks.
-    pub(crate) fn finish(self) {
+    fn end(self) {
         if let Some((stop, handle)) = self.running {
             drop(stop);
             let _ = handle.join();

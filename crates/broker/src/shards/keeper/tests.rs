@@ -33,6 +33,11 @@ fn tp() -> TopicPartition {
     TopicPartition::new("__consumer_offsets", 0)
 }
 
+fn memory_log() -> Arc<dyn PartitionLog> {
+    let engine = MemoryEngine::new();
+    engine.create(&tp(), ID, LogConfig::default()).unwrap()
+}
+
 fn config() -> LogConfig {
     LogConfig {
         segment_bytes: 2000,
@@ -166,9 +171,7 @@ fn whole(log: &dyn PartitionLog) -> State {
 
 /// The same log, in which nobody ever made a snapshot.
 fn without_snapshots(log: &dyn PartitionLog) -> Arc<dyn PartitionLog> {
-    let bare = MemoryEngine::new()
-        .create(&tp(), ID, LogConfig::default())
-        .unwrap();
+    let bare = memory_log();
     let mut from = log.offsets().log_start;
     while from < log.offsets().log_end {
         let read = log.read(from, 1 << 20, catchword_log::ReadLimit::LogEnd, true);
@@ -190,8 +193,12 @@ fn without_snapshots(log: &dyn PartitionLog) -> Arc<dyn PartitionLog> {
 }
 
 fn snapshot_now(log: &dyn PartitionLog) {
+    snapshot_of::<GroupShard>(log, &GroupConfig::default());
+}
+
+fn snapshot_of<M: Machine>(log: &dyn PartitionLog, config: &M::Config) {
     let durable_end = log.offsets().durable_end;
-    take::<GroupShard>(&tp(), log, &GroupConfig::default(), durable_end).unwrap();
+    take::<M>(&tp(), log, config, durable_end).unwrap();
 }
 
 fn flush(log: &dyn PartitionLog) {
@@ -207,9 +214,7 @@ fn flush(log: &dyn PartitionLog) {
 fn a_snapshot_and_the_log_since_give_the_state_of_the_whole_log() {
     for seed in 1..60 {
         let mut dice = Dice(seed);
-        let log = MemoryEngine::new()
-            .create(&tp(), ID, LogConfig::default())
-            .unwrap();
+        let log = memory_log();
         let mut writer = Writer::new();
         for n in 0..200 {
             writer.step(&*log, &mut dice);
@@ -266,9 +271,7 @@ impl Writer {
 
 #[test]
 fn a_snapshot_speaks_for_records_that_were_deleted_up_to_its_end() {
-    let log = MemoryEngine::new()
-        .create(&tp(), ID, LogConfig::default())
-        .unwrap();
+    let log = memory_log();
     let (mut writer, mut dice) = (Writer::new(), Dice(5));
     (0..50).for_each(|_| writer.step(&*log, &mut dice));
     snapshot_now(&*log);
@@ -328,9 +331,7 @@ fn a_snapshot_that_does_not_fit_the_log_is_not_used() {
     );
 
     // The log of a broker that lost its end with the power: shorter, then grown by the next broker.
-    let grown = MemoryEngine::new()
-        .create(&tp(), ID, LogConfig::default())
-        .unwrap();
+    let grown = memory_log();
     let (mut writer, mut dice) = (Writer::new(), Dice(9));
     (0..30).for_each(|_| writer.step(&*grown, &mut dice));
     writer.epoch = 1;

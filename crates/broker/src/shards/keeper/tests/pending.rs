@@ -19,9 +19,7 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        let log = MemoryEngine::new()
-            .create(&tp(), ID, LogConfig::default())
-            .unwrap();
+        let log = memory_log();
         Place {
             machine: empty(),
             partition: Partition::new(tp(), log, 0),

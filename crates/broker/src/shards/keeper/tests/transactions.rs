@@ -131,8 +131,7 @@ fn start(log: &dyn PartitionLog) -> (Records, load::Loaded) {
 }
 
 fn snapshot_now(log: &dyn PartitionLog) {
-    let durable_end = log.offsets().durable_end;
-    take::<TransactionShard>(&tp(), log, &config(), durable_end).unwrap();
+    snapshot_of::<TransactionShard>(log, &config());
 }
 
 #[test]
@@ -140,9 +139,7 @@ fn a_snapshot_and_the_log_since_give_every_transactional_id_as_the_whole_log_doe
     let mut seen = 0;
     for seed in 1..40 {
         let mut dice = Dice(seed);
-        let log = MemoryEngine::new()
-            .create(&tp(), ID, LogConfig::default())
-            .unwrap();
+        let log = memory_log();
         let mut writer = Writer::new();
         for n in 0..200 {
             writer.step(&*log, &mut dice);
@@ -174,9 +171,7 @@ fn a_snapshot_and_the_log_since_give_every_transactional_id_as_the_whole_log_doe
 
 #[test]
 fn what_was_decided_before_a_snapshot_is_carried_out_after_a_start_from_it() {
-    let log = MemoryEngine::new()
-        .create(&tp(), ID, LogConfig::default())
-        .unwrap();
+    let log = memory_log();
     let (mut writer, mut dice) = (Writer::new(), Dice(3));
     while writer.ends.is_empty() {
         writer.step(&*log, &mut dice);
@@ -196,9 +191,7 @@ fn what_was_decided_before_a_snapshot_is_carried_out_after_a_start_from_it() {
 
 #[test]
 fn a_snapshot_of_groups_is_none_of_transactions() {
-    let log = MemoryEngine::new()
-        .create(&tp(), ID, LogConfig::default())
-        .unwrap();
+    let log = memory_log();
     let (mut writer, mut dice) = (Writer::new(), Dice(3));
     (0..50).for_each(|_| writer.step(&*log, &mut dice));
     let of = Of {
